@@ -1,1 +1,45 @@
-//! stub
+//! Everything durable of the engine: one ordered tree, plain files beside it, and one writer.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `store` | the handle others use |
+//! | `batch`, `writer` | atomic batches, gathered into commits by one thread |
+//! | `keys`, `records` | order-preserving keys; values of any size on a tree that wants small ones |
+//! | `journal` | sequence and checksum chain of an experiment's records |
+//! | `backend`, `sled_backend`, `memory` | the tree: sled, or a map for simulation |
+//! | `files`, `snapshot`, `models`, `logs` | plain files, on disk or in memory |
+//! | `removal` | deleting an experiment, resumed after a crash |
+//!
+//! The acknowledgement contract: when [`Store::append`] returns, or the callback of [`Store::submit`] is called with
+//! `Ok`, the whole batch survives the death of the process and, as far as the disk keeps its word on `fdatasync`, a
+//! power cut. After an error the outcome is unknown: read the journal before going on.
+//!
+//! A journal with a hole or a broken checksum is reported ([`Error::BrokenJournal`]), never skipped.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod backend;
+mod batch;
+mod error;
+mod files;
+mod journal;
+mod keys;
+mod lock;
+mod logs;
+mod memory;
+mod models;
+mod records;
+mod removal;
+mod sled_backend;
+mod snapshot;
+mod store;
+mod writer;
+
+pub use batch::Batch;
+pub use error::Error;
+pub use files::FileReader;
+pub use journal::Journal;
+pub use keys::Key;
+pub use logs::{LogPage, Logs};
+pub use models::Models;
+pub use snapshot::Snapshot;
+pub use store::{CheckpointRecord, Options, Store};

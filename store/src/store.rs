@@ -1,0 +1,444 @@
+//! The handle: opens the store, queues batches, answers reads.
+//!
+//! Reads are synchronous (call them through `spawn_blocking`) and see what is durable. Dropping the last handle writes
+//! what is queued, ends the threads and frees the directory.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::backend::{Backend, Order};
+use crate::batch::Prepared;
+use crate::files::{Files, create_directory, write_whole};
+use crate::journal::{Head, Journal};
+use crate::keys::{self, Kind, start};
+use crate::lock::DirectoryLock;
+use crate::logs::Logs;
+use crate::memory::Memory;
+use crate::models::Models;
+use crate::records::{Records, unpack};
+use crate::removal::Removal;
+use crate::sled_backend::SledBackend;
+use crate::writer::{Committer, Writer};
+use crate::{Batch, Error, Key, Snapshot, snapshot};
+
+/// The newest directory format this program knows.
+const FORMAT: u32 = 1;
+/// Bytes of batches that may wait for the writer.
+const QUEUE_BYTES: usize = 32 << 20;
+
+/// How a store is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Memory for cached pages of the database, in bytes; at least 1 MiB.
+    pub cache_bytes: u64,
+    /// Batches that may wait for the writer; they also wait when together they hold over 32 MiB.
+    pub queue: usize,
+    /// Batches gathered into one commit.
+    pub max_commit: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 32 << 20,
+            queue: 4096,
+            max_commit: 256,
+        }
+    }
+}
+
+/// A checkpoint's record and where it belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointRecord {
+    /// The trial it was saved by.
+    pub trial: u32,
+    /// Its name.
+    pub uuid: String,
+    /// The record.
+    pub bytes: Vec<u8>,
+}
+
+/// A cheap handle to everything durable.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    records: Records,
+    files: Arc<Files>,
+    models: Arc<Models>,
+    logs: Logs,
+    writer: Writer,
+    /// Of the logs, then of the writer: the former holds a handle of the latter.
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.logs.close();
+        self.writer.close();
+        for thread in self.threads.drain(..) {
+            // A callback may hold the last handle; a thread does not wait for itself.
+            if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+                tracing::error!("a thread of the store panicked");
+            }
+        }
+    }
+}
+
+/// The tree on disk together with its directory's lock, which must be freed after the tree.
+struct Locked {
+    tree: SledBackend,
+    _lock: DirectoryLock,
+}
+
+impl Backend for Locked {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.tree.get(key)
+    }
+
+    fn page(
+        &self,
+        range: &Range<Vec<u8>>,
+        limit: usize,
+        order: Order,
+    ) -> Result<Vec<crate::backend::Entry>, Error> {
+        self.tree.page(range, limit, order)
+    }
+
+    fn commit(&self, writes: Vec<crate::backend::Write>) -> Result<(), Error> {
+        self.tree.commit(writes)
+    }
+}
+
+impl Store {
+    /// Opens or creates the store in a directory (mode 0700). Fails with [`Error::Locked`] if another process has it,
+    /// [`Error::NewerFormat`] if a newer program wrote it, [`Error::Corrupt`] if the database cannot be read.
+    pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
+        create_directory(dir)?;
+        let lock = DirectoryLock::take(dir)?;
+        check_format(dir)?;
+        let tree = SledBackend::open(dir, options.cache_bytes.max(1 << 20))?;
+        let records = Records::new(Arc::new(Locked { tree, _lock: lock }));
+        let files = Arc::new(Files::Directory(dir.to_owned()));
+        let models = Arc::new(Models::new(files.clone()));
+        clean_up(&records, &files, &models)?;
+        let committer = Committer::new(records.clone(), models.clone());
+        let (writer, thread) =
+            Writer::start(committer, options.queue, QUEUE_BYTES, options.max_commit)?;
+        let (logs, logs_thread) = Logs::start(records.clone(), files.clone(), writer.clone())?;
+        let threads = vec![logs_thread, thread];
+        let inner = Inner {
+            records,
+            files,
+            models,
+            logs,
+            writer,
+            threads,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// A store without files and threads: everything happens on the caller's thread, callbacks included, and goes away
+    /// with the last handle.
+    pub fn in_memory() -> Result<Self, Error> {
+        let records = Records::new(Arc::new(Memory::default()));
+        let files = Arc::new(Files::in_memory());
+        let models = Arc::new(Models::new(files.clone()));
+        let writer = Writer::inline(Committer::new(records.clone(), models.clone()));
+        let logs = Logs::inline(records.clone(), files.clone(), writer.clone());
+        let inner = Inner {
+            records,
+            files,
+            models,
+            logs,
+            writer,
+            threads: Vec::new(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Writes a batch; durable when it returns. Waits while the queue is full.
+    pub async fn append(&self, batch: Batch) -> Result<(), Error> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        // The receiver is gone if the caller was cancelled; the batch is written all the same.
+        let done = Box::new(move |result| drop(sender.send(result)));
+        self.inner.writer.queue(Prepared::new(batch)?, done).await?;
+        receiver.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Queues a batch without waiting. `done` is called on the writer's thread when the batch is durable or has
+    /// failed; it must be short. When `submit` itself fails ([`Error::Busy`]: the queue is full), nothing was queued
+    /// and `done` is never called. Batches are written in the order in which they were queued.
+    pub fn submit(
+        &self,
+        batch: Batch,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        self.inner
+            .writer
+            .submit(Prepared::new(batch)?, Box::new(done))
+    }
+
+    /// The journal of an experiment from record `from_seq` (at least 1) on. If `from_seq` is beyond the record that
+    /// would follow the last, the journal lost its end: [`Error::BrokenJournal`].
+    pub fn journal(&self, experiment: u64, from_seq: u64) -> Result<Journal, Error> {
+        Journal::open(self.inner.records.clone(), experiment, from_seq)
+    }
+
+    /// The sequence of an experiment's last journal record; 0 if there is none.
+    pub fn last_sequence(&self, experiment: u64) -> Result<u64, Error> {
+        Ok(Head::load(&self.inner.records, experiment)?.sequence)
+    }
+
+    /// At most `limit` experiments with ids below `before`, newest first: (id, record).
+    pub fn experiments(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let mut range = start(Kind::Experiment).prefix();
+        if let Some(before) = before {
+            range.end = Key::Experiment(before).encode();
+        }
+        self.page("experiment", &range, limit, Order::Descending, |key| {
+            keys::u64_at(key, 1)
+        })
+    }
+
+    /// The record of an experiment.
+    pub fn experiment(&self, experiment: u64) -> Result<Option<Vec<u8>>, Error> {
+        self.get("experiment", &Key::Experiment(experiment))
+    }
+
+    /// The record of a trial.
+    pub fn trial(&self, experiment: u64, trial: u32) -> Result<Option<Vec<u8>>, Error> {
+        self.get("trial", &Key::Trial(experiment, trial))
+    }
+
+    /// At most `limit` trials after `after`, in order: (trial, record).
+    pub fn trials(
+        &self,
+        experiment: u64,
+        after: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<(u32, Vec<u8>)>, Error> {
+        let mut range = start(Kind::Trial).u64(experiment).prefix();
+        if let Some(after) = after {
+            range.start = keys::after(&Key::Trial(experiment, after).encode());
+        }
+        self.page("trial", &range, limit, Order::Ascending, |key| {
+            keys::u32_at(key, 9)
+        })
+    }
+
+    /// At most `limit` report chunks of a trial after chunk `after`, in order: (chunk, value).
+    pub fn report_chunks(
+        &self,
+        experiment: u64,
+        trial: u32,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let mut range = start(Kind::ReportChunk).u64(experiment).u32(trial).prefix();
+        if let Some(after) = after {
+            range.start = keys::after(&Key::ReportChunk(experiment, trial, after).encode());
+        }
+        self.page("report chunk", &range, limit, Order::Ascending, |key| {
+            keys::u64_at(key, 13)
+        })
+    }
+
+    /// At most `limit` checkpoints of an experiment, or of one of its trials, after (trial, uuid), in this order.
+    pub fn checkpoints(
+        &self,
+        experiment: u64,
+        trial: Option<u32>,
+        after: Option<(u32, &str)>,
+        limit: usize,
+    ) -> Result<Vec<CheckpointRecord>, Error> {
+        let prefix = start(Kind::Checkpoint).u64(experiment);
+        let mut range = match trial {
+            Some(trial) => prefix.u32(trial).prefix(),
+            None => prefix.prefix(),
+        };
+        if let Some((trial, uuid)) = after {
+            let passed = keys::after(&Key::Checkpoint(experiment, trial, uuid.to_owned()).encode());
+            range.start = range.start.max(passed);
+        }
+        let found = self.page("checkpoint", &range, limit, Order::Ascending, |key| {
+            let uuid = String::from_utf8(key.get(13..)?.to_vec()).ok()?;
+            Some((keys::u32_at(key, 9)?, uuid))
+        })?;
+        Ok(found
+            .into_iter()
+            .map(|((trial, uuid), bytes)| CheckpointRecord { trial, uuid, bytes })
+            .collect())
+    }
+
+    /// The experiment that a request created.
+    pub fn request(&self, request_id: &str) -> Result<Option<u64>, Error> {
+        let value = self.get("request", &Key::Request(request_id.to_owned()))?;
+        let experiment = |value: Vec<u8>| value.try_into().map(u64::from_be_bytes);
+        value
+            .map(experiment)
+            .transpose()
+            .map_err(|_| Error::broken("request", "not 8 bytes"))
+    }
+
+    /// The value of a [`Key::Meta`].
+    pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.get("meta", &Key::Meta(name.to_owned()))
+    }
+
+    /// At most `limit` values of [`Key::Meta`] whose names begin with `prefix` and come after `after`.
+    pub fn metas(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let mut range = start(Kind::Meta).text(prefix).prefix();
+        if let Some(after) = after {
+            range.start = range
+                .start
+                .max(keys::after(&Key::Meta(after.to_owned()).encode()));
+        }
+        self.page("meta", &range, limit, Order::Ascending, |key| {
+            String::from_utf8(key.get(1..)?.to_vec()).ok()
+        })
+    }
+
+    /// Keeps the state of an experiment after record `seq`; durable when it returns. `version` is the version of the
+    /// content. Older snapshots of the experiment are removed. Only what is durable in the journal may be in it.
+    pub fn write_snapshot(
+        &self,
+        experiment: u64,
+        seq: u64,
+        version: u32,
+        bytes: Vec<u8>,
+    ) -> Result<(), Error> {
+        snapshot::write(
+            &self.inner.files,
+            experiment,
+            &Snapshot {
+                seq,
+                version,
+                bytes,
+            },
+        )
+    }
+
+    /// The newest snapshot that can be read. A broken one is reported in the log and passed over: the journal is
+    /// complete.
+    pub fn read_snapshot(&self, experiment: u64) -> Result<Option<Snapshot>, Error> {
+        snapshot::read(&self.inner.files, experiment)
+    }
+
+    /// Deletes an experiment with all that belongs to it, and its model if no other experiment names it. Nothing may
+    /// be written for the experiment meanwhile. Takes about a second for a million entries; never call it from an
+    /// async task. A crash in between is made up for when the store is opened again.
+    pub fn delete_experiment(&self, experiment: u64) -> Result<(), Error> {
+        let inner = &self.inner;
+        inner.logs.forget(experiment)?;
+        let write = |batch| inner.writer.write_blocking(batch);
+        Removal {
+            records: &inner.records,
+            files: &inner.files,
+            models: &inner.models,
+            write: &write,
+        }
+        .start(experiment)
+    }
+
+    /// The model archives.
+    pub fn models(&self) -> &Models {
+        &self.inner.models
+    }
+
+    /// The logs of trials.
+    pub fn logs(&self) -> &Logs {
+        &self.inner.logs
+    }
+
+    fn get(&self, what: &'static str, key: &Key) -> Result<Option<Vec<u8>>, Error> {
+        let packed = self.inner.records.get(&key.encode())?;
+        packed.map(|packed| unpack(what, &packed)).transpose()
+    }
+
+    fn page<K>(
+        &self,
+        what: &'static str,
+        range: &Range<Vec<u8>>,
+        limit: usize,
+        order: Order,
+        parse: impl Fn(&[u8]) -> Option<K>,
+    ) -> Result<Vec<(K, Vec<u8>)>, Error> {
+        let page = self.inner.records.page(range, limit, order)?;
+        let parsed = page.into_iter().map(|(key, packed)| {
+            let key = parse(&key).ok_or_else(|| Error::broken(what, "its key is broken"))?;
+            Ok((key, unpack(what, &packed)?))
+        });
+        parsed.collect()
+    }
+}
+
+/// Refuses a directory that a newer program wrote; marks a new one.
+fn check_format(dir: &Path) -> Result<(), Error> {
+    let path = dir.join("format");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if dir.join("db").exists() {
+                let reason = "there is a database but no file named format".to_owned();
+                return Err(Error::Corrupt {
+                    dir: dir.to_owned(),
+                    reason,
+                });
+            }
+            return write_whole(&path, format!("{FORMAT}\n").as_bytes());
+        }
+        Err(error) => return Err(Error::io("read", &path, error)),
+    };
+    match text.trim().parse::<u32>() {
+        Ok(found) if found > FORMAT => Err(Error::NewerFormat {
+            found,
+            known: FORMAT,
+        }),
+        Ok(1..=FORMAT) => Ok(()),
+        _ => {
+            let reason = format!("the file named format holds {text:?} instead of a number");
+            Err(Error::Corrupt {
+                dir: dir.to_owned(),
+                reason,
+            })
+        }
+    }
+}
+
+/// Finishes what a crash left: deletions that were begun, models that nobody named.
+fn clean_up(records: &Records, files: &Files, models: &Models) -> Result<(), Error> {
+    // Finishing a deletion only removes entries, and there is no writer yet whose order had to be kept.
+    let write = |batch: Prepared| {
+        let removed = batch
+            .removes
+            .into_iter()
+            .map(|key| crate::backend::Write { key, value: None });
+        records.commit(removed.collect())
+    };
+    let removal = Removal {
+        records,
+        files,
+        models,
+        write: &write,
+    };
+    removal.finish_all()?;
+    removal.sweep_models()
+}
