@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -183,15 +184,20 @@ impl Writer {
         // The receiver may have given up; nobody is left to tell then.
         let done = Box::new(move |result| drop(sender.send(result)));
         self.queue_blocking(batch, done)?;
-        receiver
-            .recv_timeout(PATIENCE)
-            .map_err(|error| match error {
-                std::sync::mpsc::RecvTimeoutError::Timeout => Error::Late {
-                    seconds: PATIENCE.as_secs(),
-                },
-                std::sync::mpsc::RecvTimeoutError::Disconnected => Error::Closed,
-            })?
+        wait(&receiver)?
     }
+}
+
+/// Waits on a thread for an answer of one of the store's threads.
+pub(crate) fn wait<T>(receiver: &std::sync::mpsc::Receiver<T>) -> Result<T, Error> {
+    receiver
+        .recv_timeout(PATIENCE)
+        .map_err(|error| match error {
+            RecvTimeoutError::Timeout => Error::Late {
+                seconds: PATIENCE.as_secs(),
+            },
+            RecvTimeoutError::Disconnected => Error::Closed,
+        })
 }
 
 fn permits(bytes: usize) -> u32 {
