@@ -3,13 +3,38 @@
 //! Everything here is a pure function of its inputs: no clock, no I/O, no threads, no globals, no hash maps.
 //! A [`Searcher`] receives [`Event`]s and returns [`Action`]s; it never touches the world.
 //!
-//! | file | holds |
+//! | module | holds |
 //! |---|---|
-//! | [`method`] | events, actions, the [`method::Method`] trait, the [`Searcher`] that runs one |
-//! | [`space`] | hyperparameters and the domains they are drawn from |
+//! | [`method`] | the contract: events, actions, the [`Method`] trait |
+//! | [`config`] | what a search is configured with |
+//! | [`searcher`] | the [`Searcher`] that runs one method |
+//! | [`plan`] | what a search will cost before it starts |
+//! | [`reason`] | why a searcher did something, with the numbers used |
+//! | [`space`] | hyperparameters, the domains they are drawn from, grids |
+//! | [`stream`] | random numbers that depend on nothing but seed, trial and purpose |
+//! | [`divisor`] | exact arithmetic of rungs |
+//! | `rung` | one rung: an order-statistics tree of metrics |
+//! | `methods` | the methods themselves |
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod config;
+pub mod divisor;
+mod error;
 pub mod method;
+mod methods;
+pub mod plan;
+pub mod reason;
+mod rung;
+pub mod searcher;
 pub mod space;
+pub mod stream;
 
-pub use method::{Action, Create, Event, ExitReason, Reason, RungView, Searcher, SearcherConfig, TrialId};
-pub use space::{Assignment, Domain, Space, Value};
+pub use config::{Mode, SearcherConfig};
+pub use error::Error;
+pub use method::{Action, Context, Create, Event, ExitReason, Method, RungView, TrialId};
+pub use plan::{Plan, plan};
+pub use reason::{Reason, Standing};
+pub use searcher::Searcher;
+pub use space::{Assignment, Dimension, Domain, Space, Value, to_json_text};
+pub use stream::trial_seed;

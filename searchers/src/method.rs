@@ -1,11 +1,27 @@
 //! The contract between a search method and whoever runs it.
+//!
+//! A trial is *outstanding* from the `Create` or `TrainTo` that gave it work until its `Exited`. A method keeps these
+//! invariants, whatever events come in whatever order:
+//!
+//! * never more outstanding trials than its `max_concurrent_trials`, and never new work above the capacity it was told;
+//! * ids are 1, 2, 3, …; actions name only trials that exist; events about others change nothing;
+//! * exactly one `Shutdown`, as the last action, when nothing is outstanding and nothing can be started any more;
+//! * the same events give the same actions, also across serialisation.
 
-use crate::space::Assignment;
+use crate::reason::Reason;
+use crate::space::{Assignment, Space};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Names a trial of one search: 1, 2, 3, … in the order of creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TrialId(pub u32);
+
+impl fmt::Display for TrialId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
 
 /// What a searcher is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,9 +31,22 @@ pub enum Event {
     Capacity(u32),
     /// A validation of a trial. `metric` is normalised: smaller is better; NaN and infinities are allowed.
     /// The trial keeps its slots until an action says otherwise.
-    Validated { trial: TrialId, length: u64, metric: f64 },
-    /// A trial holds no slots any more. Ends what `Create` or `TrainTo` began.
-    Exited { trial: TrialId, reason: ExitReason },
+    Validated {
+        /// The trial.
+        trial: TrialId,
+        /// How long it has trained.
+        length: u64,
+        /// What it reported.
+        metric: f64,
+    },
+    /// A trial holds no slots any more. Ends what `Create` or `TrainTo` began. Of a paused trial it says that the trial
+    /// is gone (killed by a person, say).
+    Exited {
+        /// The trial.
+        trial: TrialId,
+        /// Why.
+        reason: ExitReason,
+    },
 }
 
 /// Why a trial gave its slots back.
@@ -26,7 +55,10 @@ pub enum ExitReason {
     /// It ended by itself with success: it will not train further.
     Completed,
     /// It follows a `Pause`. Not `resumable`: it has no checkpoint, so it can never go on.
-    Paused { resumable: bool },
+    Paused {
+        /// Whether a checkpoint exists.
+        resumable: bool,
+    },
     /// It follows a `Stop`.
     Stopped,
     /// It failed for good (retries used up).
@@ -43,13 +75,33 @@ pub enum Action {
     /// A new trial.
     Create(Create),
     /// The trial trains until `length`: a running one goes on, a paused one resumes from its checkpoint.
-    TrainTo { trial: TrialId, length: u64, reason: Reason },
+    TrainTo {
+        /// The trial.
+        trial: TrialId,
+        /// Train until this length, validate, and wait for the decision.
+        length: u64,
+        /// Why.
+        reason: Reason,
+    },
     /// The trial saves a checkpoint and gives its slots back; `Exited` with `Paused` follows.
-    Pause { trial: TrialId, reason: Reason },
+    Pause {
+        /// The trial.
+        trial: TrialId,
+        /// Why.
+        reason: Reason,
+    },
     /// The trial ends. If it holds slots, `Exited` with `Stopped` follows. A paused one is only closed: nothing follows.
-    Stop { trial: TrialId, reason: Reason },
+    Stop {
+        /// The trial.
+        trial: TrialId,
+        /// Why.
+        reason: Reason,
+    },
     /// The search is over: no trial holds slots and none will be created.
-    Shutdown { reason: Reason },
+    Shutdown {
+        /// Why.
+        reason: Reason,
+    },
 }
 
 /// A new trial.
@@ -65,4 +117,45 @@ pub struct Create {
     pub train_to: u64,
     /// Which bracket it belongs to, from 0.
     pub bracket: u32,
+}
+
+/// What a person sees of one rung.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RungView {
+    /// Its bracket, from 0.
+    pub bracket: u32,
+    /// Its place in the bracket, 0 is the shortest.
+    pub index: u32,
+    /// Trials train to this length for it.
+    pub length: u64,
+    /// Trials that have a place in it: those that validated, and those that failed on the way.
+    pub trials: u64,
+    /// Those of them that went on to the next rung.
+    pub promoted: u64,
+    /// The best metric in it, normalised (smaller is better); none if nothing but NaN was reported.
+    pub best: Option<f64>,
+}
+
+/// What a method may look at beside its own state.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The hyperparameters to draw from.
+    pub space: &'a Space,
+    /// The seed of all its random numbers.
+    pub seed: u32,
+}
+
+/// A search method: a deterministic state machine, see the [module](self) for what it must keep.
+pub trait Method {
+    /// Takes one event and appends what is to be done.
+    fn handle(&mut self, event: &Event, context: Context<'_>, actions: &mut Vec<Action>);
+
+    /// How far the search is, in `0.0 ..= 1.0`.
+    fn progress(&self) -> f64;
+
+    /// Its rungs, brackets in order, shortest first. Methods without rungs have none.
+    fn rungs(&self) -> Vec<RungView>;
+
+    /// The length at which a trial has trained in full.
+    fn max_length(&self) -> u64;
 }

@@ -1,0 +1,161 @@
+//! The [`Searcher`]: one method with its space and seed, as a value that can be stored and taken up again.
+
+use crate::config::SearcherConfig;
+use crate::divisor::Divisor;
+use crate::error::Error;
+use crate::method::{Action, Context, Event, Method, RungView};
+use crate::methods::halving::Settings;
+use crate::methods::{Adaptive, AsyncHalving, Fixed, Source};
+use crate::plan::grid_trials;
+use crate::space::Space;
+use serde::{Deserialize, Serialize};
+
+/// The closed set of methods. Serialised by position: append variants, never reorder them; a method whose state
+/// changes gets a new variant, and the old one stays readable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Running {
+    Fixed(Fixed),
+    AsyncHalving(AsyncHalving),
+    Adaptive(Adaptive),
+}
+
+/// A search under way.
+///
+/// The first event is [`Event::Capacity`]; before it nothing is started. After `Shutdown` every event is ignored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Searcher {
+    space: Space,
+    seed: u32,
+    over: bool,
+    running: Running,
+}
+
+impl Searcher {
+    /// A search before its first event. Checks configuration and space.
+    pub fn new(config: SearcherConfig, space: Space, seed: u32) -> Result<Self, Error> {
+        config.check()?;
+        space.check()?;
+        let running = Running::new(&config, &space)?;
+        Ok(Self {
+            space,
+            seed,
+            over: false,
+            running,
+        })
+    }
+
+    /// Takes one event, and returns what is to be done, in order.
+    pub fn handle(&mut self, event: &Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.over {
+            return actions;
+        }
+        let context = Context {
+            space: &self.space,
+            seed: self.seed,
+        };
+        self.running
+            .method_mut()
+            .handle(event, context, &mut actions);
+        self.over = matches!(actions.last(), Some(Action::Shutdown { .. }));
+        actions
+    }
+
+    /// How far the search is: 0 at first, 1 at the end, never less than before but when hyperparameters turn out invalid.
+    pub fn progress(&self) -> f64 {
+        self.running.method().progress()
+    }
+
+    /// All rungs, brackets in order, shortest first.
+    pub fn rungs(&self) -> Vec<RungView> {
+        self.running.method().rungs()
+    }
+
+    /// The length at which a trial has trained in full.
+    pub fn max_length(&self) -> u64 {
+        self.running.method().max_length()
+    }
+
+    /// Whether `Shutdown` was returned.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The seed of all random numbers of this search.
+    pub fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    /// The hyperparameters drawn from.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+}
+
+impl Running {
+    fn new(config: &SearcherConfig, space: &Space) -> Result<Self, Error> {
+        Ok(match *config {
+            SearcherConfig::Single { max_length } => {
+                Self::Fixed(Fixed::new(Source::Single, 1, max_length, 1))
+            }
+            SearcherConfig::Random {
+                max_trials,
+                max_length,
+                max_concurrent_trials,
+            } => Self::Fixed(Fixed::new(
+                Source::Random,
+                max_trials,
+                max_length,
+                max_concurrent_trials,
+            )),
+            SearcherConfig::Grid {
+                max_length,
+                max_concurrent_trials,
+            } => Self::Fixed(Fixed::new(
+                Source::Grid,
+                grid_trials(space)?,
+                max_length,
+                max_concurrent_trials,
+            )),
+            SearcherConfig::AsyncHalving {
+                num_rungs,
+                max_trials,
+                divisor,
+                max_length,
+                max_concurrent_trials,
+                stop_once,
+            } => {
+                let divisor = Divisor::new(divisor)?;
+                let settings = Settings {
+                    rungs: num_rungs,
+                    max_trials,
+                    divisor,
+                    max_length,
+                    stop_once,
+                };
+                Self::AsyncHalving(AsyncHalving::new(&settings, max_concurrent_trials))
+            }
+            SearcherConfig::AdaptiveAsha {
+                max_length,
+                stop_once,
+                ..
+            } => Self::Adaptive(Adaptive::new(config, max_length, stop_once)?),
+        })
+    }
+
+    fn method(&self) -> &dyn Method {
+        match self {
+            Self::Fixed(method) => method,
+            Self::AsyncHalving(method) => method,
+            Self::Adaptive(method) => method,
+        }
+    }
+
+    fn method_mut(&mut self) -> &mut dyn Method {
+        match self {
+            Self::Fixed(method) => method,
+            Self::AsyncHalving(method) => method,
+            Self::Adaptive(method) => method,
+        }
+    }
+}
