@@ -11,7 +11,7 @@ use prost::Message;
 use toprung_proto::v1::JournalRecord;
 
 use crate::Error;
-use crate::backend::Order;
+use crate::backend::{Entry, Order};
 use crate::keys;
 use crate::records::{Records, pack, unpack};
 
@@ -31,7 +31,11 @@ impl Head {
     /// Reads where an experiment's journal ends.
     pub(crate) fn load(records: &Records, experiment: u64) -> Result<Self, Error> {
         let range = keys::journal(experiment, 0)..keys::after(&keys::journal(experiment, u64::MAX));
-        let Some((key, value)) = records.page(&range, 1, Order::Descending)?.pop() else {
+        let last = records.page(&range, 1, Order::Descending);
+        let last = last
+            .map_err(|error| in_journal(experiment, 0, error))?
+            .pop();
+        let Some((key, value)) = last else {
             return Ok(Self::default());
         };
         let sequence = keys::u64_at(&key, 9)
@@ -99,6 +103,14 @@ impl<'a> Stored<'a> {
     }
 }
 
+/// A value of the journal that cannot be put together is a broken journal.
+fn in_journal(experiment: u64, sequence: u64, error: Error) -> Error {
+    match error {
+        Error::BrokenRecord { reason, .. } => Error::journal(experiment, sequence, reason),
+        other => other,
+    }
+}
+
 fn checksum(previous: u32, experiment: u64, sequence: u64, format: u8, packed: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&previous.to_be_bytes());
@@ -114,7 +126,7 @@ pub struct Journal {
     records: Records,
     experiment: u64,
     head: Head,
-    page: VecDeque<(Vec<u8>, Vec<u8>)>,
+    page: VecDeque<Entry>,
     ended: bool,
 }
 
@@ -125,7 +137,8 @@ impl Journal {
         let head = if before == 0 {
             Head::default()
         } else {
-            let value = records.get(&keys::journal(experiment, before))?;
+            let value = records.get(&keys::journal(experiment, before));
+            let value = value.map_err(|error| in_journal(experiment, before, error))?;
             let value =
                 value.ok_or_else(|| Error::journal(experiment, before, "the record is missing"))?;
             Head {
@@ -142,19 +155,22 @@ impl Journal {
         })
     }
 
+    fn fetch(&self, from: u64) -> Result<Vec<Entry>, Error> {
+        let end = keys::after(&keys::journal(self.experiment, u64::MAX));
+        let range = keys::journal(self.experiment, from)..end;
+        match self.records.page(&range, PAGE, Order::Ascending) {
+            // One by one, so that the sound records before the broken one are still read.
+            Err(Error::BrokenRecord { .. }) => self.records.page(&range, 1, Order::Ascending),
+            page => page,
+        }
+        .map_err(|error| in_journal(self.experiment, from, error))
+    }
+
     fn read(&mut self) -> Result<Option<JournalRecord>, Error> {
         let expected = self.head.sequence + 1;
         let broken = |reason: String| Error::journal(self.experiment, expected, reason);
         if self.page.is_empty() {
-            let range = keys::journal(self.experiment, expected)
-                ..keys::after(&keys::journal(self.experiment, u64::MAX));
-            let page = self.records.page(&range, PAGE, Order::Ascending);
-            self.page = page
-                .map_err(|error| match error {
-                    Error::BrokenRecord { reason, .. } => broken(reason),
-                    other => other,
-                })?
-                .into();
+            self.page = self.fetch(expected)?.into();
         }
         let Some((key, value)) = self.page.pop_front() else {
             return Ok(None);
@@ -200,5 +216,157 @@ impl Iterator for Journal {
         let record = self.read().transpose();
         self.ended = !matches!(record, Some(Ok(_)));
         record
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use toprung_proto::v1::KillRequested;
+    use toprung_proto::v1::journal_record::Input;
+
+    use super::*;
+    use crate::backend::{Backend, Write};
+    use crate::memory::Memory;
+    use crate::records::stage_put;
+
+    fn record(sequence: u64, size: usize) -> JournalRecord {
+        // Digits that do not compress to nothing.
+        let reason = (0..size)
+            .map(|index| char::from(b'0' + (index * index % 97 % 10) as u8))
+            .collect();
+        let input = Some(Input::Kill(KillRequested { reason }));
+        JournalRecord {
+            sequence,
+            input,
+            ..JournalRecord::default()
+        }
+    }
+
+    /// A journal of `count` records; the third is larger than one entry.
+    fn written(count: u64) -> (Arc<Memory>, Records) {
+        let memory = Arc::new(Memory::default());
+        let records = Records::new(memory.clone());
+        let mut head = Head::load(&records, 7).unwrap();
+        for sequence in 1..=count {
+            let size = if sequence == 3 { 40_000 } else { 50 };
+            let mut writes = Vec::new();
+            let packed = crate::records::plain(&record(sequence, size).encode_to_vec());
+            let (next, value) = head.follow(7, sequence, &packed).unwrap();
+            stage_put(keys::journal(7, sequence), &value, &mut writes);
+            records.commit(writes).unwrap();
+            head = next;
+        }
+        (memory, records)
+    }
+
+    fn read(records: &Records, from: u64) -> (Vec<u64>, Option<u64>) {
+        let mut sequences = Vec::new();
+        for record in Journal::open(records.clone(), 7, from).unwrap() {
+            match record {
+                Ok(record) => sequences.push(record.sequence),
+                Err(Error::BrokenJournal {
+                    experiment: 7,
+                    sequence,
+                    ..
+                }) => return (sequences, Some(sequence)),
+                Err(other) => panic!("{other}"),
+            }
+        }
+        (sequences, None)
+    }
+
+    fn replace(memory: &Memory, key: &[u8], value: Option<Vec<u8>>) {
+        memory
+            .commit(vec![Write {
+                key: key.to_vec(),
+                value,
+            }])
+            .unwrap();
+    }
+
+    #[test]
+    fn a_journal_is_read_from_any_record_on() {
+        let (_, records) = written(200);
+        assert_eq!(read(&records, 1), ((1..=200).collect(), None));
+        assert_eq!(read(&records, 150), ((150..=200).collect(), None));
+        assert_eq!(read(&records, 201), (Vec::new(), None));
+        assert_eq!(Head::load(&records, 7).unwrap().sequence, 200);
+        assert_eq!(Head::load(&records, 8).unwrap(), Head::default());
+        let beyond = Journal::open(records, 7, 202);
+        assert!(matches!(
+            beyond.err(),
+            Some(Error::BrokenJournal { sequence: 201, .. })
+        ));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed_where_it_is() {
+        let (memory, records) = written(6);
+        let key = keys::journal(7, 2);
+        let sound = memory.get(&key).unwrap().unwrap();
+        for index in 0..sound.len() {
+            for bit in 0..8 {
+                let mut flipped = sound.clone();
+                flipped[index] ^= 1 << bit;
+                replace(&memory, &key, Some(flipped));
+                assert_eq!(
+                    read(&records, 1),
+                    (vec![1], Some(2)),
+                    "byte {index} bit {bit}"
+                );
+            }
+            replace(&memory, &key, Some(sound[..index].to_vec()));
+            assert_eq!(read(&records, 1), (vec![1], Some(2)), "cut at {index}");
+        }
+        replace(&memory, &key, Some(sound));
+        assert_eq!(read(&records, 1).1, None);
+    }
+
+    #[test]
+    fn a_broken_part_of_a_large_record_is_noticed() {
+        let (memory, records) = written(6);
+        let parts = crate::records::parts_of(&(keys::journal(7, 3)..keys::journal(7, 4)));
+        let parts = memory.page(&parts, 100, Order::Ascending).unwrap();
+        assert!(parts.len() > 3);
+        for (key, value) in parts {
+            let mut flipped = value.clone();
+            flipped[100] ^= 1;
+            for broken in [Some(flipped), Some(value[1..].to_vec()), None] {
+                replace(&memory, &key, broken);
+                assert_eq!(read(&records, 1), (vec![1, 2], Some(3)));
+            }
+            replace(&memory, &key, Some(value));
+        }
+        assert_eq!(read(&records, 1).1, None);
+    }
+
+    #[test]
+    fn holes_and_swapped_records_are_noticed() {
+        let (memory, records) = written(6);
+        let value = |sequence| memory.get(&keys::journal(7, sequence)).unwrap();
+        let (fourth, fifth) = (value(4), value(5));
+        replace(&memory, &keys::journal(7, 4), None);
+        assert_eq!(read(&records, 1), (vec![1, 2, 3], Some(4)));
+        replace(&memory, &keys::journal(7, 4), fifth);
+        replace(&memory, &keys::journal(7, 5), fourth);
+        assert_eq!(read(&records, 1), (vec![1, 2, 3], Some(4)));
+    }
+
+    #[test]
+    fn only_the_record_that_follows_is_taken() {
+        let head = Head::default();
+        assert!(matches!(
+            head.follow(7, 2, &[]),
+            Err(Error::OutOfSequence {
+                expected: 1,
+                found: 2,
+                ..
+            })
+        ));
+        let (head, _) = head.follow(7, 1, &[]).unwrap();
+        assert!(head.follow(7, 1, &[]).is_err());
+        assert!(head.follow(7, 2, &[]).is_ok());
     }
 }

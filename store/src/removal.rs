@@ -156,3 +156,54 @@ fn created(records: &Records, experiment: u64) -> Result<Option<ExperimentCreate
         _ => None,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::Write;
+    use crate::memory::Memory;
+    use crate::records::stage_put;
+
+    #[test]
+    fn a_deletion_cut_short_after_any_commit_is_finished_later() {
+        for commits in 0..4 {
+            let files = Arc::new(Files::in_memory());
+            let models = Models::new(files.clone());
+            let records = Records::new(Arc::new(Memory::default()));
+            let mut writes = Vec::new();
+            stage_put(Key::Experiment(1).encode(), b"summary", &mut writes);
+            stage_put(Key::Trial(1, 1).encode(), &[7; 20_000], &mut writes);
+            records.commit(writes).unwrap();
+            let left = Cell::new(commits);
+            let write = |batch: Prepared| {
+                left.set(left.get() - 1);
+                if left.get() < 0 {
+                    return Err(Error::Closed);
+                }
+                let mut writes = Vec::new();
+                batch
+                    .puts
+                    .iter()
+                    .for_each(|(key, value)| stage_put(key.clone(), value, &mut writes));
+                let removed = batch.deletes.into_iter().chain(batch.removes);
+                writes.extend(removed.map(|key| Write { key, value: None }));
+                records.commit(writes)
+            };
+            let removal = Removal {
+                records: &records,
+                files: &files,
+                models: &models,
+                write: &write,
+            };
+            assert_eq!(removal.start(1).is_ok(), commits > 3, "commit {commits}");
+            left.set(100);
+            removal.finish_all().unwrap();
+            let rest = records.keys(&(vec![0]..vec![255]), 100).unwrap();
+            let untouched = commits == 0;
+            assert_eq!(rest.is_empty(), !untouched, "commit {commits}: {rest:?}");
+        }
+    }
+}

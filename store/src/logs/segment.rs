@@ -20,7 +20,7 @@ use crate::writer::{Done, Writer};
 pub(super) const FRAME_BYTES: usize = 1 << 20;
 /// The largest message in a frame: the text of one frame and a last line of the largest append.
 pub(super) const MAX_MESSAGE: usize = 16 << 20;
-/// A segment of this size is followed by a new one.
+/// The usual size after which a segment is followed by a new one.
 const SEGMENT_BYTES: u64 = 8 << 20;
 const INDEX_FORMAT: u8 = 1;
 
@@ -78,6 +78,8 @@ pub(super) struct Segments {
     files: Arc<Files>,
     writer: Writer,
     positions: HashMap<u64, Position>,
+    /// A segment of this size is followed by a new one.
+    segment_bytes: u64,
 }
 
 impl Segments {
@@ -87,6 +89,7 @@ impl Segments {
             files,
             writer,
             positions: HashMap::new(),
+            segment_bytes: SEGMENT_BYTES,
         }
     }
 
@@ -140,7 +143,7 @@ impl Segments {
         let mut index = Prepared::default();
         for frame in frames(lines) {
             let bytes = compress(&frame)?;
-            if position.size >= SEGMENT_BYTES {
+            if position.size >= self.segment_bytes {
                 position.segment += 1;
             }
             let offset = self
@@ -249,5 +252,42 @@ mod tests {
         assert_eq!(Place::decode(&place.encode()), Some(place));
         assert_eq!(Place::decode(&place.encode()[..20]), None);
         assert_eq!(Place::decode(&[]), None);
+    }
+
+    #[test]
+    fn full_segments_are_followed_by_new_ones() {
+        let files = Arc::new(Files::in_memory());
+        let records = Records::new(Arc::new(crate::memory::Memory::default()));
+        let models = Arc::new(crate::models::Models::new(files.clone()));
+        let writer = Writer::inline(crate::writer::Committer::new(records.clone(), models));
+        let mut segments = Segments::new(records.clone(), files.clone(), writer);
+        segments.segment_bytes = 200;
+        for number in 0..20 {
+            let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+            let line = TrialLogLine {
+                trial: number,
+                ..TrialLogLine::default()
+            };
+            let done: Done = Box::new(move |result| sender.send(result).unwrap());
+            segments.append(vec![Append {
+                experiment: 5,
+                lines: vec![line],
+                size: 0,
+                done,
+                permit: None,
+            }]);
+            receiver.recv().unwrap().unwrap();
+        }
+        let names = files.names("logs/5").unwrap();
+        assert!(names.len() > 1, "{names:?}");
+        let page = super::super::read::forward(&records, &files, 5, None, 0, 100).unwrap();
+        assert_eq!(
+            page.lines.iter().map(|line| line.trial).collect::<Vec<_>>(),
+            (0..20).collect::<Vec<_>>()
+        );
+        files.remove(&path(5, 0)).unwrap();
+        let rest = super::super::read::forward(&records, &files, 5, None, 0, 100).unwrap();
+        assert!(!rest.lines.is_empty() && rest.lines.len() < 20);
+        assert_eq!(rest.next_frame, 20);
     }
 }
