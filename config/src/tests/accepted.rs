@@ -1,0 +1,327 @@
+//! Files that must be accepted, and what they mean.
+
+use super::{SMALLEST, accepted, refused, warnings, with};
+use crate::{Entrypoint, Length, StoragePlace, parse};
+use std::collections::BTreeMap;
+use toprung_searchers::{Dimension, Domain, Mode, SearcherConfig, Value};
+
+const USEFUL: &str = "\
+name: digits
+entrypoint: python train.py
+hyperparameters:
+  learning_rate: {type: log, base: 10, minval: -4, maxval: -1}
+  hidden: {type: int, minval: 16, maxval: 256}
+searcher: {name: adaptive_asha, metric: validation_error, max_trials: 64, max_length: {epochs: 27}}
+";
+
+const OLDER: &str = "\
+description: text_classifier
+hyperparameters:
+  learning_rate: 3e-4
+  dropout: 0.2
+  global_batch_size: 64
+records_per_epoch: 25000
+searcher: {name: single, metric: validation_loss, max_length: {epochs: 12}}
+entrypoint: model_def:TextTrial
+";
+
+fn plain(domain: Domain) -> Dimension {
+    Dimension {
+        domain,
+        condition: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn the_smallest_useful_file() {
+    let config = accepted(USEFUL);
+    assert_eq!(config.name.as_deref(), Some("digits"));
+    assert_eq!(
+        config.entrypoint,
+        Entrypoint::Shell("python train.py".to_owned())
+    );
+    let log = Domain::Log {
+        base: 10.0,
+        minval: -4.0,
+        maxval: -1.0,
+        count: None,
+    };
+    let int = Domain::Int {
+        min: 16,
+        max: 256,
+        log: false,
+        count: None,
+    };
+    assert_eq!(config.space.0["learning_rate"], plain(log));
+    assert_eq!(config.space.0["hidden"], plain(int));
+    let method = SearcherConfig::AdaptiveAsha {
+        max_trials: 64,
+        mode: Mode::Standard,
+        divisor: 4.0,
+        max_rungs: 5,
+        bracket_rungs: vec![],
+        max_length: 27,
+        max_concurrent_trials: 16,
+        stop_once: false,
+    };
+    assert_eq!(config.searcher.method, method);
+    assert_eq!(
+        (
+            config.searcher.time_metric.as_str(),
+            config.searcher.max_length
+        ),
+        ("epochs", 27)
+    );
+    assert!(config.searcher.smaller_is_better);
+    assert!(warnings(USEFUL).is_empty());
+}
+
+#[test]
+fn the_older_style_is_refused_only_for_its_trial_class() {
+    let problems = refused(OLDER).0;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(
+        (problems[0].line, problems[0].path.as_str()),
+        (8, "entrypoint")
+    );
+    assert!(
+        problems[0]
+            .message
+            .contains("needs the `determined` package, which is not supported yet")
+    );
+
+    let config = accepted(&OLDER.replace("model_def:TextTrial", "python train.py"));
+    assert_eq!(config.description, "text_classifier");
+    assert_eq!(config.records_per_epoch, 25_000);
+    assert_eq!(config.global_batch_size, Some(64));
+    assert_eq!(
+        config.space.0["learning_rate"],
+        plain(Domain::Const(Value::Double(3e-4)))
+    );
+    assert_eq!(
+        config.space.0["global_batch_size"],
+        plain(Domain::Const(Value::Int(64)))
+    );
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let config = accepted(SMALLEST);
+    assert_eq!(
+        (
+            config.max_restarts,
+            config.scheduling_unit,
+            config.preemption_timeout_seconds
+        ),
+        (5, 100, 3600)
+    );
+    assert_eq!(
+        (
+            config.resources.slots_per_trial,
+            config.resources.priority,
+            config.resources.weight
+        ),
+        (1, 42, 1.0)
+    );
+    assert_eq!(config.checkpoint_storage.place, StoragePlace::BesideStore);
+    let storage = &config.checkpoint_storage;
+    assert_eq!(
+        (
+            storage.save_experiment_best,
+            storage.save_trial_best,
+            storage.save_trial_latest
+        ),
+        (0, 1, 1)
+    );
+    assert_eq!(
+        config.min_validation_period,
+        Length {
+            unit: "batches".to_owned(),
+            count: 0
+        }
+    );
+    assert_eq!(config.log_retention_days, -1);
+    assert_eq!(config.experiment_seed, None);
+    assert!(config.profiling.sync_timings && config.metrics.stdout_enabled);
+    let policies: Vec<_> = config
+        .log_policies
+        .iter()
+        .filter_map(|policy| policy.name.as_deref())
+        .collect();
+    assert_eq!(policies, ["CUDA OOM", "ECC Error"]);
+}
+
+#[test]
+fn numbers_as_yaml_1_1_and_1_2_write_them() {
+    for (text, expected) in [
+        ("1e-4", Value::Double(1e-4)),
+        ("1E3", Value::Double(1e3)),
+        (".5", Value::Double(0.5)),
+        ("5.", Value::Double(5.0)),
+        ("+3", Value::Int(3)),
+        ("-3", Value::Int(-3)),
+        ("1_000", Value::Int(1000)),
+        ("0x10", Value::Int(16)),
+        ("0o17", Value::Int(15)),
+        ("true", Value::Bool(true)),
+        ("on", Value::String("on".to_owned())),
+        ("n", Value::String("n".to_owned())),
+        ("'3'", Value::String("3".to_owned())),
+        ("~", Value::Null),
+        ("9223372036854775807", Value::Int(i64::MAX)),
+        ("-9223372036854775808", Value::Int(i64::MIN)),
+        ("2024-01-01", Value::String("2024-01-01".to_owned())),
+    ] {
+        let config = accepted(&with(&format!("hyperparameters: {{x: {text}}}\n")));
+        assert_eq!(
+            config.space.0["x"],
+            plain(Domain::Const(expected)),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn lengths_in_both_styles() {
+    for (length, unit, count) in [
+        ("max_length: {epochs: 32}", "epochs", 32),
+        ("max_length: {batches: 1e3}", "batches", 1000),
+        ("max_length: 64", "batches", 64),
+        ("time_metric: steps, max_length: 64", "steps", 64),
+        ("time_metric: epochs, max_time: 32", "epochs", 32),
+        ("time_metric: frames, max_time: 32", "frames", 32),
+        (
+            "max_length: {epochs: 32}, time_metric: epochs, max_time: 32",
+            "epochs",
+            32,
+        ),
+        (
+            "max_length: {epochs: 32}, time_metric: epochs",
+            "epochs",
+            32,
+        ),
+        ("max_length: {steps: 32}, time_metric: steps", "steps", 32),
+        ("max_time: 7", "batches", 7),
+    ] {
+        let yaml =
+            format!("entrypoint: ./run\nsearcher: {{name: single, metric: loss, {length}}}\n");
+        let searcher = accepted(&yaml).searcher;
+        assert_eq!(
+            (searcher.time_metric.as_str(), searcher.max_length),
+            (unit, count),
+            "{length}"
+        );
+    }
+}
+
+#[test]
+fn old_fields_are_accepted_with_a_warning_each() {
+    for field in [
+        "data_layer: {type: shared_fs}",
+        "internal: {native: x}",
+        "security: {}",
+        "tensorboard_storage: {type: s3}",
+        "optimizations: {aggregation_frequency: 2}",
+        "source: a",
+        "batches_per_step: 100",
+        "resources: {agent_label: x}",
+        "environment: {image: x}",
+        "environment: {pod_spec: {spec: {}}}",
+        "bind_mounts: [{host_path: /a, container_path: b}]",
+        "min_validation_period: {batches: 100}",
+        "scheduling_unit: 10",
+        "profiling: {enabled: true}",
+    ] {
+        let warnings = warnings(&with(&format!("{field}\n")));
+        assert_eq!(warnings.len(), 1, "{field}: {warnings:?}");
+        assert_eq!(warnings[0].line, 3, "{field}");
+    }
+}
+
+#[test]
+fn null_means_absent() {
+    let nulls = "name: null\nresources: null\nlabels: ~\nmax_restarts:\nenvironment: {python: null}\ndata_layer: null\n";
+    let parsed = parse(&with(nulls)).unwrap();
+    assert_eq!(parsed.config, accepted(SMALLEST));
+    assert!(parsed.warnings.is_empty());
+}
+
+#[test]
+fn spelling_is_kept_where_text_is_wanted() {
+    let config = accepted(&with(
+        "name: 2024\nenvironment: {python: 3.10, requirements: r.txt}\nlabels: [1, on, 1]\n",
+    ));
+    assert_eq!(config.name.as_deref(), Some("2024"));
+    assert_eq!(config.environment.python.as_deref(), Some("3.10"));
+    assert_eq!(config.environment.requirements, ["-r r.txt"]);
+    assert_eq!(config.labels, ["1", "on"]);
+}
+
+#[test]
+fn variables_by_kind_of_slot() {
+    let config = accepted(&with(
+        "environment: {environment_variables: {cpu: [A=1], gpu: ['B=x=y']}}\n",
+    ));
+    assert_eq!(
+        config.environment.variables,
+        BTreeMap::from([("A".to_owned(), "1".to_owned())])
+    );
+    assert_eq!(
+        config.environment.gpu_variables,
+        BTreeMap::from([("B".to_owned(), "x=y".to_owned())])
+    );
+    let config = accepted(&with("environment: {environment_variables: [A=]}\n"));
+    assert_eq!(
+        config.environment.rocm_variables,
+        BTreeMap::from([("A".to_owned(), String::new())])
+    );
+}
+
+#[test]
+fn groups_conditions_and_anchors() {
+    let yaml = with(
+        "\
+hyperparameters:
+  optimizer: {type: categorical, vals: [sgd, adam]}
+  sgd: &base
+    momentum: {type: double, minval: 0, maxval: 1}
+  adam:
+    <<: *base
+    beta: 0.9
+  nesterov: {type: categorical, vals: [true, false], condition: {optimizer: sgd}}
+  type: {type: const, val: null}
+",
+    );
+    let space = accepted(&yaml).space.0;
+    let Domain::Group(adam) = &space["adam"].domain else {
+        panic!("{space:?}")
+    };
+    assert_eq!(adam.keys().collect::<Vec<_>>(), ["beta", "momentum"]);
+    let condition = BTreeMap::from([(
+        "optimizer".to_owned(),
+        vec![Value::String("sgd".to_owned())],
+    )]);
+    assert_eq!(space["nesterov"].condition, condition);
+    assert_eq!(space["type"].domain, Domain::Const(Value::Null));
+}
+
+#[test]
+fn a_default_log_policy_is_switched_off_by_its_name() {
+    let config = accepted(&with(
+        "log_policies: [{name: ECC Error}, {pattern: x, action: {type: exclude_node}}]\n",
+    ));
+    assert_eq!(config.log_policies.len(), 3);
+    assert_eq!(config.log_policies[0].pattern, None);
+}
+
+#[test]
+fn secrets_are_masked() {
+    let yaml = with(
+        "data: {secrets: {key: [hunter2]}, open: 1}\nenvironment: {registry_auth: {password: hunter2}}\n",
+    );
+    let config = accepted(&yaml);
+    assert!(config.complete().to_string().contains("hunter2"));
+    let masked = config.masked();
+    assert!(!masked.to_string().contains("hunter2"), "{masked}");
+    assert_eq!(masked["data"]["open"], 1);
+}
