@@ -8,13 +8,14 @@
             model.load(trial.latest_checkpoint / "model.pkl")
         for epoch in trial.lengths():
             train(model)
+            trial.report(validation_error=validate(model))
             with trial.save() as directory:
                 model.save(directory / "model.pkl")
-            trial.report(validation_error=validate(model))
 
 The loop starts after the length of the checkpoint and ends by itself when the trial is to pause, is stopped, or has
 trained in full; the script then simply ends. A trial that saves no checkpoint cannot be paused and resumed, so save one
-at each length that is reported as a validation.
+at each length that is reported as a validation. Report first, then save: should the machine fail in between, the length
+is trained and reported once more (and counted once), whereas a saved length is never trained again.
 
 The same script runs without Toprung: ``python train.py --learning_rate 0.1 --max-length 10`` takes the defaults and the
 command line, prints each report as ``epoch=3 validation_error=0.12`` and saves below ``./checkpoints/``.

@@ -39,11 +39,13 @@ class Connection:
     def request(self, message: Dict[str, Any], deadline: Optional[float] = None) -> Dict[str, Any]:
         """Sends `message` and returns the agent's answer; `AgentUnavailable` after `deadline` seconds."""
         if self._process != os.getpid():
-            self._lock, self._socket, self._process = threading.Lock(), None, os.getpid()
+            # A lock copied by fork may be held for ever; closing the copied socket leaves the parent's open.
+            self._lock, self._process = threading.Lock(), os.getpid()
+            self._disconnect()
         seconds = self._deadline if deadline is None else deadline
         with self._lock:
             try:
-                return self._persist(message, time.monotonic() + seconds)
+                return self._persist(message, seconds)
             except socket.timeout:
                 self._disconnect()
                 raise AgentUnavailable(
@@ -53,7 +55,7 @@ class Connection:
             except _MAY_RECOVER as error:
                 self._disconnect()
                 raise AgentUnavailable(
-                    f"the agent could not be reached for {seconds:g} s (socket {self._path}): {error}"
+                    f"the agent could not be reached for {min(seconds, self._deadline):g} s (socket {self._path}): {error}"
                 ) from error
             except OSError as error:
                 self._disconnect()
@@ -68,7 +70,14 @@ class Connection:
         with self._lock:
             self._disconnect()
 
-    def _persist(self, message: Dict[str, Any], give_up: float) -> Dict[str, Any]:
+    def __del__(self) -> None:
+        # For scripts that use no `with` block.
+        self._disconnect()
+
+    def _persist(self, message: Dict[str, Any], seconds: float) -> Dict[str, Any]:
+        # An answer may be long in coming (`seconds`); an agent that hangs up must be back sooner.
+        give_up = time.monotonic() + seconds
+        back_by = time.monotonic() + min(seconds, self._deadline)
         while True:
             try:
                 if self._socket is None:
@@ -76,7 +85,7 @@ class Connection:
                 return self._exchange(message, give_up)
             except _MAY_RECOVER:
                 self._disconnect()
-                if time.monotonic() + _PAUSE >= give_up:
+                if time.monotonic() + _PAUSE >= back_by:
                     raise
                 time.sleep(_PAUSE)
 
