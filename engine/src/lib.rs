@@ -1,1 +1,29 @@
-//! stub
+//! The engine: the service that runs searches.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`experiment`] | one experiment as a pure state machine: **where everything about trials is decided** |
+//! | [`scheduler`] | who gets slots, as a pure value |
+//! | [`actors`] | the shells around both: journal, then act |
+//! | [`api`] | gRPC: the search service and the agent service |
+//! | [`load`] | an experiment from its journal |
+//! | [`archive`] | what is read from the store because it is not in memory any more |
+//! | [`publish`] | the files by which programs on this host find a running engine |
+//!
+//! The engine does not know how a trial is run; that is the agent's.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod actors;
+mod api;
+mod archive;
+mod engine;
+mod error;
+pub mod experiment;
+mod load;
+mod names;
+pub mod publish;
+pub mod scheduler;
+
+pub use engine::{Engine, Options, Tls};
+pub use error::Error;

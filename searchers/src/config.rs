@@ -4,6 +4,8 @@
 
 use crate::divisor::Divisor;
 use crate::error::Error;
+use crate::method::TrialId;
+use crate::space::{Assignment, Space};
 use serde::{Deserialize, Serialize};
 
 /// The most trials a search may be asked for. Leaves room in a trial's id for those that refuse their hyperparameters.
@@ -86,6 +88,25 @@ pub enum SearcherConfig {
 }
 
 impl SearcherConfig {
+    /// Its name in an experiment file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Single { .. } => "single",
+            Self::Random { .. } => "random",
+            Self::Grid { .. } => "grid",
+            Self::AsyncHalving { .. } => "async_halving",
+            Self::AdaptiveAsha { .. } => "adaptive_asha",
+        }
+    }
+
+    /// The hyperparameters that this search will give to a trial; `None`: a grid has no such point.
+    pub fn sample(&self, space: &Space, seed: u32, trial: TrialId) -> Option<Assignment> {
+        match self {
+            Self::Grid { .. } => space.grid_point(u64::from(trial.0).checked_sub(1)?),
+            _ => Some(space.draw(seed, trial)),
+        }
+    }
+
     /// The length at which a trial has trained in full.
     pub fn max_length(&self) -> u64 {
         match *self {

@@ -1,0 +1,322 @@
+//! The supervisor of all active experiments. It numbers new ones, routes what agents say, and starts an experiment
+//! whose actor failed again from its journal, with back-off; after repeated failure it gives that one up.
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use toprung_proto::v1::{self, journal_record::Input};
+use toprung_store::Store;
+
+use super::experiment::{Begin, ExperimentHandle, Neighbours};
+use super::pool::PoolHandle;
+use super::session::BatchAck;
+use super::sessions::SessionsHandle;
+use super::{Unavailable, answer, cast};
+use crate::experiment::reconcile::Held;
+use crate::load;
+
+/// Failures in a row after which an experiment is given up.
+const MAX_FAILURES: u32 = 5;
+
+enum Message {
+    Wire(PoolHandle, SessionsHandle),
+    Load(Vec<u64>, oneshot::Sender<()>),
+    Create(Box<v1::ExperimentCreated>, oneshot::Sender<v1::Experiment>),
+    Get(u64, oneshot::Sender<Option<ExperimentHandle>>),
+    Route(u64, v1::AgentEvents, BatchAck),
+    AgentReturned(String, Vec<v1::AttemptId>, oneshot::Sender<Vec<(u64, Held)>>),
+    AgentLost(String, String),
+    Restart(u64),
+    Ended(u64),
+    CloseAll(oneshot::Sender<Vec<ExperimentHandle>>),
+}
+
+/// The way to the experiments.
+#[derive(Clone)]
+pub struct ExperimentsHandle(ActorRef<Message>);
+
+impl ExperimentsHandle {
+    /// Starts the actor under a supervisor. [`wire`](Self::wire) must follow. `next_id`: of the next new experiment.
+    ///
+    /// # Errors
+    /// The actor could not be started.
+    pub async fn start(store: Store, next_id: u64, supervisor: ractor::ActorCell) -> Result<Self, ractor::SpawnErr> {
+        let (actor, _) = Actor::spawn_linked(None, Experiments, (store, next_id), supervisor).await?;
+        Ok(Self(actor))
+    }
+
+    /// Makes its siblings known.
+    pub fn wire(&self, pool: PoolHandle, sessions: SessionsHandle) {
+        cast(&self.0, Message::Wire(pool, sessions));
+    }
+
+    /// Loads experiments that have not ended; answers when all are there.
+    ///
+    /// # Errors
+    /// The actor is gone.
+    pub async fn load(&self, ids: Vec<u64>) -> Result<(), Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.0, Message::Load(ids, reply));
+        // Loading is bounded by the journals; it has no deadline of its own because nothing works before it.
+        receiver.await.map_err(|_| Unavailable("the experiments"))
+    }
+
+    /// Starts a new experiment (its id is set here); answers once it is durable.
+    ///
+    /// # Errors
+    /// The actor does not answer.
+    pub async fn create(&self, created: v1::ExperimentCreated) -> Result<v1::Experiment, Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.0, Message::Create(Box::new(created), reply));
+        answer("the experiments", receiver).await
+    }
+
+    /// An active experiment. `None`: it has ended or does not exist.
+    ///
+    /// # Errors
+    /// The actor does not answer.
+    pub async fn get(&self, id: u64) -> Result<Option<ExperimentHandle>, Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.0, Message::Get(id, reply));
+        answer("the experiments", receiver).await
+    }
+
+    /// A part of an agent's batch.
+    pub fn route(&self, experiment: u64, events: v1::AgentEvents, ack: BatchAck) {
+        cast(&self.0, Message::Route(experiment, events, ack));
+    }
+
+    /// An agent came back with what it runs; answers what it may keep.
+    ///
+    /// # Errors
+    /// The actor does not answer.
+    pub async fn agent_returned(
+        &self,
+        agent: String,
+        running: Vec<v1::AttemptId>,
+    ) -> Result<Vec<(u64, Held)>, Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.0, Message::AgentReturned(agent, running, reply));
+        answer("the experiments", receiver).await
+    }
+
+    /// An agent's lease ended.
+    pub fn agent_lost(&self, agent: String, reason: String) {
+        cast(&self.0, Message::AgentLost(agent, reason));
+    }
+
+    /// An experiment has ended and its actor is done.
+    pub fn ended(&self, id: u64) {
+        cast(&self.0, Message::Ended(id));
+    }
+
+    /// Writes all snapshots and ends all experiment actors.
+    ///
+    /// # Errors
+    /// An actor does not answer.
+    pub async fn close_all(&self) -> Result<(), Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.0, Message::CloseAll(reply));
+        for experiment in answer("the experiments", receiver).await? {
+            experiment.close().await?;
+        }
+        Ok(())
+    }
+}
+
+struct Experiments;
+
+struct State {
+    me: ActorRef<Message>,
+    store: Store,
+    next_id: u64,
+    siblings: Option<(PoolHandle, SessionsHandle)>,
+    active: BTreeMap<u64, ExperimentHandle>,
+    failures: BTreeMap<u64, u32>,
+    closing: bool,
+}
+
+impl Actor for Experiments {
+    type Msg = Message;
+    type State = State;
+    type Arguments = (Store, u64);
+
+    async fn pre_start(
+        &self,
+        me: ActorRef<Message>,
+        (store, next_id): Self::Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let (active, failures) = (BTreeMap::new(), BTreeMap::new());
+        Ok(State { me, store, next_id, siblings: None, active, failures, closing: false })
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Wire(pool, sessions) => state.siblings = Some((pool, sessions)),
+            Message::Load(ids, reply) => {
+                for id in ids {
+                    state.start(id, Begin::Load(id)).await;
+                }
+                let _gone = reply.send(());
+            }
+            Message::Create(created, reply) => state.create(created, reply).await,
+            // A caller that has given up waits for nothing.
+            Message::Get(id, reply) => drop(reply.send(state.active.get(&id).cloned())),
+            Message::Route(id, events, ack) => state.route(id, events, ack),
+            Message::AgentReturned(agent, running, reply) => state.agent_returned(&agent, &running, reply),
+            Message::AgentLost(agent, reason) => {
+                for experiment in state.active.values() {
+                    experiment.agent_lost(agent.clone(), reason.clone());
+                }
+            }
+            Message::Restart(id) => state.restart(id).await,
+            Message::Ended(id) => {
+                state.active.remove(&id);
+                state.failures.remove(&id);
+            }
+            Message::CloseAll(reply) => {
+                state.closing = true;
+                let _gone = reply.send(std::mem::take(&mut state.active).into_values().collect());
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<Message>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorFailed(actor, error) = event {
+            state.on_failed(actor.get_id(), &error);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    async fn create(&mut self, mut created: Box<v1::ExperimentCreated>, durable: oneshot::Sender<v1::Experiment>) {
+        if self.closing {
+            return;
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        created.id = id;
+        if created.name.is_empty() {
+            created.name = crate::names::made_up(created.seed, id);
+        }
+        self.start(id, Begin::New { created, durable }).await;
+    }
+
+    async fn start(&mut self, id: u64, begin: Begin) {
+        let Some((pool, sessions)) = self.siblings.clone() else { return };
+        let experiments = ExperimentsHandle(self.me.clone());
+        let neighbours = Neighbours { store: self.store.clone(), pool, sessions: sessions.clone(), experiments };
+        match ExperimentHandle::start(id, begin, neighbours, self.me.get_cell()).await {
+            Ok(handle) => {
+                let agents = handle.ask(|shell| shell.machine.held()).await.unwrap_or_default();
+                for held in agents {
+                    sessions.expect(held.agent);
+                }
+                self.active.insert(id, handle);
+            }
+            Err(error) => self.failed(id, &error.to_string()),
+        }
+    }
+
+    fn on_failed(&mut self, actor: ractor::ActorId, error: &ActorProcessingErr) {
+        let Some(id) = self.active.iter().find(|(_, handle)| handle.is(actor)).map(|(id, _)| *id) else { return };
+        self.active.remove(&id);
+        if let Some((pool, _)) = &self.siblings {
+            pool.remove_experiment(id);
+        }
+        self.failed(id, &error.to_string());
+    }
+
+    /// Starts an experiment again after a while, or gives it up.
+    fn failed(&mut self, id: u64, error: &str) {
+        if self.closing {
+            return;
+        }
+        let failures = self.failures.entry(id).or_insert(0);
+        *failures += 1;
+        tracing::error!(experiment = id, failures = *failures, error, "experiment failed");
+        if *failures >= MAX_FAILURES {
+            self.give_up(id, error);
+            return;
+        }
+        let delay = Duration::from_secs(1 << (*failures - 1).min(6));
+        let me = self.me.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            cast(&me, Message::Restart(id));
+        });
+    }
+
+    async fn restart(&mut self, id: u64) {
+        if self.closing || self.active.contains_key(&id) {
+            return;
+        }
+        self.start(id, Begin::Load(id)).await;
+        // What agents sent and was not acknowledged comes again only on a new session.
+        if let Some((_, sessions)) = &self.siblings {
+            sessions.end_all("an experiment was started again");
+        }
+    }
+
+    /// Marks an experiment failed; its journal stays as it is.
+    fn give_up(&mut self, id: u64, error: &str) {
+        let (store, error) = (self.store.clone(), error.to_owned());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = load::mark_failed(&store, id, &error) {
+                tracing::error!(experiment = id, %error, "the failure of an experiment could not be stored");
+            }
+        });
+    }
+
+    fn route(&mut self, id: u64, events: v1::AgentEvents, ack: BatchAck) {
+        match self.active.get(&id) {
+            Some(experiment) => experiment.agent_events(events, ack),
+            // It waits for its restart: the agent sends again what is not acknowledged.
+            None if self.failures.contains_key(&id) => drop(ack),
+            // It has ended: nothing that comes now matters to it.
+            None => ack.done(),
+        }
+    }
+
+    fn agent_returned(
+        &mut self,
+        agent: &str,
+        running: &[v1::AttemptId],
+        reply: oneshot::Sender<Vec<(u64, Held)>>,
+    ) {
+        let ask = |(id, experiment): (&u64, &ExperimentHandle)| {
+            let running = running.iter().filter(|attempt| attempt.experiment == *id).copied().collect();
+            (*id, experiment.agent_returned(agent.to_owned(), running))
+        };
+        let asked: Vec<_> = self.active.iter().map(ask).collect();
+        tokio::spawn(async move {
+            let mut kept = Vec::new();
+            for (id, receiver) in asked {
+                match answer("the experiment", receiver).await {
+                    Ok(held) => kept.extend(held.into_iter().map(|held| (id, held))),
+                    Err(error) => tracing::warn!(experiment = id, %error, "an agent's attempts could not be matched"),
+                }
+            }
+            // An agent that has gone again asks again.
+            let _gone = reply.send(kept);
+        });
+    }
+}
+
+/// The input that marks an experiment failed.
+pub(crate) fn failed_input(reason: &str) -> Input {
+    Input::Failed(v1::ExperimentFailed { reason: reason.to_owned() })
+}

@@ -1,0 +1,161 @@
+//! The agent service: sessions and model archives.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use toprung_proto::v1::{self, agent_message, agent_service_server::AgentService, engine_message::Kind};
+use toprung_store::Store;
+
+use super::status;
+use crate::actors::session::{MAX_BATCHES_IN_FLIGHT, OUTGOING, SessionHandle};
+use crate::actors::sessions::SessionsHandle;
+
+/// An agent must say who it is within this time.
+const FIRST_MESSAGE: Duration = Duration::from_secs(10);
+/// Bytes of a model archive in one message.
+const CHUNK: usize = 256 << 10;
+/// Log batches of one agent that may wait to be stored.
+const LOG_BATCHES: usize = 16;
+
+/// The agent service.
+#[derive(Clone)]
+pub struct Agents {
+    /// Who knows all agents.
+    pub sessions: SessionsHandle,
+    /// For model archives and logs.
+    pub store: Store,
+}
+
+#[tonic::async_trait]
+impl AgentService for Agents {
+    type SessionStream = ReceiverStream<Result<v1::EngineMessage, Status>>;
+    type FetchModelStream = ReceiverStream<Result<v1::ModelChunk, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::AgentMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let mut inbound = request.into_inner();
+        let first = tokio::time::timeout(FIRST_MESSAGE, inbound.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("no Register came"))??;
+        let Some(agent_message::Kind::Register(register)) = first.and_then(|message| message.kind) else {
+            return Err(Status::invalid_argument("the first message must be Register"));
+        };
+        if register.agent.is_empty() || register.instance.is_empty() {
+            return Err(Status::invalid_argument("Register needs `agent` and `instance`"));
+        }
+        let (agent, instance) = (register.agent.clone(), register.instance.clone());
+        let (outgoing, stream) = mpsc::channel(OUTGOING);
+        let session = self.sessions.register(register, outgoing).await.map_err(|error| status(error.into()))?;
+        let session = session.map_err(Status::unavailable)?;
+        let reader = Reader { agents: self.clone(), session, agent, instance };
+        tokio::spawn(reader.run(inbound));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn fetch_model(
+        &self,
+        request: Request<v1::FetchModelRequest>,
+    ) -> Result<Response<Self::FetchModelStream>, Status> {
+        let sha256 = request.into_inner().model_sha256;
+        let store = self.store.clone();
+        let opened = super::blocking(move || Ok(store.models().open(&sha256))).await?;
+        let mut file = opened.map_err(|error| Status::not_found(error.to_string()))?;
+        let (sender, stream) = mpsc::channel(4);
+        tokio::task::spawn_blocking(move || {
+            let mut buffer = vec![0; CHUNK];
+            loop {
+                let message = match file.read(&mut buffer) {
+                    Ok(0) => return,
+                    Ok(read) => Ok(v1::ModelChunk { data: buffer[..read].to_vec() }),
+                    Err(error) => Err(Status::internal(format!("the model archive cannot be read: {error}"))),
+                };
+                let failed = message.is_err();
+                if sender.blocking_send(message).is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+/// Reads one agent's stream.
+struct Reader {
+    agents: Agents,
+    session: SessionHandle,
+    agent: String,
+    instance: String,
+}
+
+impl Reader {
+    async fn run(self, mut inbound: Streaming<v1::AgentMessage>) {
+        // An agent that sends more than it was allowed is read no further until the store has caught up.
+        let credit = Arc::new(Semaphore::new(2 * MAX_BATCHES_IN_FLIGHT as usize));
+        let (log_sender, log_batches) = mpsc::channel(LOG_BATCHES);
+        // Logs are stored beside the reading, so that they do not delay reports.
+        tokio::spawn(store_logs(self.agents.store.clone(), self.session.clone(), log_batches));
+        loop {
+            match inbound.message().await {
+                Ok(Some(message)) => {
+                    self.agents.sessions.heard(self.agent.clone(), self.instance.clone());
+                    if !self.take_in(message, &credit, &log_sender).await {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::debug!(agent = self.agent, %error, "agent stream broke");
+                    break;
+                }
+            }
+        }
+        self.agents.sessions.stream_ended(self.agent, self.instance);
+    }
+
+    async fn take_in(
+        &self,
+        message: v1::AgentMessage,
+        credit: &Arc<Semaphore>,
+        log_sender: &mpsc::Sender<v1::LogBatch>,
+    ) -> bool {
+        match message.kind {
+            Some(agent_message::Kind::Batch(batch)) => {
+                let Ok(permit) = credit.clone().acquire_owned().await else { return false };
+                self.session.batch(batch, permit);
+            }
+            Some(agent_message::Kind::Logs(logs)) => return log_sender.send(logs).await.is_ok(),
+            Some(agent_message::Kind::Heartbeat(_)) | None => {}
+            Some(agent_message::Kind::Register(_)) => {
+                self.session.end("Register came twice".to_owned(), true);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Stores log lines; a batch is acknowledged when it is written.
+async fn store_logs(store: Store, session: SessionHandle, mut batches: mpsc::Receiver<v1::LogBatch>) {
+    while let Some(batch) = batches.recv().await {
+        let mut of: BTreeMap<u64, Vec<(u32, u32, v1::LogLine)>> = BTreeMap::new();
+        for lines in batch.lines {
+            let Some(attempt) = lines.attempt else { continue };
+            let lines = lines.lines.into_iter().map(|line| (attempt.trial, attempt.attempt, line));
+            of.entry(attempt.experiment).or_default().extend(lines);
+        }
+        for (experiment, lines) in of {
+            let appended = store.logs().append(experiment, lines).await;
+            if let Err(error) = appended {
+                tracing::error!(experiment, %error, "log lines could not be stored");
+                session.end("log lines could not be stored".to_owned(), true);
+                return;
+            }
+        }
+        session.tell(Kind::LogAck(v1::LogAck { sequence: batch.sequence }));
+    }
+}

@@ -1,0 +1,236 @@
+//! The engine as a whole: what it is started with, in which order its parts come up, and how it ends.
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use toprung_store::Store;
+
+use crate::actors::experiments::ExperimentsHandle;
+use crate::actors::pool::PoolHandle;
+use crate::actors::sessions::SessionsHandle;
+use crate::api::agent::Agents;
+use crate::api::auth::{self, Auth};
+use crate::api::search::Search;
+use crate::api::server;
+use crate::publish::{Published, Server};
+use crate::{Error, archive};
+
+/// How long open calls may go on while the engine ends.
+const LAST_CALLS: Duration = Duration::from_secs(2);
+/// Summaries read at a time when looking for experiments that have not ended.
+const PAGE: usize = 1_000;
+
+/// Certificate and key, PEM files.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The certificate, with its chain.
+    pub cert: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+/// What an engine is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where its state lives.
+    pub data_dir: PathBuf,
+    /// Where it listens; port 0: any free one.
+    pub listen: SocketAddr,
+    /// TLS, needed beyond loopback.
+    pub tls: Option<Tls>,
+    /// Listen beyond loopback without TLS (for example behind a proxy that speaks it).
+    pub plain_text: bool,
+    /// Write the files by which programs on this host find it.
+    pub publish: bool,
+    /// Largest model archive, in bytes.
+    pub max_model_bytes: usize,
+    /// Silence after which an agent is lost.
+    pub lease: Duration,
+}
+
+impl Options {
+    /// Loopback, any free port.
+    pub fn new(data_dir: PathBuf) -> Self {
+        Self {
+            data_dir,
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            tls: None,
+            plain_text: false,
+            publish: true,
+            max_model_bytes: 100 << 20,
+            lease: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A running engine.
+pub struct Engine {
+    url: String,
+    token: String,
+    root: ActorRef<()>,
+    failure: watch::Receiver<Option<String>>,
+    experiments: ExperimentsHandle,
+    sessions: SessionsHandle,
+    stop_server: oneshot::Sender<()>,
+    server: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+    _published: Published,
+}
+
+impl Engine {
+    /// Opens the store, loads what has not ended, and serves.
+    ///
+    /// # Errors
+    /// The data directory is in use or damaged, the port is taken, or TLS is missing where it is needed.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        if !options.listen.ip().is_loopback() && options.tls.is_none() && !options.plain_text {
+            return Err(Error::PlainText { address: options.listen });
+        }
+        let listener = bind(options.listen).await?;
+        let address = listener.local_addr().map_err(|source| Error::Listen { address: options.listen, source })?;
+        let (store, token) = open(options.data_dir.clone()).await?;
+
+        let (failed, failure) = watch::channel(None);
+        let (root, _) = Actor::spawn(None, Root, failed).await?;
+        let (last, unfinished) = unfinished(store.clone()).await?;
+        let pool = PoolHandle::start(root.get_cell()).await?;
+        let sessions = SessionsHandle::start(options.lease, root.get_cell()).await?;
+        let experiments = ExperimentsHandle::start(store.clone(), last + 1, root.get_cell()).await?;
+        sessions.wire(pool.clone(), experiments.clone());
+        experiments.wire(pool.clone(), sessions.clone());
+        experiments.load(unfinished).await?;
+
+        let search =
+            Search::new(store.clone(), experiments.clone(), pool, sessions.clone(), options.max_model_bytes);
+        let agents = Agents { sessions: sessions.clone(), store };
+        let (stop_server, stop) = oneshot::channel();
+        let server = server::start(listener, options.tls.as_ref(), Auth::new(&token), search, agents, stop)?;
+        let scheme = if options.tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{address}");
+        let published = if options.publish {
+            let server = Server { url: url.clone(), token: token.clone(), pid: std::process::id() };
+            Published::write(&options.data_dir, address, &server)?
+        } else {
+            Published::default()
+        };
+        tracing::info!(url, "engine serves");
+        Ok(Self { url, token, root, failure, experiments, sessions, stop_server, server, _published: published })
+    }
+
+    /// Where it is reached, for example `http://127.0.0.1:7070`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The token for its calls.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Returns, with the reason, when a part of the engine has failed that cannot be started again.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.failure.clone();
+        loop {
+            if let Some(reason) = failure.borrow_and_update().clone() {
+                return reason;
+            }
+            if failure.changed().await.is_err() {
+                // The root ends only with the engine itself.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Ends: agents are told to reconnect, snapshots are written. Experiments go on at the next start.
+    ///
+    /// # Errors
+    /// A part does not answer; everything acknowledged is durable all the same.
+    pub async fn shutdown(self) -> Result<(), Error> {
+        self.sessions.end_all("the engine ends");
+        let closed = self.experiments.close_all().await;
+        // The server may have ended by itself.
+        let _told = self.stop_server.send(());
+        let mut server = self.server;
+        if tokio::time::timeout(LAST_CALLS, &mut server).await.is_err() {
+            // Streams that somebody still reads would go on for ever.
+            server.abort();
+        }
+        self.root.stop_and_wait(None, Some(LAST_CALLS)).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the engine's actors did not end in time");
+        });
+        Ok(closed?)
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => Error::PortInUse { address },
+        _ => Error::Listen { address, source },
+    })
+}
+
+/// Opens the store of a data directory and reads its token.
+async fn open(data_dir: PathBuf) -> Result<(Store, String), Error> {
+    let open = move || {
+        create_private(&data_dir)?;
+        let store = Store::open(&data_dir.join("store"), toprung_store::Options::default())?;
+        let token = auth::token(&data_dir)?;
+        Ok((store, token))
+    };
+    tokio::task::spawn_blocking(open).await.map_err(|error| Error::Server { reason: error.to_string() })?
+}
+
+fn create_private(data_dir: &Path) -> Result<(), Error> {
+    let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    created.map_err(|source| Error::File { action: "create", path: data_dir.to_owned(), source })
+}
+
+/// The newest experiment's number, and all experiments that have not ended.
+async fn unfinished(store: Store) -> Result<(u64, Vec<u64>), Error> {
+    let scan = move || {
+        let (mut last, mut unfinished, mut before) = (0, Vec::new(), None);
+        loop {
+            let page = archive::experiments(&store, before, PAGE)?;
+            let Some(oldest) = page.last().map(|experiment| experiment.id) else { break };
+            last = last.max(page[0].id);
+            unfinished.extend(page.iter().filter(|found| found.ended_unix_ms == 0).map(|found| found.id));
+            before = Some(oldest);
+        }
+        unfinished.reverse();
+        Ok((last, unfinished))
+    };
+    tokio::task::spawn_blocking(scan).await.map_err(|error| Error::Server { reason: error.to_string() })?
+}
+
+/// The root supervisor. Its children hold no state that could be rebuilt alone: if one fails, the engine has failed.
+struct Root;
+
+impl Actor for Root {
+    type Msg = ();
+    type State = watch::Sender<Option<String>>;
+    type Arguments = watch::Sender<Option<String>>;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<()>,
+        failed: Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        Ok(failed)
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<()>,
+        event: SupervisionEvent,
+        failed: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorFailed(_, error) = event {
+            tracing::error!(%error, "a part of the engine failed");
+            failed.send_replace(Some(error.to_string()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! What follows from the searcher's actions.
+
+use prost::Message as _;
+use toprung_proto::v1::{self, DecisionKind};
+use toprung_searchers::{Action, Create, Event, ExitReason, Reason, TrialId};
+use toprung_store::Key;
+
+use super::effect::Effect;
+use super::machine::{Machine, State, Turn};
+use super::trial::{End, Intent, Phase, Trial};
+use super::view;
+
+impl Machine {
+    /// Carries out queued actions until none is left. An action may cause an event that causes more.
+    pub(super) fn run_actions(&mut self, turn: &mut Turn) {
+        while let Some(action) = turn.actions.pop_front() {
+            if self.fold.end.is_some() {
+                turn.actions.clear();
+                return;
+            }
+            match action {
+                Action::Create(create) => self.create(create, turn),
+                Action::TrainTo { trial, length, reason } => self.train_to(trial.0, length, &reason, turn),
+                Action::Pause { trial, reason } => self.pause_trial(trial.0, &reason, turn),
+                Action::Stop { trial, reason } => self.stop_trial(trial.0, &reason, turn),
+                Action::Shutdown { reason } => self.shut_down(&reason, turn),
+            }
+        }
+    }
+
+    fn create(&mut self, create: Create, turn: &mut Turn) {
+        let id = create.trial.0;
+        let drawn = toprung_searchers::to_json_text(&create.hparams);
+        let recorded = turn.recorded.as_mut().and_then(std::collections::VecDeque::pop_front);
+        let hparams_json = recorded.unwrap_or(drawn);
+        turn.step.record.trials_created.push(v1::TrialCreated { trial: id, hparams_json: hparams_json.clone() });
+        let mut trial = Trial::new(hparams_json, create.bracket, create.train_to, turn.now_ms);
+        trial.checkpoint = create.clone_from.and_then(|parent| self.trial(parent.0)?.checkpoint.clone());
+        self.fold.trials.push(trial);
+        self.fold.counts[v1::TrialState::Pending as usize] += 1;
+        self.fold.active.insert(id);
+        if self.fold.state == State::Active {
+            self.request(id, turn);
+        }
+    }
+
+    fn train_to(&mut self, id: u32, length: u64, reason: &Reason, turn: &mut Turn) {
+        let at_length = self.trial_mut(id).length;
+        self.trial_mut(id).train_until = length;
+        self.decide(id, DecisionKind::Train, length, at_length, reason, turn);
+        let trial = self.trial_mut(id);
+        if trial.phase == Phase::Paused {
+            trial.reason = reason.to_string().into();
+            self.set_phase(id, Phase::Pending { backing_off: false });
+            if self.fold.state == State::Active {
+                self.request(id, turn);
+            }
+        }
+    }
+
+    fn pause_trial(&mut self, id: u32, reason: &Reason, turn: &mut Turn) {
+        let at_length = self.trial_mut(id).length;
+        self.decide(id, DecisionKind::Pause, at_length, at_length, reason, turn);
+        let trial = self.trial_mut(id);
+        trial.reason = reason.to_string().into();
+        if trial.holds_slots() {
+            self.set_phase(id, Phase::Stopping(Intent::Pause));
+        } else {
+            self.withdraw(id, turn);
+            self.rest_at_rung(id, turn);
+        }
+    }
+
+    /// A trial that gave its slots back after a pause waits for a promotion, or ends if it cannot resume.
+    pub(super) fn rest_at_rung(&mut self, id: u32, turn: &mut Turn) {
+        let resumable = self.trial_mut(id).checkpoint.is_some();
+        if resumable {
+            self.write_chunk(id, turn);
+            self.set_phase(id, Phase::Paused);
+        } else {
+            let reason = self.trial_mut(id).reason.clone();
+            let reason = format!("{reason}; it saved no checkpoint, so it cannot wait for a promotion");
+            self.end_trial(id, End::Stopped, &reason, turn);
+        }
+        self.tell(Event::Exited { trial: TrialId(id), reason: ExitReason::Paused { resumable } }, turn);
+    }
+
+    fn stop_trial(&mut self, id: u32, reason: &Reason, turn: &mut Turn) {
+        let full = matches!(reason, Reason::MaxLength { .. });
+        let at_length = self.trial_mut(id).length;
+        self.decide(id, DecisionKind::Stop, at_length, at_length, reason, turn);
+        let trial = self.trial_mut(id);
+        trial.reason = reason.to_string().into();
+        let end = if full { End::Completed } else { End::Stopped };
+        match trial.phase {
+            Phase::Starting | Phase::Running | Phase::Stopping(_) => {
+                self.set_phase(id, Phase::Stopping(Intent::Stop { full }));
+            }
+            Phase::Pending { .. } => {
+                self.withdraw(id, turn);
+                self.end_trial(id, end, &reason.to_string(), turn);
+                self.tell(Event::Exited { trial: TrialId(id), reason: ExitReason::Stopped }, turn);
+            }
+            Phase::Paused => self.end_trial(id, end, &reason.to_string(), turn),
+            Phase::Ended(_) => {}
+        }
+    }
+
+    fn shut_down(&mut self, reason: &Reason, turn: &mut Turn) {
+        if self.fold.validated {
+            self.fold.reason = reason.to_string();
+            self.finish(State::Completed, turn);
+        } else {
+            let metric = &self.spec.config.searcher.metric;
+            self.fold.reason = format!("{reason}, and no trial ever reported a validation with `{metric}`");
+            self.finish(State::Error, turn);
+        }
+    }
+
+    /// Records a decision, and tells the agent if the trial runs.
+    fn decide(
+        &mut self,
+        id: u32,
+        kind: DecisionKind,
+        length: u64,
+        at_length: u64,
+        reason: &Reason,
+        turn: &mut Turn,
+    ) {
+        let decision = v1::Decision { kind: kind.into(), trial: id, length, reason: reason.to_string() };
+        turn.step.lines.push(view::decision_line(&decision));
+        turn.step.record.decisions.push(decision.clone());
+        self.send_decision(id, at_length, decision, turn);
+    }
+
+    /// Answers a validation that the searcher had nothing to say on: the trial goes on as it was told before.
+    pub(super) fn repeat_decision(&mut self, id: u32, at_length: u64, turn: &mut Turn) {
+        let length = self.trial_mut(id).train_until;
+        let reason = "this length is known already".to_owned();
+        let decision = v1::Decision { kind: DecisionKind::Train.into(), trial: id, length, reason };
+        self.send_decision(id, at_length, decision, turn);
+    }
+
+    fn send_decision(&mut self, id: u32, at_length: u64, decision: v1::Decision, turn: &mut Turn) {
+        let experiment = self.spec.id;
+        let trial = self.trial_mut(id);
+        let attempt = Some(v1::AttemptId { experiment, trial: id, attempt: trial.attempt });
+        if let Some(placement) = &trial.placement {
+            let agent = placement.agent.to_string();
+            let decision = v1::AttemptDecision { attempt, at_length, decision: Some(decision) };
+            turn.step.effects.push(Effect::Decide { agent, decision });
+        }
+    }
+
+    /// Tells the agent to end the trial's attempt, which holds slots.
+    pub(super) fn stop_attempt(&mut self, id: u32, intent: Intent, reason: &str, turn: &mut Turn) {
+        let experiment = self.spec.id;
+        self.set_phase(id, Phase::Stopping(intent));
+        let trial = self.trial_mut(id);
+        trial.reason = reason.into();
+        let kind = match intent {
+            Intent::Preempt | Intent::Pause => v1::StopKind::Preempt,
+            Intent::Stop { .. } | Intent::Kill => v1::StopKind::Stop,
+        };
+        let attempt = Some(v1::AttemptId { experiment, trial: id, attempt: trial.attempt });
+        if let Some(placement) = &trial.placement {
+            let agent = placement.agent.to_string();
+            let stop = v1::StopAttempt { attempt, kind: kind.into(), reason: reason.to_owned() };
+            turn.step.effects.push(Effect::Stop { agent, stop });
+        }
+    }
+
+    fn withdraw(&mut self, id: u32, turn: &mut Turn) {
+        turn.step.effects.push(Effect::Withdraw { trial: id });
+    }
+
+    /// Ends a trial that holds no slots (any more) and writes its record; the bulk of it leaves memory.
+    pub(super) fn end_trial(&mut self, id: u32, end: End, reason: &str, turn: &mut Turn) {
+        self.write_chunk(id, turn);
+        self.set_phase(id, Phase::Ended(end));
+        let now_ms = turn.now_ms;
+        let trial = self.trial_mut(id);
+        trial.reason = reason.into();
+        trial.ended_ms = now_ms;
+        trial.placement = None;
+        let record = view::trial(self, id).encode_to_vec();
+        turn.step.puts.push((Key::Trial(self.spec.id, id), record));
+        let trial = self.trial_mut(id);
+        trial.hparams_json = "".into();
+        trial.reason = "".into();
+        trial.checkpoint = None;
+        trial.failure = None;
+        trial.recent = Vec::new();
+    }
+}

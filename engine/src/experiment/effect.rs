@@ -1,0 +1,74 @@
+//! What the shell has to do once a step is durable.
+
+use toprung_proto::v1;
+use toprung_store::Key;
+
+/// Something to do outside the machine. Effects are not replayed after a crash: they are derived anew
+/// (see [`super::Machine::reconcile`]).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Ask the pool for slots for this attempt.
+    Request {
+        /// The trial.
+        trial: u32,
+        /// Its next attempt.
+        attempt: u32,
+    },
+    /// Take a request back.
+    Withdraw {
+        /// The trial.
+        trial: u32,
+    },
+    /// Give the slots of this attempt back to the pool.
+    Release {
+        /// The trial.
+        trial: u32,
+        /// The attempt that ended.
+        attempt: u32,
+    },
+    /// Tell the agent to start this attempt.
+    Start {
+        /// Where.
+        agent: String,
+        /// The command.
+        start: Box<v1::StartAttempt>,
+    },
+    /// Tell the agent to end this attempt.
+    Stop {
+        /// Where.
+        agent: String,
+        /// The command.
+        stop: v1::StopAttempt,
+    },
+    /// Tell the agent what was decided on a validation.
+    Decide {
+        /// Where.
+        agent: String,
+        /// The decision.
+        decision: v1::AttemptDecision,
+    },
+    /// Bring `RetryDue { trial, attempt }` back after this many milliseconds.
+    RetryAfter {
+        /// The trial.
+        trial: u32,
+        /// The attempt that failed.
+        attempt: u32,
+        /// How long.
+        delay_ms: u64,
+    },
+    /// The experiment has ended: nothing will follow.
+    Ended,
+}
+
+/// The outcome of one input.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// To be made durable before any effect. Its input is set by the machine.
+    pub record: v1::JournalRecord,
+    /// Records that go into the store in the same atomic batch.
+    pub puts: Vec<(Key, Vec<u8>)>,
+    /// To be done once durable, in this order.
+    pub effects: Vec<Effect>,
+    /// One line for people on each thing worth telling.
+    pub lines: Vec<String>,
+}

@@ -1,0 +1,184 @@
+//! What follows from the end of an attempt: retry, requeue, completion or error.
+//!
+//! | what happened | result |
+//! |---|---|
+//! | the engine asked for it | what it was asked for: paused, stopped, requeued, killed |
+//! | success | completed; an error if it never reported the searcher's metric |
+//! | its own failure | retried from its last checkpoint with back-off, until `max_restarts` is used up |
+//! | the agent or node was lost | requeued from its last checkpoint, not charged |
+//! | invalid hyperparameters | ended and replaced, not counted as one of `max_trials` |
+//! | a broken contract | an error at once: a retry would do the same |
+
+use toprung_proto::v1::{self, ExitCause};
+use toprung_searchers::{Event, ExitReason, TrialId};
+
+use super::effect::Effect;
+use super::machine::{Machine, State, Turn};
+use super::snapshot::Stored;
+use super::trial::{End, Intent, Phase};
+
+/// Back-off after a trial's first failure; it doubles with each further one.
+const FIRST_BACK_OFF_MS: u64 = 500;
+/// Longest back-off.
+const MAX_BACK_OFF_MS: u64 = 60_000;
+/// While no trial has ever reported the metric: so many trials that end without it end the experiment.
+const HOPELESS_TRIALS: u32 = 3;
+
+impl Machine {
+    pub(super) fn on_lost(&mut self, lost: &v1::AttemptLost, turn: &mut Turn) -> bool {
+        let Some(trial) = self.trial(lost.trial) else { return false };
+        if trial.attempt != lost.attempt || !trial.holds_slots() {
+            return false;
+        }
+        let exit = v1::Exit {
+            cause: ExitCause::AgentLost.into(),
+            message: lost.reason.clone(),
+            ..v1::Exit::default()
+        };
+        self.on_exit(lost.trial, &exit, turn);
+        true
+    }
+
+    /// The newest attempt of a trial has ended; it held slots until now.
+    pub(super) fn on_exit(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
+        let trial = self.trial_mut(id);
+        let (phase, attempt) = (trial.phase, trial.attempt);
+        trial.placement = None;
+        turn.step.effects.push(Effect::Release { trial: id, attempt });
+        match phase {
+            Phase::Stopping(Intent::Stop { full }) => {
+                let reason = self.trial_mut(id).reason.clone();
+                self.end_trial(id, if full { End::Completed } else { End::Stopped }, &reason, turn);
+                self.tell(Event::Exited { trial: TrialId(id), reason: ExitReason::Stopped }, turn);
+            }
+            Phase::Stopping(Intent::Pause) => {
+                if is_failure(exit) {
+                    self.note_failure(id, exit, turn);
+                }
+                self.rest_at_rung(id, turn);
+            }
+            Phase::Stopping(Intent::Kill) => self.end_trial(id, End::Killed, &exit.message, turn),
+            Phase::Stopping(Intent::Preempt) if exit.cause() != ExitCause::Success => self.requeue(id, exit, turn),
+            _ => self.on_own_exit(id, exit, turn),
+        }
+    }
+
+    fn on_own_exit(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
+        match exit.cause() {
+            ExitCause::Success => self.on_success(id, exit, turn),
+            ExitCause::InvalidHyperparameters => {
+                self.end_trial(id, End::Invalid, &exit.message, turn);
+                self.tell(
+                    Event::Exited { trial: TrialId(id), reason: ExitReason::InvalidHyperparameters },
+                    turn,
+                );
+            }
+            ExitCause::Requested | ExitCause::AgentLost => self.requeue(id, exit, turn),
+            ExitCause::Contract => {
+                self.note_failure(id, exit, turn);
+                self.give_up(id, &exit.message, turn);
+            }
+            // The same for every trial: a missing entrypoint or an environment that cannot be built.
+            ExitCause::Entrypoint | ExitCause::Environment if !self.fold.started => {
+                self.note_failure(id, exit, turn);
+                self.give_up(id, &exit.message, turn);
+                self.on_kill(&format!("no trial can start: {}", exit.message), State::Error, turn);
+            }
+            _ => self.on_failure(id, exit, turn),
+        }
+    }
+
+    fn on_success(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
+        if self.trial_mut(id).validated {
+            let length = self.trial_mut(id).length;
+            self.end_trial(id, End::Completed, &format!("ended by itself at length {length}"), turn);
+            self.tell(Event::Exited { trial: TrialId(id), reason: ExitReason::Completed }, turn);
+            return;
+        }
+        let reported = self.reported_names(id);
+        let metric = &self.spec.config.searcher.metric;
+        let message = format!("ended without a validation that contains `{metric}`; {reported}");
+        let exit = v1::Exit { cause: ExitCause::Contract.into(), message: message.clone(), ..exit.clone() };
+        self.note_failure(id, &exit, turn);
+        self.give_up(id, &message, turn);
+    }
+
+    /// What a trial reported, for the message that says what was missing.
+    fn reported_names(&mut self, id: u32) -> String {
+        let mut names: Vec<String> = Vec::new();
+        for report in &self.trial_mut(id).recent {
+            for metric in report.0.report.iter().flat_map(|report| &report.metrics) {
+                if !names.contains(&metric.name) && names.len() < 20 {
+                    names.push(metric.name.clone());
+                }
+            }
+        }
+        if names.is_empty() { "it reported nothing".into() } else { format!("it reported: {}", names.join(", ")) }
+    }
+
+    fn on_failure(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
+        self.note_failure(id, exit, turn);
+        let max = self.spec.config.max_restarts;
+        let restarts = self.trial_mut(id).restarts;
+        if restarts >= max {
+            self.give_up(id, &format!("{} (after {restarts} of {max} restarts)", exit.message), turn);
+            return;
+        }
+        let trial = self.trial_mut(id);
+        trial.restarts += 1;
+        let (attempt, restarts) = (trial.attempt, trial.restarts);
+        let delay_ms = (FIRST_BACK_OFF_MS << (restarts - 1).min(16)).min(MAX_BACK_OFF_MS);
+        trial.reason = format!("{}; retry {restarts} of {max} after {delay_ms} ms", exit.message).into();
+        self.set_phase(id, Phase::Pending { backing_off: true });
+        turn.step.effects.push(Effect::RetryAfter { trial: id, attempt, delay_ms });
+        if !self.fold.validated && self.fold.failures > max.max(1) {
+            let reason = format!(
+                "{} attempts failed and no trial ever reported `{}`; the last (trial {id}): {}",
+                self.fold.failures, self.spec.config.searcher.metric, exit.message
+            );
+            self.on_kill(&reason, State::Error, turn);
+        }
+    }
+
+    fn note_failure(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
+        self.fold.failures += 1;
+        let trial = self.trial_mut(id);
+        trial.failure = Some(Box::new(Stored(exit.clone())));
+        let attempt = trial.attempt;
+        turn.step.lines.push(format!("trial {id}: attempt {attempt} failed: {}", exit.message));
+        turn.step.lines.extend(exit.last_lines.iter().map(|line| format!("trial {id} | {line}")));
+    }
+
+    /// A trial has failed for good.
+    fn give_up(&mut self, id: u32, reason: &str, turn: &mut Turn) {
+        self.fold.errored += 1;
+        self.end_trial(id, End::Errored, reason, turn);
+        self.tell(Event::Exited { trial: TrialId(id), reason: ExitReason::Errored }, turn);
+        if !self.fold.validated && self.fold.errored >= HOPELESS_TRIALS && self.fold.end.is_none() {
+            let reason = format!("{} trials failed and none succeeded; the last (trial {id}): {reason}", self.fold.errored);
+            turn.actions.clear();
+            self.on_kill(&reason, State::Error, turn);
+        }
+    }
+
+    /// Back to the queue, from its last checkpoint; not charged.
+    fn requeue(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
+        self.write_chunk(id, turn);
+        let trial = self.trial_mut(id);
+        let from = match &trial.checkpoint {
+            Some(checkpoint) => format!("goes on from its checkpoint at length {}", checkpoint.0.length),
+            None if trial.length > 0 => "starts again: it has no checkpoint".to_owned(),
+            None => "starts again".to_owned(),
+        };
+        trial.reason = format!("{}; {from}", exit.message).into();
+        turn.step.lines.push(format!("trial {id}: requeued: {}", trial.reason));
+        self.set_phase(id, Phase::Pending { backing_off: false });
+        if self.fold.state == State::Active {
+            self.request(id, turn);
+        }
+    }
+}
+
+fn is_failure(exit: &v1::Exit) -> bool {
+    !matches!(exit.cause(), ExitCause::Success | ExitCause::Requested | ExitCause::AgentLost)
+}

@@ -1,0 +1,39 @@
+//! One experiment as a pure state machine: `(state, input) → (state, journal record, effects)`.
+//!
+//! No clock, no I/O, no async, no randomness of its own: time comes in with each input, drawn hyperparameters are
+//! kept in the journal. Folding the journal through [`Machine::step`] gives the same state and the same decisions.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`machine`] | the state, and `step`: where each input is handled |
+//! | [`exits`] | what follows from the end of an attempt (retry, requeue, error) |
+//! | [`actions`] | what follows from the searcher's actions |
+//! | [`trial`] | one trial's state |
+//! | [`spec`] | what never changes in an experiment: its checked configuration |
+//! | [`reconcile`] | effects derived anew after a restart, and what an agent may keep |
+//! | [`effect`] | what the shell has to do once a step is durable |
+//! | [`view`] | the state as people and programs see it |
+//! | [`snapshot`] | the state as bytes |
+//!
+//! Invariants, checked by `machine_properties`:
+//! * a trial holds slots only through its newest attempt; older attempts change nothing;
+//! * attempts that hold slots never exceed `max_concurrent_trials`;
+//! * every trial ends once the experiment has ended, and every allocation is released exactly once.
+
+pub mod actions;
+pub mod effect;
+pub mod exits;
+pub mod machine;
+#[cfg(test)]
+mod machine_properties;
+#[cfg(test)]
+mod machine_tests;
+pub mod reconcile;
+pub mod snapshot;
+pub mod spec;
+pub mod trial;
+pub mod view;
+
+pub use effect::{Effect, Step};
+pub use machine::{Machine, State};
+pub use spec::Spec;

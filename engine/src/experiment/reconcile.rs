@@ -1,0 +1,82 @@
+//! What should be running, against what is: effects derived from the state, never replayed.
+
+use toprung_proto::v1;
+
+use super::effect::Effect;
+use super::machine::{Machine, State};
+use super::trial::Phase;
+
+/// Back-off of a retry that was waiting when the engine stopped.
+const RETRY_AFTER_RESTART_MS: u64 = 1_000;
+
+/// An attempt that holds slots, as the journal has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The trial.
+    pub trial: u32,
+    /// Its newest attempt.
+    pub attempt: u32,
+    /// Where.
+    pub agent: String,
+    /// Slot indexes there.
+    pub slots: Vec<u32>,
+}
+
+impl Machine {
+    /// What has to be asked for again after a restart. Attempts that hold slots are left to their agents' return.
+    pub fn reconcile(&self) -> Vec<Effect> {
+        if self.fold.state.is_end() {
+            return vec![Effect::Ended];
+        }
+        let mut effects = Vec::new();
+        for &id in &self.fold.active {
+            let Some(trial) = self.trial(id) else { continue };
+            match trial.phase {
+                Phase::Pending { backing_off: true } => effects.push(Effect::RetryAfter {
+                    trial: id,
+                    attempt: trial.attempt,
+                    delay_ms: RETRY_AFTER_RESTART_MS,
+                }),
+                Phase::Pending { backing_off: false } if self.fold.state == State::Active => {
+                    effects.push(Effect::Request { trial: id, attempt: trial.attempt + 1 });
+                }
+                _ => {}
+            }
+        }
+        effects
+    }
+
+    /// All attempts that hold slots.
+    pub fn held(&self) -> Vec<Held> {
+        let held = |&id: &u32| {
+            let trial = self.trial(id)?;
+            let placement = trial.placement.as_ref().filter(|_| trial.holds_slots())?;
+            Some(Held {
+                trial: id,
+                attempt: trial.attempt,
+                agent: placement.agent.to_string(),
+                slots: placement.slots.clone(),
+            })
+        };
+        self.fold.active.iter().filter_map(held).collect()
+    }
+
+    /// Commands to repeat to an agent that came back: attempts that were told to end while it was away.
+    pub fn repeat_stops(&self, agent: &str) -> Vec<v1::StopAttempt> {
+        let repeat = |&id: &u32| {
+            let trial = self.trial(id)?;
+            let Phase::Stopping(intent) = trial.phase else { return None };
+            trial.placement.as_ref().filter(|placement| &*placement.agent == agent)?;
+            let kind = match intent {
+                super::trial::Intent::Preempt | super::trial::Intent::Pause => v1::StopKind::Preempt,
+                super::trial::Intent::Stop { .. } | super::trial::Intent::Kill => v1::StopKind::Stop,
+            };
+            Some(v1::StopAttempt {
+                attempt: Some(v1::AttemptId { experiment: self.spec.id, trial: id, attempt: trial.attempt }),
+                kind: kind.into(),
+                reason: trial.reason.to_string(),
+            })
+        };
+        self.fold.active.iter().filter_map(repeat).collect()
+    }
+}

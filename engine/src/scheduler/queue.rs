@@ -1,0 +1,242 @@
+//! Requests in order, and the allocations that follow from them.
+
+use std::collections::BTreeMap;
+use toprung_proto::v1::AttemptId;
+
+use super::agents::AgentSlots;
+
+/// What an experiment may use.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// 1 … 99, lower first.
+    pub priority: u8,
+    /// Share among experiments of the same priority; above 0.
+    pub weight: f64,
+    /// Slots of each of its attempts.
+    pub slots_per_trial: u32,
+    /// Slots it may hold at once; `None`: no limit.
+    pub max_slots: Option<u32>,
+}
+
+/// Slots given to an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Allocation {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Where.
+    pub agent: String,
+    /// Slot indexes there.
+    pub slots: Vec<u32>,
+}
+
+#[derive(Clone, Debug)]
+struct Queue {
+    limits: Limits,
+    in_use: u32,
+    /// Order of arrival → attempt.
+    waiting: BTreeMap<u64, AttemptId>,
+    /// Trial → order of arrival.
+    order: BTreeMap<u32, u64>,
+}
+
+/// Requests, agents and allocations of one pool.
+#[derive(Clone, Debug, Default)]
+pub struct Scheduler {
+    queues: BTreeMap<u64, Queue>,
+    agents: BTreeMap<String, AgentSlots>,
+    allocations: BTreeMap<(u64, u32, u32), Allocation>,
+    arrivals: u64,
+}
+
+impl Scheduler {
+    /// Makes an experiment known. Must come before its requests.
+    pub fn add_experiment(&mut self, experiment: u64, limits: Limits) {
+        let queue = Queue { limits, in_use: 0, waiting: BTreeMap::new(), order: BTreeMap::new() };
+        self.queues.entry(experiment).or_insert(queue).limits = limits;
+    }
+
+    /// Forgets an experiment and its requests; what it still holds stays held until released.
+    pub fn remove_experiment(&mut self, experiment: u64) {
+        self.queues.remove(&experiment);
+    }
+
+    /// An attempt wants slots. A repeated request of a trial replaces the former and keeps its place.
+    pub fn request(&mut self, attempt: AttemptId) {
+        let Some(queue) = self.queues.get_mut(&attempt.experiment) else { return };
+        if self.allocations.contains_key(&key(&attempt)) {
+            return;
+        }
+        self.arrivals += 1;
+        let place = *queue.order.entry(attempt.trial).or_insert(self.arrivals);
+        queue.waiting.insert(place, attempt);
+    }
+
+    /// A trial does not want slots any more.
+    pub fn withdraw(&mut self, experiment: u64, trial: u32) {
+        if let Some(queue) = self.queues.get_mut(&experiment)
+            && let Some(place) = queue.order.remove(&trial)
+        {
+            queue.waiting.remove(&place);
+        }
+    }
+
+    /// An attempt gives its slots back. Answers whether it held any.
+    pub fn release(&mut self, attempt: &AttemptId) -> bool {
+        let Some(allocation) = self.allocations.remove(&key(attempt)) else { return false };
+        if let Some(agent) = self.agents.get_mut(&allocation.agent) {
+            agent.give_back(&allocation.slots, attempt);
+        }
+        if let Some(queue) = self.queues.get_mut(&attempt.experiment) {
+            queue.in_use -= queue.limits.slots_per_trial.min(queue.in_use);
+        }
+        true
+    }
+
+    /// An agent is there, with what already runs on it.
+    pub fn agent_joined(&mut self, name: &str, mut slots: AgentSlots, running: Vec<Allocation>) {
+        // What the scheduler still had there ends here: `running` is what the journal and the agent agree on.
+        let stale: Vec<AttemptId> =
+            self.allocations.values().filter(|held| held.agent == name).map(|held| held.attempt).collect();
+        for attempt in &stale {
+            self.release(attempt);
+        }
+        for allocation in running {
+            slots.occupy(&allocation.slots, &allocation.attempt);
+            self.withdraw(allocation.attempt.experiment, allocation.attempt.trial);
+            if let Some(queue) = self.queues.get_mut(&allocation.attempt.experiment) {
+                queue.in_use += queue.limits.slots_per_trial;
+            }
+            self.allocations.insert(key(&allocation.attempt), allocation);
+        }
+        self.agents.insert(name.to_owned(), slots);
+    }
+
+    /// An agent's stream broke: it keeps what it runs and gets nothing new.
+    pub fn agent_away(&mut self, name: &str) {
+        if let Some(agent) = self.agents.get_mut(name) {
+            agent.connected = false;
+        }
+    }
+
+    /// An agent is lost with all it ran.
+    pub fn agent_lost(&mut self, name: &str) {
+        self.agent_joined(name, AgentSlots::default(), Vec::new());
+        self.agents.remove(name);
+    }
+
+    /// Gives out what can be given out now.
+    pub fn allocate(&mut self) -> Vec<Allocation> {
+        let mut given = Vec::new();
+        let mut kept_for_others: Vec<String> = Vec::new();
+        let mut passed_over: Vec<u64> = Vec::new();
+        while let Some((experiment, attempt)) = self.first(&passed_over) {
+            let slots = self.queues[&experiment].limits.slots_per_trial;
+            match self.best_fit(slots, &kept_for_others) {
+                Some(agent) => given.push(self.give(experiment, attempt, &agent, slots)),
+                None => {
+                    kept_for_others.extend(self.soonest(slots, &kept_for_others));
+                    passed_over.push(experiment);
+                }
+            }
+        }
+        given
+    }
+
+    /// The first request by the policy, of experiments not in `without` and below their `max_slots`.
+    fn first(&self, without: &[u64]) -> Option<(u64, AttemptId)> {
+        let share = |queue: &Queue| f64::from(queue.in_use) / queue.limits.weight;
+        self.queues
+            .iter()
+            .filter(|(id, queue)| !without.contains(id) && queue.may_take_more())
+            .filter_map(|(id, queue)| Some((*id, queue, *queue.waiting.first_key_value()?.1)))
+            .min_by(|(a_id, a, _), (b_id, b, _)| {
+                let by_priority = a.limits.priority.cmp(&b.limits.priority);
+                by_priority.then(share(a).total_cmp(&share(b))).then(a_id.cmp(b_id))
+            })
+            .map(|(id, _, attempt)| (id, attempt))
+    }
+
+    /// The agent that a request fits with the fewest slots left over.
+    fn best_fit(&self, slots: u32, without: &[String]) -> Option<String> {
+        self.agents
+            .iter()
+            .filter(|(name, agent)| agent.connected && agent.fits(slots) && !without.contains(name))
+            .min_by_key(|(_, agent)| agent.free())
+            .map(|(name, _)| name.clone())
+    }
+
+    /// The agent to keep for a request that fits nowhere now: the one with the most free slots that could hold it.
+    fn soonest(&self, slots: u32, without: &[String]) -> Option<String> {
+        self.agents
+            .iter()
+            .filter(|(name, agent)| agent.connected && agent.could_fit(slots) && !without.contains(name))
+            .max_by_key(|(_, agent)| agent.free())
+            .map(|(name, _)| name.clone())
+    }
+
+    fn give(&mut self, experiment: u64, attempt: AttemptId, agent: &str, slots: u32) -> Allocation {
+        self.withdraw(experiment, attempt.trial);
+        if let Some(queue) = self.queues.get_mut(&experiment) {
+            queue.in_use += slots;
+        }
+        let slots = self.agents.get_mut(agent).map(|agent| agent.take(slots, &attempt)).unwrap_or_default();
+        let allocation = Allocation { attempt, agent: agent.to_owned(), slots };
+        self.allocations.insert(key(&attempt), allocation.clone());
+        allocation
+    }
+
+    /// How many trials of an experiment could hold slots at once if it had the pool for itself; at least 1.
+    pub fn capacity(&self, experiment: u64) -> u32 {
+        let Some(queue) = self.queues.get(&experiment) else { return 1 };
+        let slots = queue.limits.slots_per_trial;
+        let here: u32 = self.agents.values().map(|agent| agent.capacity(slots)).sum();
+        let allowed = queue.limits.max_slots.map_or(u32::MAX, |max| max / slots.max(1));
+        here.min(allowed).max(1)
+    }
+
+    /// Why an experiment's first request waits; `None`: it has none.
+    pub fn why_waiting(&self, experiment: u64) -> Option<String> {
+        let queue = self.queues.get(&experiment)?;
+        queue.waiting.first_key_value()?;
+        let slots = queue.limits.slots_per_trial;
+        let (total, free) = self.slots();
+        if !queue.may_take_more() {
+            let max = queue.limits.max_slots.unwrap_or_default();
+            return Some(format!("holds {} of its max_slots {max}", queue.in_use));
+        }
+        if self.agents.values().all(|agent| !agent.connected) {
+            return Some("no agent is connected".to_owned());
+        }
+        if !self.agents.values().any(|agent| agent.could_fit(slots)) {
+            let largest = self.agents.values().map(|agent| agent.slots.len()).max().unwrap_or(0);
+            return Some(format!("needs {slots} slots on one agent; the largest agent has {largest}"));
+        }
+        Some(format!("waits for {} of {total} slots ({free} free)", slots.max(1)))
+    }
+
+    /// All slots of connected agents, and the free ones of them.
+    pub fn slots(&self) -> (usize, usize) {
+        let connected = self.agents.values().filter(|agent| agent.connected);
+        connected.fold((0, 0), |(total, free), agent| (total + agent.slots.len(), free + agent.free()))
+    }
+
+    /// All agents by name.
+    pub fn agents(&self) -> &BTreeMap<String, AgentSlots> {
+        &self.agents
+    }
+
+    /// All experiments known.
+    pub fn experiments(&self) -> impl Iterator<Item = u64> + '_ {
+        self.queues.keys().copied()
+    }
+}
+
+impl Queue {
+    fn may_take_more(&self) -> bool {
+        self.limits.max_slots.is_none_or(|max| self.in_use + self.limits.slots_per_trial.max(1) <= max)
+    }
+}
+
+fn key(attempt: &AttemptId) -> (u64, u32, u32) {
+    (attempt.experiment, attempt.trial, attempt.attempt)
+}
