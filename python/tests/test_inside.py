@@ -91,7 +91,9 @@ class InsideTest(unittest.TestCase):
                     self.assertEqual(list(trial.lengths()), [1])
                 self.assertEqual((trial.paused, trial.stopped), (action == "pause", action == "stop"))
                 self.assertEqual(trial.stop_reason, "rank 5 of 9")
+                asked = len(self.agent.asked("next"))
                 self.assertEqual(list(trial.lengths()), [], "an ended trial must not start again")
+                self.assertEqual(len(self.agent.asked("next")), asked, "nor ask again")
 
     def test_wait_is_asked_again(self) -> None:
         waits = iter([True, True])
@@ -285,7 +287,7 @@ class InsideTest(unittest.TestCase):
 
         def hold(message: Any) -> Any:
             asked.set()
-            go_on.wait(60)
+            go_on.wait(10)
             return {"action": "finish"}
 
         self.agent.answers["next"] = hold
