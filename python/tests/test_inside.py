@@ -109,7 +109,9 @@ class InsideTest(unittest.TestCase):
         self.agent.max_length = 250
         self.set_environment()
         self.agent.answers["next"] = lambda m: (
-            {"action": "finish"} if m["length"] >= 250 else {"action": "train", "until": 62 if m["length"] < 62 else 250}
+            {"action": "finish"}
+            if m["length"] >= 250
+            else {"action": "train", "until": 62 if m["length"] < 62 else 250}
         )
         self.assertEqual(list(toprung.trial().lengths(step=100)), [62, 162, 250])
 

@@ -31,7 +31,7 @@ class Settings(NamedTuple):
 
 
 def settings(defaults: Optional[Mapping[str, Any]], arguments: Sequence[str]) -> Settings:
-    """Reads `arguments`. Without `defaults` any ``name=value`` is a hyperparameter and the rest is left to the script."""
+    """Reads `arguments`. Without `defaults` any ``name=value`` is a hyperparameter, the rest is left to the script."""
     known = dict(_flat(defaults or {}))
     if defaults is not None and any(argument in ("-h", "--help") for argument in arguments):
         print(_usage(known))

@@ -54,8 +54,9 @@ class Connection:
                 ) from None
             except _MAY_RECOVER as error:
                 self._disconnect()
+                tried = min(seconds, self._deadline)
                 raise AgentUnavailable(
-                    f"the agent could not be reached for {min(seconds, self._deadline):g} s (socket {self._path}): {error}"
+                    f"the agent could not be reached for {tried:g} s (socket {self._path}): {error}"
                 ) from error
             except OSError as error:
                 self._disconnect()

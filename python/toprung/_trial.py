@@ -168,7 +168,7 @@ class Trial:
         return self._decide(self._length).action == "train"
 
     def should_stop(self) -> bool:
-        """Whether to save and end soon, even amid an epoch (another search needs the slots, a machine is drained, …)."""
+        """Whether to save and end soon, even amid an epoch (its slots are needed, its machine is drained, …)."""
         status = self._agreed(self._host.status)
         if status.stop or status.preempt:
             self._ending = Decision("stop" if status.stop else "pause", None, status.reason)
