@@ -9,6 +9,7 @@
 //! | [`config`] | what a search is configured with |
 //! | [`searcher`] | the [`Searcher`] that runs one method |
 //! | [`plan`] | what a search will cost before it starts |
+//! | `brackets` | how adaptive ASHA shares out its trials |
 //! | [`reason`] | why a searcher did something, with the numbers used |
 //! | [`space`] | hyperparameters, the domains they are drawn from, grids |
 //! | [`stream`] | random numbers that depend on nothing but seed, trial and purpose |
@@ -18,6 +19,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod brackets;
 pub mod config;
 pub mod divisor;
 mod error;

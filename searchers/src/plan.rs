@@ -3,7 +3,8 @@
 //! In a rung of n trials `max(floor(n/d), 1)` go on. A real search differs: promotion decides on what it has seen so far
 //! and lets somewhat more trials go on.
 
-use crate::config::{MAX_TRIALS, Mode, SearcherConfig};
+use crate::brackets::Brackets;
+use crate::config::{MAX_TRIALS, SearcherConfig};
 use crate::divisor::Divisor;
 use crate::error::Error;
 use crate::space::Space;
@@ -95,13 +96,6 @@ impl BracketPlan {
     }
 }
 
-/// The brackets of adaptive ASHA, and its limit of trials at once.
-pub(crate) struct AdaptivePlan {
-    pub(crate) divisor: Divisor,
-    pub(crate) brackets: Vec<BracketPlan>,
-    pub(crate) max_concurrent_trials: u32,
-}
-
 /// What a search of this configuration will do. Checks configuration and space.
 pub fn plan(config: &SearcherConfig, space: &Space) -> Result<Plan, Error> {
     config.check()?;
@@ -123,7 +117,26 @@ pub fn plan(config: &SearcherConfig, space: &Space) -> Result<Plan, Error> {
             max_length,
             max_trials,
         )]),
-        SearcherConfig::AdaptiveAsha { .. } => Ok(adaptive(config)?.brackets),
+        SearcherConfig::AdaptiveAsha {
+            max_trials,
+            mode,
+            divisor,
+            max_rungs,
+            ref bracket_rungs,
+            max_length,
+            ..
+        } => {
+            let divisor = Divisor::new(divisor)?;
+            Ok(Brackets {
+                max_trials,
+                mode,
+                divisor,
+                max_rungs,
+                bracket_rungs,
+                max_length,
+            }
+            .plans())
+        }
     };
     let brackets = brackets?;
     let trials = brackets.iter().map(|bracket| bracket.trials).sum::<u64>();
@@ -170,136 +183,5 @@ fn endings(brackets: &[BracketPlan]) -> Vec<Ending> {
     let reached = ending.into_iter().filter(|&(_, trials)| trials > 0);
     reached
         .map(|(length, trials)| Ending { length, trials })
-        .collect()
-}
-
-/// The brackets of a configuration of adaptive ASHA that was checked.
-pub(crate) fn adaptive(config: &SearcherConfig) -> Result<AdaptivePlan, Error> {
-    let SearcherConfig::AdaptiveAsha {
-        max_trials,
-        mode,
-        divisor,
-        max_rungs,
-        bracket_rungs,
-        max_length,
-        max_concurrent_trials,
-        ..
-    } = config
-    else {
-        return Ok(AdaptivePlan {
-            divisor: Divisor::new(2.0)?,
-            brackets: Vec::new(),
-            max_concurrent_trials: 0,
-        });
-    };
-    let divisor = Divisor::new(*divisor)?;
-    let rungs = bracket_sizes(
-        divisor,
-        *max_trials,
-        *mode,
-        *max_rungs,
-        bracket_rungs,
-        *max_length,
-    );
-    let trials = trials_per_bracket(*max_trials, divisor, &rungs);
-    let brackets: Vec<BracketPlan> = rungs
-        .iter()
-        .zip(trials)
-        .map(|(&rungs, trials)| BracketPlan::halving(divisor, rungs, *max_length, trials))
-        .collect();
-    let max_concurrent_trials = match *max_concurrent_trials {
-        0 => places_unlimited(divisor, &brackets),
-        given => given,
-    };
-    Ok(AdaptivePlan {
-        divisor,
-        brackets,
-        max_concurrent_trials,
-    })
-}
-
-/// Places when no limit is given: each bracket gets `max(trials of the last bracket, floor(divisor))`.
-fn places_unlimited(divisor: Divisor, brackets: &[BracketPlan]) -> u32 {
-    let each = brackets
-        .last()
-        .map_or(0, |bracket| bracket.trials)
-        .max(divisor.floored());
-    u32::try_from(each.saturating_mul(brackets.len() as u64)).unwrap_or(u32::MAX)
-}
-
-/// The rungs of each bracket, most first.
-fn bracket_sizes(
-    divisor: Divisor,
-    max_trials: u64,
-    mode: Mode,
-    max_rungs: u32,
-    bracket_rungs: &[u32],
-    max_length: u64,
-) -> Vec<u32> {
-    let mut sizes = bracket_rungs.to_vec();
-    if sizes.is_empty() {
-        let most = max_rungs
-            .min(divisor.rungs_within(max_length))
-            .min(divisor.rungs_within(max_trials));
-        let least = match mode {
-            Mode::Conservative => 1,
-            Mode::Standard => (most - 1) / 2 + 1,
-            Mode::Aggressive => most,
-        };
-        sizes = (least..=most).collect();
-    }
-    sizes.sort_unstable_by(|a, b| b.cmp(a));
-    sizes
-}
-
-/// Trials of each bracket, in proportion to d^(r−1)/r for r rungs, floored, at least 1, the remainder to the first. If the
-/// ones that were raised to 1 make it too many, the largest give back. `max_trials` is at least the number of brackets.
-fn trials_per_bracket(max_trials: u64, divisor: Divisor, rungs: &[u32]) -> Vec<u64> {
-    let mut trials = exact_shares(max_trials, divisor, rungs)
-        .unwrap_or_else(|| rounded_shares(max_trials, divisor, rungs));
-    for share in &mut trials {
-        *share = (*share).max(1);
-    }
-    let mut sum = trials.iter().sum::<u64>();
-    while sum > max_trials {
-        let Some(largest) = trials.iter_mut().max().filter(|share| **share > 1) else {
-            break;
-        };
-        let back = (sum - max_trials).min(*largest - 1).min(1);
-        *largest -= back;
-        sum -= back;
-    }
-    if let Some(first) = trials.first_mut() {
-        *first += max_trials.saturating_sub(sum);
-    }
-    trials
-}
-
-/// With integers, if they are small enough: the weights are multiplied by the product of all numbers of rungs.
-fn exact_shares(max_trials: u64, divisor: Divisor, rungs: &[u32]) -> Option<Vec<u64>> {
-    let product = rungs.iter().try_fold(1_u128, |product, &rungs| {
-        product.checked_mul(u128::from(rungs))
-    })?;
-    let weight = |&rungs: &u32| {
-        divisor
-            .power(rungs - 1)?
-            .checked_mul(product / u128::from(rungs))
-    };
-    let weights: Vec<u128> = rungs.iter().map(weight).collect::<Option<_>>()?;
-    let sum = weights
-        .iter()
-        .try_fold(0_u128, |sum, &weight| sum.checked_add(weight))?;
-    let share =
-        |weight: &u128| u64::try_from(weight.checked_mul(u128::from(max_trials))? / sum).ok();
-    weights.iter().map(share).collect()
-}
-
-fn rounded_shares(max_trials: u64, divisor: Divisor, rungs: &[u32]) -> Vec<u64> {
-    let most = rungs.iter().copied().max().unwrap_or(1);
-    let weight = |rungs: u32| divisor.value().powi(rungs as i32 - most as i32) / f64::from(rungs);
-    let sum: f64 = rungs.iter().map(|&rungs| weight(rungs)).sum();
-    rungs
-        .iter()
-        .map(|&rungs| (max_trials as f64 * weight(rungs) / sum) as u64)
         .collect()
 }

@@ -1,5 +1,6 @@
 //! The [`Searcher`]: one method with its space and seed, as a value that can be stored and taken up again.
 
+use crate::brackets::Brackets;
 use crate::config::SearcherConfig;
 use crate::divisor::Divisor;
 use crate::error::Error;
@@ -136,10 +137,26 @@ impl Running {
                 Self::AsyncHalving(AsyncHalving::new(&settings, max_concurrent_trials))
             }
             SearcherConfig::AdaptiveAsha {
+                max_trials,
+                mode,
+                divisor,
+                max_rungs,
+                ref bracket_rungs,
                 max_length,
+                max_concurrent_trials,
                 stop_once,
-                ..
-            } => Self::Adaptive(Adaptive::new(config, max_length, stop_once)?),
+            } => {
+                let divisor = Divisor::new(divisor)?;
+                let settings = Brackets {
+                    max_trials,
+                    mode,
+                    divisor,
+                    max_rungs,
+                    bracket_rungs,
+                    max_length,
+                };
+                Self::Adaptive(Adaptive::new(&settings, max_concurrent_trials, stop_once))
+            }
         })
     }
 

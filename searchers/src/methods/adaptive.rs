@@ -6,10 +6,9 @@
 
 use super::async_halving::{action, fraction, over};
 use super::halving::{Halving, Settings, Step};
-use crate::config::SearcherConfig;
-use crate::error::Error;
+use crate::brackets::Brackets;
 use crate::method::{Action, Context, Event, Method, RungView, TrialId};
-use crate::plan::{AdaptivePlan, adaptive};
+use crate::plan::BracketPlan;
 use crate::reason::Reason;
 use serde::{Deserialize, Serialize};
 
@@ -33,21 +32,18 @@ pub(crate) struct Adaptive {
 }
 
 impl Adaptive {
-    /// Of a checked configuration.
     pub(crate) fn new(
-        config: &SearcherConfig,
-        max_length: u64,
+        settings: &Brackets<'_>,
+        max_concurrent_trials: u32,
         stop_once: bool,
-    ) -> Result<Self, Error> {
-        let AdaptivePlan {
+    ) -> Self {
+        let plans = settings.plans();
+        let Brackets {
             divisor,
-            brackets,
-            max_concurrent_trials,
-        } = adaptive(config)?;
-        let planned_length = brackets
-            .iter()
-            .fold(0_u64, |sum, plan| sum.saturating_add(plan.total_length()));
-        let brackets = brackets.iter().map(|plan| {
+            max_length,
+            ..
+        } = *settings;
+        let bracket = |plan: &BracketPlan| {
             let rungs = plan.rungs.len() as u32;
             let settings = Settings {
                 rungs,
@@ -60,16 +56,17 @@ impl Adaptive {
                 search: Halving::new(&settings),
                 trials: Vec::new(),
             }
-        });
-        let brackets = brackets.collect();
-        Ok(Self {
-            brackets,
+        };
+        Self {
+            brackets: plans.iter().map(bracket).collect(),
             members: Vec::new(),
             max_length,
-            max_concurrent_trials,
+            max_concurrent_trials: settings.places(max_concurrent_trials, &plans),
             capacity: 0,
-            planned_length,
-        })
+            planned_length: plans
+                .iter()
+                .fold(0, |sum, plan| sum.saturating_add(plan.total_length())),
+        }
     }
 
     fn member(&self, trial: TrialId) -> Option<(usize, u32)> {

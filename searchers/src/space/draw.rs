@@ -106,9 +106,9 @@ pub(super) fn between(unit: f64, min: f64, max: f64) -> f64 {
     (min * (1.0 - unit) + max * unit).clamp(min, max)
 }
 
-/// The same on a logarithmic scale.
+/// The same on a logarithmic scale. Decimal logarithms keep decimal grids clean: 0.001 lies between 1e-4 and 0.01.
 pub(super) fn log_between(unit: f64, min: f64, max: f64) -> f64 {
-    between(unit, min.ln(), max.ln()).exp().clamp(min, max)
+    10_f64.powf(between(unit, min.log10(), max.log10())).clamp(min, max)
 }
 
 /// An integer with a probability in proportion to the logarithmic width of its unit interval.

@@ -1,0 +1,85 @@
+//! Adaptive ASHA: how brackets share places.
+
+use crate::world::{capacity, exited, run, start};
+use toprung_searchers::{Action, ExitReason, Mode, SearcherConfig};
+
+fn adaptive(trials: u64, bracket_rungs: &[u32], places: u32) -> SearcherConfig {
+    SearcherConfig::AdaptiveAsha {
+        max_trials: trials,
+        mode: Mode::Standard,
+        divisor: 4.0,
+        max_rungs: 5,
+        bracket_rungs: bracket_rungs.to_vec(),
+        max_length: 64,
+        max_concurrent_trials: places,
+        stop_once: false,
+    }
+}
+
+fn brackets(actions: &[Action]) -> Vec<u32> {
+    let bracket = |action: &Action| match action {
+        Action::Create(create) => Some(create.bracket),
+        _ => None,
+    };
+    actions.iter().filter_map(bracket).collect()
+}
+
+#[test]
+fn places_are_split_evenly_with_the_remainder_to_the_earliest() {
+    let started = capacity(&mut start(adaptive(100, &[4, 3, 2], 8)), 1000);
+    assert_eq!(brackets(&started), [0, 0, 0, 1, 1, 1, 2, 2]);
+    let started = capacity(&mut start(adaptive(100, &[4, 3, 2], 100)), 5);
+    assert_eq!(
+        brackets(&started),
+        [0, 0, 1, 1, 2],
+        "capacity is split alike"
+    );
+    let started = capacity(&mut start(adaptive(100, &[4, 3, 2], 2)), 1000);
+    assert_eq!(brackets(&started), [0, 1], "never more than the limit");
+}
+
+#[test]
+fn without_a_limit_every_bracket_gets_places_for_the_last() {
+    let started = capacity(&mut start(adaptive(100, &[4, 3, 2], 0)), 1000);
+    assert_eq!(brackets(&started), [[0; 8], [1; 8], [2; 8]].concat());
+}
+
+#[test]
+fn what_a_bracket_does_not_use_another_may() {
+    let mut searcher = start(adaptive(100, &[4, 3, 2], 30));
+    let started = brackets(&capacity(&mut searcher, 1000));
+    let counts = [0, 1, 2].map(|bracket| started.iter().filter(|&&one| one == bracket).count());
+    assert_eq!(counts, [12, 10, 8], "the last bracket has only 8 trials");
+}
+
+#[test]
+fn a_free_place_goes_back_to_the_bracket_it_was_lent_by() {
+    let mut searcher = start(adaptive(100, &[4, 3, 2], 6));
+    capacity(&mut searcher, 6);
+    // Trials 5 and 6 are of bracket 2.
+    assert_eq!(
+        brackets(&exited(&mut searcher, 5, ExitReason::Completed)),
+        [2]
+    );
+    assert_eq!(
+        brackets(&exited(&mut searcher, 1, ExitReason::Completed)),
+        [0]
+    );
+}
+
+#[test]
+fn every_bracket_brings_a_trial_to_the_top() {
+    for places in [1, 2, 7, 50] {
+        let mut searcher = start(adaptive(100, &[4, 3, 2], places));
+        let history = run(&mut searcher, 20, |trial, _| f64::from(trial));
+        assert_eq!(history.lengths.len(), 100);
+        assert!(history.most_at_once <= places.min(20) as usize);
+        let tops: Vec<_> = searcher
+            .rungs()
+            .into_iter()
+            .filter(|rung| rung.length == 64)
+            .collect();
+        assert_eq!(tops.len(), 3);
+        assert!(tops.iter().all(|rung| rung.trials > 0), "{tops:?}");
+    }
+}

@@ -1,0 +1,390 @@
+//! The contract that every method keeps, against a world that does anything it may do, in any order.
+//!
+//! Each number of a random list picks one event that is possible now; when the list is used up, everything is brought to its
+//! end. After every event: ids in order, hyperparameters as the seed says, actions only for trials that can follow them, limits
+//! kept, one end; and a searcher that was stored and restored does the same.
+
+use crate::world::{SEED, space};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use toprung_searchers::{
+    Action, Event, ExitReason, Mode, Searcher, SearcherConfig, Space, TrialId,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running { until: u64 },
+    Pausing,
+    Stopping,
+    Paused,
+    Gone,
+}
+
+impl Phase {
+    fn holds_slots(self) -> bool {
+        matches!(self, Self::Running { .. } | Self::Pausing | Self::Stopping)
+    }
+}
+
+struct World {
+    searcher: Searcher,
+    space: Space,
+    limit: usize,
+    most: usize,
+    grid: bool,
+    capacity: u32,
+    trials: BTreeMap<TrialId, Phase>,
+    over: bool,
+    progress: f64,
+    refused: bool,
+}
+
+const REASONS: [ExitReason; 7] = [
+    ExitReason::Completed,
+    ExitReason::Paused { resumable: true },
+    ExitReason::Paused { resumable: false },
+    ExitReason::Stopped,
+    ExitReason::Errored,
+    ExitReason::InvalidHyperparameters,
+    ExitReason::Killed,
+];
+
+const METRICS: [f64; 8] = [
+    f64::NAN,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    0.0,
+    -0.0,
+    1.0,
+    2.0,
+    3.0,
+];
+
+impl World {
+    fn new(config: &SearcherConfig) -> Self {
+        let limit = match *config {
+            SearcherConfig::Single { .. } => 1,
+            SearcherConfig::Random {
+                max_concurrent_trials,
+                ..
+            }
+            | SearcherConfig::Grid {
+                max_concurrent_trials,
+                ..
+            }
+            | SearcherConfig::AsyncHalving {
+                max_concurrent_trials,
+                ..
+            }
+            | SearcherConfig::AdaptiveAsha {
+                max_concurrent_trials,
+                ..
+            } => max_concurrent_trials,
+        };
+        Self {
+            searcher: Searcher::new(config.clone(), space(), SEED).unwrap(),
+            space: space(),
+            limit: if limit == 0 {
+                usize::MAX
+            } else {
+                limit as usize
+            },
+            most: match *config {
+                SearcherConfig::Single { .. } => 1,
+                SearcherConfig::Grid { .. } => 6,
+                SearcherConfig::Random { max_trials, .. }
+                | SearcherConfig::AsyncHalving { max_trials, .. }
+                | SearcherConfig::AdaptiveAsha { max_trials, .. } => max_trials as usize,
+            },
+            grid: matches!(config, SearcherConfig::Grid { .. }),
+            capacity: 0,
+            trials: BTreeMap::new(),
+            over: false,
+            progress: 0.0,
+            refused: false,
+        }
+    }
+
+    fn outstanding(&self) -> usize {
+        self.trials
+            .values()
+            .filter(|phase| phase.holds_slots())
+            .count()
+    }
+
+    fn tell(&mut self, event: Event) {
+        let stored = postcard::to_stdvec(&self.searcher).unwrap();
+        let mut restored: Searcher = postcard::from_bytes(&stored).unwrap();
+        let actions = self.searcher.handle(&event);
+        assert_eq!(
+            restored.handle(&event),
+            actions,
+            "restored before {event:?}"
+        );
+        assert_eq!(
+            postcard::to_stdvec(&restored).unwrap(),
+            postcard::to_stdvec(&self.searcher).unwrap()
+        );
+        match event {
+            Event::Capacity(capacity) => self.capacity = capacity,
+            Event::Validated { .. } => {}
+            Event::Exited { trial, reason } => self.exit(trial, reason),
+        }
+        assert!(
+            !self.over || actions.is_empty(),
+            "{actions:?} after the end"
+        );
+        for action in actions {
+            assert!(!self.over, "{action:?} after the end");
+            self.follow(&action);
+        }
+        self.check_views();
+    }
+
+    fn exit(&mut self, trial: TrialId, reason: ExitReason) {
+        let Some(phase) = self.trials.get_mut(&trial) else {
+            return;
+        };
+        let pauses = reason == ExitReason::Paused { resumable: true };
+        *phase = match *phase {
+            Phase::Stopping | Phase::Gone => Phase::Gone,
+            _ if pauses => Phase::Paused,
+            _ => Phase::Gone,
+        };
+        self.refused |= reason == ExitReason::InvalidHyperparameters;
+    }
+
+    fn follow(&mut self, action: &Action) {
+        match *action {
+            Action::Create(ref create) => {
+                assert_eq!(create.trial.0 as usize, self.trials.len() + 1);
+                assert_eq!(create.clone_from, None);
+                assert!(create.train_to > 0);
+                let expected = match self.grid {
+                    true => self
+                        .space
+                        .grid_point(u64::from(create.trial.0) - 1)
+                        .unwrap(),
+                    false => self.space.draw(SEED, create.trial),
+                };
+                assert_eq!(create.hparams, expected);
+                self.trials.insert(
+                    create.trial,
+                    Phase::Running {
+                        until: create.train_to,
+                    },
+                );
+                self.check_new_work();
+            }
+            Action::TrainTo { trial, length, .. } => {
+                let before = self
+                    .trials
+                    .insert(trial, Phase::Running { until: length })
+                    .unwrap();
+                match before {
+                    Phase::Running { until } => assert!(length >= until),
+                    Phase::Paused => self.check_new_work(),
+                    other => panic!("{trial} trains to {length} but is {other:?}"),
+                }
+                assert!(length <= self.searcher.max_length());
+            }
+            Action::Pause { trial, .. } => {
+                let before = self.trials.insert(trial, Phase::Pausing).unwrap();
+                assert!(
+                    matches!(before, Phase::Running { .. }),
+                    "{trial} pauses but is {before:?}"
+                );
+            }
+            Action::Stop { trial, .. } => {
+                let phase = self.trials.get_mut(&trial).unwrap();
+                *phase = match *phase {
+                    Phase::Running { .. } => Phase::Stopping,
+                    Phase::Paused | Phase::Gone => Phase::Gone,
+                    other => panic!("{trial} stops but is {other:?}"),
+                };
+            }
+            Action::Shutdown { .. } => {
+                self.over = true;
+                let open: Vec<_> = self
+                    .trials
+                    .iter()
+                    .filter(|(_, phase)| **phase != Phase::Gone)
+                    .collect();
+                assert!(open.is_empty(), "left at the end: {open:?}");
+                assert!(
+                    self.refused || self.trials.len() == self.most,
+                    "ended early"
+                );
+            }
+        }
+    }
+
+    fn check_new_work(&self) {
+        assert!(
+            self.outstanding() <= self.limit,
+            "{} outstanding, limit {}",
+            self.outstanding(),
+            self.limit
+        );
+        assert!(
+            self.outstanding() <= self.capacity as usize,
+            "new work above the capacity"
+        );
+    }
+
+    fn check_views(&mut self) {
+        assert!(self.outstanding() <= self.limit);
+        assert!(!self.over || self.searcher.is_over());
+        let progress = self.searcher.progress();
+        assert!((0.0..=1.0).contains(&progress), "{progress}");
+        assert!(
+            self.refused || progress >= self.progress,
+            "{progress} after {}",
+            self.progress
+        );
+        assert_eq!(
+            progress == 1.0,
+            self.over || (progress == 1.0 && self.searcher.rungs().is_empty())
+        );
+        self.progress = progress;
+        for rung in self.searcher.rungs() {
+            assert!(rung.promoted <= rung.trials, "{rung:?}");
+            assert!(rung.best.is_none_or(|best| !best.is_nan()));
+        }
+    }
+
+    /// Does what `choice` picks among what can happen.
+    fn happen(&mut self, choice: u32) {
+        let (kind, pick) = (choice % 16, choice as usize / 16);
+        let running: Vec<TrialId> = self.trials.keys().copied().collect();
+        if running.is_empty() || kind == 0 {
+            return self.tell(Event::Capacity(choice / 16 % 8));
+        }
+        let trial = running[pick % running.len()];
+        match (self.trials[&trial], kind) {
+            (Phase::Running { until }, 1..=11) => {
+                let length = match pick % 7 {
+                    0 => until.saturating_sub(1),
+                    1 => until.saturating_mul(4),
+                    _ => until,
+                };
+                self.tell(Event::Validated {
+                    trial,
+                    length,
+                    metric: METRICS[pick / 7 % METRICS.len()],
+                });
+            }
+            (Phase::Pausing, 1..=9) => self.tell(Event::Exited {
+                trial,
+                reason: REASONS[1],
+            }),
+            (Phase::Stopping, 1..=9) => self.tell(Event::Exited {
+                trial,
+                reason: ExitReason::Stopped,
+            }),
+            (Phase::Paused, 1..=14) => {}
+            // What must change nothing: a late report.
+            (_, 10..=12) => {
+                let quiet = !matches!(self.trials[&trial], Phase::Running { .. });
+                let before = self.trials.clone();
+                self.tell(Event::Validated {
+                    trial,
+                    length: self.searcher.max_length(),
+                    metric: -1.0,
+                });
+                assert!(
+                    !quiet || before == self.trials,
+                    "a late report of {trial} changed something"
+                );
+            }
+            _ => self.tell(Event::Exited {
+                trial,
+                reason: REASONS[pick / 3 % REASONS.len()],
+            }),
+        }
+    }
+
+    /// Brings everything to its end.
+    fn finish(&mut self) {
+        self.tell(Event::Capacity(3));
+        for _ in 0..2000 {
+            let Some((&trial, &phase)) = self.trials.iter().find(|(_, phase)| phase.holds_slots())
+            else {
+                break;
+            };
+            self.tell(match phase {
+                Phase::Running { until } => Event::Validated {
+                    trial,
+                    length: until,
+                    metric: f64::from(trial.0),
+                },
+                Phase::Pausing => Event::Exited {
+                    trial,
+                    reason: REASONS[1],
+                },
+                _ => Event::Exited {
+                    trial,
+                    reason: ExitReason::Stopped,
+                },
+            });
+        }
+        assert!(self.over, "never ended: {:?}", self.trials);
+        assert_eq!(self.searcher.progress(), 1.0);
+        self.tell(Event::Capacity(9));
+    }
+}
+
+fn any_halving() -> impl Strategy<Value = (u64, f64, u32, u64, u32, bool)> {
+    let divisor = prop::sample::select(vec![2.0, 3.0, 4.0, 1.5, 2.5]);
+    (
+        1..40_u64,
+        divisor,
+        1..6_u32,
+        1..40_u64,
+        0..6_u32,
+        any::<bool>(),
+    )
+}
+
+fn any_config() -> impl Strategy<Value = SearcherConfig> {
+    let mode = prop::sample::select(vec![Mode::Conservative, Mode::Standard, Mode::Aggressive]);
+    prop_oneof![
+        1 => (1..40_u64).prop_map(|max_length| SearcherConfig::Single { max_length }),
+        2 => (1..20_u64, 1..40_u64, 0..6_u32).prop_map(|(max_trials, max_length, max_concurrent_trials)| {
+            SearcherConfig::Random { max_trials, max_length, max_concurrent_trials }
+        }),
+        2 => (1..40_u64, 0..6_u32).prop_map(|(max_length, max_concurrent_trials)| {
+            SearcherConfig::Grid { max_length, max_concurrent_trials }
+        }),
+        8 => any_halving().prop_map(|(max_trials, divisor, num_rungs, max_length, max_concurrent_trials, stop_once)| {
+            SearcherConfig::AsyncHalving { num_rungs, max_trials, divisor, max_length, max_concurrent_trials, stop_once }
+        }),
+        8 => (any_halving(), mode, prop::collection::vec(1..5_u32, 0..4)).prop_map(|(halving, mode, bracket_rungs)| {
+            let (max_trials, divisor, max_rungs, max_length, max_concurrent_trials, stop_once) = halving;
+            SearcherConfig::AdaptiveAsha {
+                max_trials: max_trials.max(bracket_rungs.len() as u64),
+                mode,
+                divisor,
+                max_rungs,
+                bracket_rungs,
+                max_length,
+                max_concurrent_trials,
+                stop_once,
+            }
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_method_keeps_the_contract(config in any_config(), choices in prop::collection::vec(any::<u32>(), 0..250)) {
+        let mut world = World::new(&config);
+        world.tell(Event::Capacity(3));
+        for choice in choices {
+            world.happen(choice);
+        }
+        world.finish();
+    }
+}

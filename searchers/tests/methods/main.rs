@@ -1,0 +1,12 @@
+//! The methods as their users see them: events in, actions out.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod adaptive;
+mod asha;
+mod contract;
+mod fixed;
+mod plans;
+mod spaces;
+mod traps;
+mod world;
