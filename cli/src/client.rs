@@ -1,0 +1,298 @@
+//! Talks to an engine: one typed call per question, each with a deadline and the token.
+//!
+//! Streams have a deadline for their beginning only; a dead connection is noticed by keep-alive.
+
+use crate::errors::Error;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Request, Response, Status, Streaming};
+use toprung_proto::v1;
+use toprung_proto::v1::search_service_client::SearchServiceClient;
+
+const CONNECT: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(30);
+/// Uploading a model over a slow line takes its time.
+const UPLOAD: Duration = Duration::from_mins(10);
+/// The packed model and some room for the file and the framing.
+const LARGEST_REQUEST: usize = 128 << 20;
+/// A page of trials with their hyperparameters.
+const LARGEST_ANSWER: usize = 64 << 20;
+
+/// Where the system keeps the certificates it trusts, by distribution.
+const SYSTEM_CERTIFICATES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Adds the token to every call.
+#[derive(Clone)]
+struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// A connection to an engine. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Client {
+    service: SearchServiceClient<InterceptedService<Channel, Bearer>>,
+    url: String,
+}
+
+impl Client {
+    /// Connects. `tls_ca`: certificates to trust for https; none: the system's.
+    pub(crate) async fn connect(
+        url: &str,
+        token: Option<&str>,
+        tls_ca: Option<&Path>,
+    ) -> Result<Self, Error> {
+        let endpoint = endpoint(url, tls_ca)?;
+        let unreachable = |cause: String| Error::Unreachable { url: url.to_owned(), cause };
+        let channel = endpoint.connect().await.map_err(|error| unreachable(causes(&error)))?;
+        let service = SearchServiceClient::with_interceptor(channel, Bearer(bearer(token)?))
+            .max_encoding_message_size(LARGEST_REQUEST)
+            .max_decoding_message_size(LARGEST_ANSWER);
+        Ok(Self { service, url: url.to_owned() })
+    }
+
+    /// The address it talks to.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    async fn call<T>(
+        &self,
+        deadline: Duration,
+        answer: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(deadline, answer).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(Error::from_status(&self.url, &status)),
+            Err(_) => Err(Error::Unreachable {
+                url: self.url.clone(),
+                cause: format!("no answer within {} s", deadline.as_secs()),
+            }),
+        }
+    }
+
+    /// Starts a search; tried once more when the server is not available for a moment.
+    pub(crate) async fn create(
+        &self,
+        request: v1::CreateExperimentRequest,
+    ) -> Result<v1::CreateExperimentResponse, Error> {
+        let mut service = self.service.clone();
+        match self.call(UPLOAD, service.create_experiment(request.clone())).await {
+            Err(error) if error.is_transient() && !request.request_id.is_empty() => {
+                tracing::info!(%error, "submitting again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                self.call(UPLOAD, service.create_experiment(request)).await
+            }
+            other => other,
+        }
+    }
+
+    /// What a search would do.
+    pub(crate) async fn preview(
+        &self,
+        request: v1::PreviewExperimentRequest,
+    ) -> Result<v1::PreviewExperimentResponse, Error> {
+        self.call(ANSWER, self.service.clone().preview_experiment(request)).await
+    }
+
+    /// One experiment with its configuration.
+    pub(crate) async fn experiment(&self, id: u64) -> Result<v1::Experiment, Error> {
+        let request = v1::GetExperimentRequest { id };
+        let answer = self.call(ANSWER, self.service.clone().get_experiment(request)).await?;
+        self.present(answer.experiment)
+    }
+
+    /// The newest experiments.
+    pub(crate) async fn experiments(&self, limit: u32) -> Result<v1::ListExperimentsResponse, Error> {
+        let request = v1::ListExperimentsRequest { limit, page_token: String::new() };
+        self.call(ANSWER, self.service.clone().list_experiments(request)).await
+    }
+
+    /// A view at once and after each change.
+    pub(crate) async fn watch(
+        &self,
+        id: u64,
+        max_rate_hz: u32,
+    ) -> Result<Streaming<v1::WatchExperimentResponse>, Error> {
+        let request = v1::WatchExperimentRequest { id, max_rate_hz };
+        self.call(ANSWER, self.service.clone().watch_experiment(request)).await
+    }
+
+    /// Pauses; the answer comes when it is durable.
+    pub(crate) async fn pause(&self, id: u64) -> Result<v1::Experiment, Error> {
+        let request = v1::PauseExperimentRequest { id };
+        let answer = self.call(ANSWER, self.service.clone().pause_experiment(request)).await?;
+        self.present(answer.experiment)
+    }
+
+    /// Goes on.
+    pub(crate) async fn resume(&self, id: u64) -> Result<v1::Experiment, Error> {
+        let request = v1::ResumeExperimentRequest { id };
+        let answer = self.call(ANSWER, self.service.clone().resume_experiment(request)).await?;
+        self.present(answer.experiment)
+    }
+
+    /// Ends it.
+    pub(crate) async fn kill(&self, id: u64) -> Result<v1::Experiment, Error> {
+        let request = v1::KillExperimentRequest { id };
+        let answer = self.call(ANSWER, self.service.clone().kill_experiment(request)).await?;
+        self.present(answer.experiment)
+    }
+
+    /// Removes it.
+    pub(crate) async fn delete(&self, id: u64) -> Result<(), Error> {
+        let request = v1::DeleteExperimentRequest { id };
+        self.call(ANSWER, self.service.clone().delete_experiment(request)).await?;
+        Ok(())
+    }
+
+    /// A page of trials.
+    pub(crate) async fn trials(
+        &self,
+        request: v1::ListTrialsRequest,
+    ) -> Result<v1::ListTrialsResponse, Error> {
+        self.call(ANSWER, self.service.clone().list_trials(request)).await
+    }
+
+    /// One trial.
+    pub(crate) async fn trial(&self, experiment: u64, trial: u32) -> Result<v1::Trial, Error> {
+        let request = v1::GetTrialRequest { experiment, trial };
+        let answer = self.call(ANSWER, self.service.clone().get_trial(request)).await?;
+        self.present(answer.trial)
+    }
+
+    /// Reports of trials.
+    pub(crate) async fn reports(
+        &self,
+        request: v1::StreamReportsRequest,
+    ) -> Result<Streaming<v1::StreamReportsResponse>, Error> {
+        self.call(ANSWER, self.service.clone().stream_reports(request)).await
+    }
+
+    /// Lines that trials wrote.
+    pub(crate) async fn logs(
+        &self,
+        request: v1::StreamLogsRequest,
+    ) -> Result<Streaming<v1::StreamLogsResponse>, Error> {
+        self.call(ANSWER, self.service.clone().stream_logs(request)).await
+    }
+
+    /// The agents it knows.
+    pub(crate) async fn agents(&self) -> Result<v1::ListAgentsResponse, Error> {
+        self.call(ANSWER, self.service.clone().list_agents(v1::ListAgentsRequest {})).await
+    }
+
+    /// The next item of a stream; `None`: it ended.
+    pub(crate) async fn next<T>(&self, stream: &mut Streaming<T>) -> Result<Option<T>, Error> {
+        stream.message().await.map_err(|status| Error::from_status(&self.url, &status))
+    }
+
+    fn present<T>(&self, part: Option<T>) -> Result<T, Error> {
+        part.ok_or_else(|| Error::Server {
+            url: self.url.clone(),
+            cause: "an empty answer; is it an older version?".to_owned(),
+        })
+    }
+}
+
+fn bearer(token: Option<&str>) -> Result<Option<MetadataValue<Ascii>>, Error> {
+    let Some(token) = token else { return Ok(None) };
+    let mut value: MetadataValue<Ascii> =
+        format!("Bearer {}", token.trim()).parse().map_err(|_| Error::Usage {
+            message: "the token has characters that a token never has".to_owned(),
+            help: "pass the content of the file `token` of the server's data directory".to_owned(),
+        })?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+fn endpoint(url: &str, tls_ca: Option<&Path>) -> Result<Endpoint, Error> {
+    let wrong = |cause: String| Error::Usage {
+        message: format!("{url} is not a server's URL: {cause}"),
+        help: "write it like http://127.0.0.1:7070 or https://toprung.example.com:7070".to_owned(),
+    };
+    let endpoint = Endpoint::from_shared(url.to_owned())
+        .map_err(|error| wrong(causes(&error)))?
+        .connect_timeout(CONNECT)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true);
+    if !url.starts_with("https://") {
+        return Ok(endpoint);
+    }
+    let tls = ClientTlsConfig::new().ca_certificate(trusted(tls_ca)?);
+    endpoint.tls_config(tls).map_err(|error| wrong(causes(&error)))
+}
+
+fn trusted(tls_ca: Option<&Path>) -> Result<Certificate, Error> {
+    let named =
+        tls_ca.map(Path::to_path_buf).or_else(|| std::env::var_os("SSL_CERT_FILE").map(PathBuf::from));
+    let path = named
+        .or_else(|| SYSTEM_CERTIFICATES.iter().map(PathBuf::from).find(|path| path.exists()))
+        .ok_or_else(|| Error::Usage {
+            message: "this system has no list of trusted certificates".to_owned(),
+            help: "pass the server's certificate authority with --tls-ca FILE".to_owned(),
+        })?;
+    let pem = std::fs::read(&path).map_err(Error::io(format!("cannot read {}", path.display())))?;
+    Ok(Certificate::from_pem(pem))
+}
+
+/// The error and what caused it, innermost last: tonic's own text says only "transport error".
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut parts = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if parts.last() != Some(&text) {
+            parts.push(text);
+        }
+        source = cause.source();
+    }
+    if parts.len() > 1 && parts[0] == "transport error" {
+        parts.remove(0);
+    }
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_without_meaning_is_refused() {
+        assert!(matches!(endpoint("http://a b", None), Err(Error::Usage { .. })));
+    }
+
+    #[test]
+    fn https_needs_certificates_that_exist() {
+        let error = endpoint("https://h:1", Some(Path::new("/nowhere/ca.pem"))).err();
+        assert!(error.is_some_and(|error| error.to_string().contains("/nowhere/ca.pem")));
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_unreachable() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let error = Client::connect(&url, None, None).await.err().unwrap();
+        assert!(error.is_transient(), "{error}");
+        assert!(error.to_string().to_lowercase().contains("refused"), "{error}");
+    }
+}

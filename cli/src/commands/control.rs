@@ -1,0 +1,32 @@
+//! `toprung pause` and `toprung kill`
+
+use super::look;
+use crate::args::{Control, Global};
+use crate::errors::Error;
+use crate::exit::Exit;
+use crate::output::{self, format, json};
+use toprung_proto::v1;
+
+/// Pauses; returns when it is durable, not when every trial has saved.
+pub(super) async fn pause(global: &Global, args: Control) -> Result<Exit, Error> {
+    let found = look(global, |client, _| async move { client.pause(args.id).await }).await?;
+    let id = args.id;
+    say(&found, args.json, &format!("go on with: toprung resume {id}"))
+}
+
+/// Ends it.
+pub(super) async fn kill(global: &Global, args: Control) -> Result<Exit, Error> {
+    let found = look(global, |client, _| async move { client.kill(args.id).await }).await?;
+    let id = args.id;
+    say(&found, args.json, &format!("its trials stay: toprung trials {id}"))
+}
+
+fn say(found: &v1::Experiment, as_json: bool, next: &str) -> Result<Exit, Error> {
+    if as_json {
+        output::print_json(&serde_json::json!({"experiment": json::experiment(found)}))?;
+    } else {
+        let state = format::experiment_state(found.state);
+        output::print(&format!("experiment {} is {state}; {next}\n", found.id))?;
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,67 @@
+//! The commands, one file each. A command reads its arguments, asks the engine, and prints.
+
+mod agent;
+mod agents;
+mod best;
+mod control;
+mod delete;
+mod list;
+mod logs;
+mod plan;
+mod resume;
+mod run;
+mod schema;
+mod serve;
+mod show;
+mod source;
+mod trials;
+mod watch;
+
+use crate::args::{Arguments, Command, Global};
+use crate::connect::{self, Need, Session};
+use crate::errors::Error;
+use crate::exit::Exit;
+use std::future::Future;
+use std::time::Duration;
+
+/// A session without an agent ends at once.
+const LOOKED: Duration = Duration::from_secs(5);
+
+/// Runs the command.
+pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
+    let global = arguments.global;
+    match arguments.command {
+        Command::Run(args) => run::run(&global, &args).await,
+        Command::Plan(args) => plan::run(&global, &args).await,
+        Command::List(args) => list::run(&global, args).await,
+        Command::Show(args) => show::run(&global, args).await,
+        Command::Trials(args) => trials::run(&global, args).await,
+        Command::Logs(args) => logs::run(&global, args).await,
+        Command::Best(args) => best::run(&global, args).await,
+        Command::Pause(args) => control::pause(&global, args).await,
+        Command::Resume(args) => resume::run(&global, args).await,
+        Command::Kill(args) => control::kill(&global, args).await,
+        Command::Delete(args) => delete::run(&global, args).await,
+        Command::Agents(args) => agents::run(&global, args).await,
+        Command::Serve(args) => serve::run(&global, &args).await,
+        Command::Agent(args) => agent::run(&global, &args).await,
+        Command::Schema => schema::print(),
+        Command::Completions(args) => schema::completions(args.shell),
+    }
+}
+
+/// Asks an engine without running trials, and closes it again.
+async fn look<T, F>(
+    global: &Global,
+    ask: impl FnOnce(crate::client::Client, connect::Mode) -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let session: Session = connect::open(global, Need::Look).await?;
+    let answer = ask(session.client.clone(), session.mode).await;
+    let closed = session.close(LOOKED).await;
+    let answer = answer?;
+    closed?;
+    Ok(answer)
+}

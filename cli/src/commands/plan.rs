@@ -1,0 +1,164 @@
+//! `toprung plan`: works without any engine; with `--server` the server answers.
+
+use super::source::{self, Loaded};
+use crate::args::{Global, Plan};
+use crate::connect;
+use crate::errors::Error;
+use crate::exit::Exit;
+use crate::output::{self, json, plan, table};
+use toprung_config::ExperimentConfig;
+use toprung_proto::v1;
+use toprung_searchers::{Action, Event, Searcher, space};
+
+/// So many example configurations are drawn.
+const SAMPLES: u32 = 3;
+
+/// Shows what a search would do.
+pub(super) async fn run(global: &Global, args: &Plan) -> Result<Exit, Error> {
+    let loaded = source::load(&args.source, None)?;
+    let mut preview = match &global.server {
+        Some(server) => ask(global, server, &loaded).await?,
+        None => local(&loaded.config)?,
+    };
+    preview.warnings.extend(slot_warnings(&loaded.config));
+    if args.json {
+        output::print_json(&json::preview(&preview))?;
+    } else {
+        output::print(&plan::plan(&preview, table::terminal_width()))?;
+        for warning in &preview.warnings {
+            output::note(&format!("warning: {warning}"));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+async fn ask(global: &Global, server: &str, loaded: &Loaded) -> Result<v1::PreviewExperimentResponse, Error> {
+    let client = connect::to_server(global, server).await?;
+    let request = v1::PreviewExperimentRequest {
+        config_yaml: loaded.text.clone(),
+        config_file: loaded.file.clone(),
+        samples: SAMPLES,
+    };
+    let mut preview = client.preview(request).await.map_err(|error| source::drawn(error, loaded))?;
+    // Those of the file were drawn already.
+    preview.warnings.clear();
+    Ok(preview)
+}
+
+fn local(config: &ExperimentConfig) -> Result<v1::PreviewExperimentResponse, Error> {
+    let settings = &config.searcher;
+    let refused = |error: toprung_searchers::Error| Error::Usage {
+        message: format!("no search can be planned: {error}"),
+        help: "correct the searcher or the hyperparameters in the file".to_owned(),
+    };
+    let planned = toprung_searchers::plan(&settings.method, &config.space).map_err(refused)?;
+    // Without a seed the first trials of the real search will be others: these are examples.
+    let seed = config.experiment_seed.unwrap_or(0);
+    let mut searcher = Searcher::new(settings.method.clone(), config.space.clone(), seed).map_err(refused)?;
+    Ok(v1::PreviewExperimentResponse {
+        plan: Some(wire(&planned, settings)),
+        warnings: Vec::new(),
+        sample_hparams_json: samples(&mut searcher),
+    })
+}
+
+/// The hyperparameters of the trials that it would begin with.
+fn samples(searcher: &mut Searcher) -> Vec<String> {
+    let actions = searcher.handle(&Event::Capacity(SAMPLES));
+    let created = actions.iter().filter_map(|action| match action {
+        Action::Create(create) => Some(space::to_json_text(&create.hparams)),
+        _ => None,
+    });
+    created.take(SAMPLES as usize).collect()
+}
+
+fn wire(planned: &toprung_searchers::Plan, settings: &toprung_config::SearcherSettings) -> v1::SearchPlan {
+    let count = |length, trials| v1::LengthCount { length, trials };
+    let bracket = |bracket: &toprung_searchers::plan::BracketPlan| v1::BracketPlan {
+        rung_lengths: bracket.rungs.iter().map(|rung| rung.length).collect(),
+        trials: bracket.trials,
+        ending: bracket.ending().iter().map(|ending| count(ending.length, ending.trials)).collect(),
+    };
+    v1::SearchPlan {
+        searcher: settings.method.name().to_owned(),
+        time_metric: settings.time_metric.clone(),
+        max_length: planned.max_length,
+        trials: planned.trials,
+        brackets: planned.brackets.iter().map(bracket).collect(),
+        ending: planned.ending.iter().map(|ending| count(ending.length, ending.trials)).collect(),
+        total_length: planned.total_length,
+        full_length: planned.full_length,
+    }
+}
+
+/// What the file says about slots, where it will not do what its author may think.
+fn slot_warnings(config: &ExperimentConfig) -> Vec<String> {
+    let per_trial = config.resources.slots_per_trial.max(1);
+    let mut warnings = Vec::new();
+    if let Some(most) = config.resources.max_slots {
+        let at_once = most / per_trial;
+        let wanted = concurrency(&config.searcher.method);
+        if wanted > at_once {
+            warnings.push(format!(
+                "resources.max_slots {most} lets {at_once} trials run at once, fewer than the {wanted} of \
+                 searcher.max_concurrent_trials"
+            ));
+        }
+    }
+    if per_trial > 1 {
+        warnings.push(format!(
+            "each trial needs {per_trial} slots: on a machine with fewer it waits for ever; `toprung agents` shows what there is"
+        ));
+    }
+    warnings
+}
+
+/// How many trials the searcher wants at once; 0: as many as it can have.
+fn concurrency(method: &toprung_searchers::SearcherConfig) -> u32 {
+    use toprung_searchers::SearcherConfig as Method;
+    match *method {
+        Method::Random { max_concurrent_trials, .. }
+        | Method::Grid { max_concurrent_trials, .. }
+        | Method::AsyncHalving { max_concurrent_trials, .. }
+        | Method::AdaptiveAsha { max_concurrent_trials, .. } => max_concurrent_trials,
+        Method::Single { .. } => 1,
+        // A method that sets its own concurrency.
+        #[allow(unreachable_patterns, reason = "methods are added")]
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(extra: &str) -> ExperimentConfig {
+        let text = format!(
+            "name: t\nentrypoint: python t.py\nhyperparameters:\n  lr: {{type: log, minval: -4, maxval: -1}}\n\
+             searcher: {{name: async_halving, metric: e, num_rungs: 4, divisor: 4, max_trials: 64, \
+             max_length: {{batches: 1000}}}}\n{extra}"
+        );
+        toprung_config::parse(&text).unwrap().config
+    }
+
+    #[test]
+    fn a_plan_needs_no_engine() {
+        let preview = local(&config("")).unwrap();
+        let plan = preview.plan.unwrap();
+        assert_eq!(plan.brackets[0].rung_lengths, [15, 62, 250, 1000]);
+        assert_eq!((plan.trials, plan.full_length), (64, 64_000));
+        let ending: Vec<_> = plan.ending.iter().map(|count| (count.trials, count.length)).collect();
+        assert_eq!(ending, [(48, 15), (12, 62), (3, 250), (1, 1000)]);
+        assert_eq!(preview.sample_hparams_json.len(), 3);
+        assert!(preview.sample_hparams_json[0].contains("lr"));
+    }
+
+    #[test]
+    fn too_few_slots_are_warned_about() {
+        assert!(slot_warnings(&config("")).is_empty());
+        let few = slot_warnings(&config("resources: {max_slots: 4}\n"));
+        assert!(few[0].contains("lets 4 trials run at once, fewer than the 16"), "{few:?}");
+        let wide = slot_warnings(&config("resources: {slots_per_trial: 2}\n"));
+        assert!(wide[0].contains("needs 2 slots"), "{wide:?}");
+    }
+}

@@ -1,0 +1,150 @@
+//! `toprung run`
+
+use super::source::{self, Loaded};
+use super::watch;
+use crate::args::{Global, Run};
+use crate::connect::{self, Mode, Need, Session};
+use crate::errors::Error;
+use crate::exit::Exit;
+use crate::model::archive;
+use crate::model::entry;
+use crate::model::listing::Listing;
+use crate::output::{self, format, json};
+use crate::spinner;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toprung_proto::v1;
+
+/// An agent without trials ends at once.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// Submits a search and follows it. Everything that can be wrong here is found before an engine is asked.
+pub(super) async fn run(global: &Global, args: &Run) -> Result<Exit, Error> {
+    check(global, args)?;
+    let loaded = source::load(&args.source, args.name.as_deref())?;
+    let archive = pack(global, args, &loaded)?;
+    let session =
+        spinner::waiting("starting", connect::open(global, Need::Train { slots: args.slots })).await?;
+    match submit(args, &session, &loaded, archive).await {
+        Ok(Some(id)) => watch::watch(global, session, id, args.show).await,
+        Ok(None) => {
+            session.close(CLOSE).await?;
+            Ok(Exit::Ok)
+        }
+        Err(error) => {
+            if let Err(second) = session.close(CLOSE).await {
+                tracing::warn!(error = %second, "closing after a failed submission");
+            }
+            Err(source::drawn(error, &loaded))
+        }
+    }
+}
+
+fn check(global: &Global, args: &Run) -> Result<(), Error> {
+    if global.server.is_some() && args.slots.is_some() {
+        return Err(Error::Usage {
+            message: "--slots is for the agent of this process, and with --server there is none".to_owned(),
+            help: "limit the search with --set resources.max_slots=N, or an agent with `toprung agent --slots N`"
+                .to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn pack(global: &Global, args: &Run, loaded: &Loaded) -> Result<Vec<u8>, Error> {
+    let directory = args.model_dir.clone().unwrap_or_else(|| directory_of(&args.source.file));
+    let listing = Listing::of(&directory, &global.data_dir)?;
+    for skipped in &listing.skipped {
+        output::note(&format!("not sent: {skipped}"));
+    }
+    entry::check(&loaded.config, &listing)?;
+    let bar = spinner::Bytes::start("packing", listing.size());
+    archive::pack(&listing, |bytes| bar.done(bytes))
+}
+
+fn directory_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// The id to follow; none if it is not followed.
+async fn submit(
+    args: &Run,
+    session: &Session,
+    loaded: &Loaded,
+    archive: Vec<u8>,
+) -> Result<Option<u64>, Error> {
+    if args.detach && session.mode == Mode::Embedded {
+        return Err(Error::Usage {
+            message: "--detach needs an engine that goes on after this command".to_owned(),
+            help: "start one with `toprung serve --agent` and pass --server URL".to_owned(),
+        });
+    }
+    let text = format!("sending {} to {}", format::bytes(archive.len() as u64), session.client.url());
+    let request = v1::CreateExperimentRequest {
+        config_yaml: loaded.text.clone(),
+        config_file: loaded.file.clone(),
+        model_archive: archive,
+        request_id: request_id(),
+    };
+    let answer = spinner::waiting(&text, session.client.create(request)).await?;
+    // Those of the file were drawn already; the engine may know more.
+    let experiment = answer.experiment.unwrap_or_default();
+    announce(session, &experiment, args.slots.is_some());
+    watch::say_what_goes_on(session, experiment.id).await?;
+    if !args.detach {
+        return Ok(Some(experiment.id));
+    }
+    if args.show.json {
+        output::print_json(&serde_json::json!({"experiment": json::experiment(&experiment)}))?;
+    } else {
+        output::print(&format!("watch it with: toprung show {} --follow\n", experiment.id))?;
+    }
+    Ok(None)
+}
+
+fn announce(session: &Session, experiment: &v1::Experiment, slots_given: bool) {
+    let name = format::printable(&experiment.name);
+    let id = experiment.id;
+    match session.mode {
+        Mode::Embedded => output::note(&format!("experiment {id}: {name}")),
+        Mode::Server => output::note(&format!("experiment {id}: {name}, on {}", session.client.url())),
+        Mode::Discovered => {
+            let url = session.client.url();
+            output::note(&format!(
+                "experiment {id}: {name}, submitted to the engine that runs already ({url})"
+            ));
+            if slots_given {
+                output::note("--slots counts only where this command brings its own agent");
+            }
+        }
+    }
+}
+
+/// 128 bits that no other submission has.
+fn request_id() -> String {
+    // Each RandomState is keyed by the system's randomness.
+    let part = || RandomState::new().hash_one((std::process::id(), format::now_ms()));
+    format!("{:016x}{:016x}", part(), part())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_lies_beside_its_file() {
+        assert_eq!(directory_of(Path::new("search.yaml")), Path::new("."));
+        assert_eq!(directory_of(Path::new("a/b/search.yaml")), Path::new("a/b"));
+    }
+
+    #[test]
+    fn submissions_are_told_apart() {
+        assert_eq!(request_id().len(), 32);
+        assert_ne!(request_id(), request_id());
+    }
+}

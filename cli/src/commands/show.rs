@@ -1,0 +1,49 @@
+//! `toprung show`
+
+use super::{look, watch};
+use crate::args::{Global, Show, Showing};
+use crate::connect::{self, Mode, Need};
+use crate::errors::Error;
+use crate::exit::Exit;
+use crate::output::{self, experiment, format, json};
+use std::time::Duration;
+
+/// Shows one experiment, its configuration, or follows it.
+pub(super) async fn run(global: &Global, args: Show) -> Result<Exit, Error> {
+    if args.follow {
+        return follow(global, args).await;
+    }
+    let found = look(global, |client, _| async move { client.experiment(args.id).await }).await?;
+    if args.config {
+        return config(&found.config_json);
+    }
+    if args.json {
+        output::print_json(&serde_json::json!({"experiment": json::experiment(&found)}))?;
+    } else {
+        output::print(&experiment::show(&found, format::now_ms()))?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// The complete configuration. JSON is YAML too, so what is printed can be run again.
+fn config(text: &str) -> Result<Exit, Error> {
+    match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(value) => output::print_json(&value)?,
+        Err(_) => output::print(&format!("{text}\n"))?,
+    }
+    Ok(Exit::Ok)
+}
+
+async fn follow(global: &Global, args: Show) -> Result<Exit, Error> {
+    let session = connect::open(global, Need::Look).await?;
+    if session.mode == Mode::Embedded {
+        session.close(Duration::from_secs(5)).await?;
+        return Err(Error::Conflict(format!(
+            "nothing runs in {}: go on with `toprung resume {}`",
+            global.data_dir.display(),
+            args.id
+        )));
+    }
+    let showing = Showing { json: args.json, quiet: false };
+    watch::watch(global, session, args.id, showing).await
+}

@@ -1,0 +1,107 @@
+//! Where the progress of a followed experiment goes: the live screen, plain lines, or nowhere.
+
+use crate::args::Showing;
+use crate::errors::Error;
+use crate::live::Live;
+use crate::logging::{self, ToFile};
+use crate::output;
+use crate::plain::Plain;
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::time::Instant;
+use tokio::sync::mpsc;
+use toprung_proto::v1;
+
+/// Shows views as they come.
+pub(crate) enum Display {
+    /// On a terminal. Log lines go to a file meanwhile, where there is a data directory.
+    Live(Box<Live>, Option<ToFile>),
+    /// Line by line.
+    Lines {
+        /// Makes them.
+        plain: Plain,
+        /// Standard output is kept for the JSON document.
+        to_stderr: bool,
+    },
+    /// Not at all.
+    Quiet,
+}
+
+impl Display {
+    /// What fits the options and the terminal. `interrupts`: for the keys of the screen.
+    pub(crate) fn choose(showing: Showing, interrupts: mpsc::Sender<()>, data_dir: &Path) -> Self {
+        let lines = |to_stderr| Self::Lines { plain: Plain::default(), to_stderr };
+        if showing.quiet {
+            return Self::Quiet;
+        }
+        if showing.json {
+            return lines(true);
+        }
+        let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+        if !terminal || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+            return lines(false);
+        }
+        let log = logging::to_file(data_dir).ok();
+        match Live::start(interrupts) {
+            Ok(live) => Self::Live(Box::new(live), log),
+            Err(error) => {
+                drop(log);
+                tracing::info!(%error, "no live screen on this terminal");
+                lines(false)
+            }
+        }
+    }
+
+    /// Takes over a view.
+    pub(crate) fn view(&mut self, view: v1::WatchExperimentResponse) -> Result<(), Error> {
+        match self {
+            Self::Live(live, _) => {
+                live.view(view);
+                Ok(())
+            }
+            Self::Lines { plain, to_stderr } => {
+                let lines = plain.lines(&view, Instant::now());
+                lines.iter().try_for_each(|line| say(line, *to_stderr))
+            }
+            Self::Quiet => Ok(()),
+        }
+    }
+
+    /// Says something beside the views.
+    pub(crate) fn note(&mut self, text: &str) -> Result<(), Error> {
+        match self {
+            Self::Live(live, _) => {
+                live.event(text);
+                Ok(())
+            }
+            Self::Lines { to_stderr, .. } => say(text, *to_stderr),
+            Self::Quiet => {
+                output::note(text);
+                Ok(())
+            }
+        }
+    }
+
+    /// What Ctrl-C does from now on; only the live screen shows it all the time.
+    pub(crate) fn footer(&mut self, text: &str) {
+        if let Self::Live(live, _) = self {
+            live.footer(text);
+        }
+    }
+
+    /// Draws what has changed.
+    pub(crate) fn draw(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Live(live, _) => live.draw().map_err(Error::io("cannot draw on the terminal")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn say(line: &str, to_stderr: bool) -> Result<(), Error> {
+    if to_stderr {
+        output::note(line);
+        return Ok(());
+    }
+    output::print(&format!("{line}\n"))
+}

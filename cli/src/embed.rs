@@ -1,0 +1,143 @@
+//! An engine and an agent inside this process, for a machine without a server.
+//!
+//! Only an engine with an agent is published: another terminal may submit to it. One that only looks holds the store
+//! for moments and must not be given work.
+
+use crate::client::Client;
+use crate::connect::Need;
+use crate::errors::Error;
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// The engine needs this at most to write what it still holds.
+const ENGINE_STOP: Duration = Duration::from_secs(30);
+
+/// What runs in this process. Ended by [`Embedded::stop`].
+pub(crate) struct Embedded {
+    engine: toprung_engine::Engine,
+    agent: Option<RunningAgent>,
+}
+
+/// An agent of this process.
+pub(crate) struct RunningAgent {
+    task: JoinHandle<Result<(), toprung_agent::Error>>,
+    shutdown: watch::Sender<bool>,
+}
+
+impl RunningAgent {
+    /// Starts it in the background.
+    pub(crate) fn start(options: toprung_agent::Options) -> Self {
+        let (shutdown, stopped) = watch::channel(false);
+        Self { task: tokio::spawn(toprung_agent::run(options, stopped)), shutdown }
+    }
+
+    /// Asks it to end and waits at most `grace`; then it is cut off.
+    pub(crate) async fn stop(mut self, grace: Duration) -> Result<(), Error> {
+        self.shutdown.send_replace(true);
+        match tokio::time::timeout(grace, &mut self.task).await {
+            Ok(ended) => outcome(ended),
+            Err(_) => {
+                self.task.abort();
+                tracing::warn!(seconds = grace.as_secs(), "the agent did not end in time");
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(&mut self) -> Result<(), Error> {
+        outcome((&mut self.task).await)
+    }
+}
+
+impl Embedded {
+    /// Starts an engine on a free port of the loopback address, and an agent if trials are to run.
+    pub(crate) async fn start(data_dir: &Path, need: Need) -> Result<(Self, Client), Error> {
+        let mut options = toprung_engine::Options::new(data_dir.to_path_buf());
+        options.publish = matches!(need, Need::Train { .. });
+        let engine =
+            toprung_engine::Engine::start(options).await.map_err(|error| engine_error(data_dir, error))?;
+        let client = Client::connect(engine.url(), Some(engine.token()), None).await?;
+        let agent = match need {
+            Need::Look => None,
+            Need::Train { slots } => Some(RunningAgent::start(agent_options(&engine, data_dir, slots))),
+        };
+        Ok((Self { engine, agent }, client))
+    }
+
+    /// Why the agent is gone, if it has ended by itself.
+    pub(crate) fn agent_failure(&mut self) -> Option<Error> {
+        let ended = self.agent.as_ref().is_some_and(|agent| agent.task.is_finished());
+        if !ended {
+            return None;
+        }
+        let task = self.agent.take()?.task;
+        // It is finished, so this does not wait.
+        let result = futures_util::FutureExt::now_or_never(task)?;
+        Some(outcome(result).err().unwrap_or_else(|| Error::Agent("without a reason".to_owned())))
+    }
+
+    /// Ends the agent, then the engine.
+    pub(crate) async fn stop(self, grace: Duration) -> Result<(), Error> {
+        let agent = match self.agent {
+            Some(agent) => agent.stop(grace).await,
+            None => Ok(()),
+        };
+        stop_engine(self.engine).await?;
+        agent
+    }
+}
+
+/// Ends an engine within the time it may need.
+pub(crate) async fn stop_engine(engine: toprung_engine::Engine) -> Result<(), Error> {
+    match tokio::time::timeout(ENGINE_STOP, engine.shutdown()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Error::Engine(error.to_string())),
+        Err(_) => Err(Error::Engine(format!("the engine did not stop in {} s", ENGINE_STOP.as_secs()))),
+    }
+}
+
+/// The agent that runs beside an engine of this process.
+pub(crate) fn agent_options(
+    engine: &toprung_engine::Engine,
+    data_dir: &Path,
+    slots: Option<u32>,
+) -> toprung_agent::Options {
+    let mut options = toprung_agent::Options::new(engine.url(), data_dir.join("agent"));
+    options.token = Some(engine.token().to_owned());
+    options.slots = slots;
+    options
+}
+
+/// Why an engine did not start, with what a person can do.
+pub(crate) fn engine_error(data_dir: &Path, error: toprung_engine::Error) -> Error {
+    use toprung_engine::Error as Engine;
+    match error {
+        Engine::Store(toprung_store::Error::Locked { pid, .. }) => {
+            Error::Locked { dir: data_dir.to_path_buf(), holder: holder(data_dir, pid) }
+        }
+        Engine::PortInUse { address } => Error::PortInUse(address.to_string()),
+        other => Error::Engine(other.to_string()),
+    }
+}
+
+/// Who has the data directory, as far as it is known.
+fn holder(data_dir: &Path, pid: Option<u32>) -> String {
+    match (pid, crate::discovery::of_data_dir(data_dir)) {
+        (pid, Some(found)) if pid.is_none_or(|pid| pid == found.pid) => {
+            format!(" (process {}, {})", found.pid, found.url)
+        }
+        (Some(pid), _) => format!(" (process {pid})"),
+        (None, _) => String::new(),
+    }
+}
+
+fn outcome(ended: Result<Result<(), toprung_agent::Error>, tokio::task::JoinError>) -> Result<(), Error> {
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Error::Agent(error.to_string())),
+        Err(error) => Err(Error::Agent(error.to_string())),
+    }
+}

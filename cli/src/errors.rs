@@ -1,0 +1,225 @@
+//! Everything that can go wrong for the person at the command line: what, where, and what to do.
+//!
+//! Each error has one exit code ([`Error::exit`]) and at most one piece of advice ([`Error::help`]).
+
+use crate::exit::Exit;
+use crate::problems;
+use prost::Message as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use toprung_proto::v1;
+
+/// An error at the edge; shown once by [`show`].
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The command line makes no sense here.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// The experiment file is not valid; already drawn.
+    #[error("{drawn}")]
+    Config {
+        /// The problems under their lines, ready to print.
+        drawn: String,
+    },
+    /// The same, as the server said it; drawn by who knows the file.
+    #[error("the experiment file is not valid: {}", problems::summary(.0))]
+    Problems(Vec<v1::ConfigProblem>),
+    /// The model directory cannot be used.
+    #[error("{message}")]
+    Model {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// No experiment was ever run in this data directory.
+    #[error("no experiments here: {} does not exist", .0.display())]
+    NoExperiments(PathBuf),
+    /// No such experiment or trial.
+    #[error("{0}")]
+    NotFound(String),
+    /// The state of the experiment does not allow it.
+    #[error("{0}")]
+    Conflict(String),
+    /// No answer.
+    #[error("cannot reach {url}: {cause}")]
+    Unreachable {
+        /// The server.
+        url: String,
+        /// Why.
+        cause: String,
+    },
+    /// The server refuses the token, or none is known.
+    #[error("{url} refuses this client: {cause}")]
+    Unauthenticated {
+        /// The server.
+        url: String,
+        /// Why.
+        cause: String,
+    },
+    /// The server answered with an error of its own.
+    #[error("{url} answered: {cause}")]
+    Server {
+        /// The server.
+        url: String,
+        /// What it said.
+        cause: String,
+    },
+    /// Another process has the data directory.
+    #[error("the data directory {} is in use by another process{holder}", .dir.display())]
+    Locked {
+        /// The data directory.
+        dir: PathBuf,
+        /// " (process 12)" or empty.
+        holder: String,
+    },
+    /// The address is taken.
+    #[error("cannot listen on {0}: the address is in use")]
+    PortInUse(String),
+    /// The engine could not start or stop.
+    #[error("{0}")]
+    Engine(String),
+    /// The agent ended.
+    #[error("the agent ended: {0}")]
+    Agent(String),
+    /// A file or the terminal.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried, with the path.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// The reader of our output went away (`toprung list | head`): not an error of anybody.
+    #[error("output closed")]
+    OutputClosed,
+}
+
+impl Error {
+    /// An I/O error with what was tried.
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    /// What the server said, in our words.
+    pub(crate) fn from_status(url: &str, status: &tonic::Status) -> Self {
+        use tonic::Code;
+        let url = url.to_owned();
+        let cause = status.message().to_owned();
+        match status.code() {
+            Code::InvalidArgument => match v1::ConfigProblems::decode(status.details()) {
+                Ok(found) if !found.problems.is_empty() => Self::Problems(found.problems),
+                _ => Self::Usage { message: cause, help: String::new() },
+            },
+            Code::NotFound => Self::NotFound(cause),
+            Code::FailedPrecondition | Code::AlreadyExists | Code::Aborted => Self::Conflict(cause),
+            Code::Unauthenticated | Code::PermissionDenied => Self::Unauthenticated { url, cause },
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
+                let cause = if cause.is_empty() { status.code().to_string() } else { cause };
+                Self::Unreachable { url, cause }
+            }
+            code => Self::Server { url, cause: format!("{cause} ({code:?})") },
+        }
+    }
+
+    /// Trying again may help: nothing was decided.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+
+    /// The process ends with this.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. }
+            | Self::Config { .. }
+            | Self::Problems(_)
+            | Self::Model { .. }
+            | Self::Unauthenticated { .. } => Exit::Usage,
+            Self::NoExperiments(_) | Self::NotFound(_) | Self::Conflict(_) => Exit::NotFound,
+            Self::Unreachable { .. } | Self::Server { .. } | Self::PortInUse(_) | Self::Agent(_) => {
+                Exit::Unavailable
+            }
+            Self::Locked { .. } | Self::Engine(_) => Exit::Store,
+            Self::Io { .. } => Exit::Usage,
+            Self::OutputClosed => Exit::Ok,
+        }
+    }
+
+    /// What to do about it; empty: nothing to add.
+    pub(crate) fn help(&self) -> String {
+        match self {
+            Self::Usage { help, .. } | Self::Model { help, .. } => help.clone(),
+            Self::NoExperiments(_) => {
+                "start one with `toprung run FILE`, name another directory with --data-dir, or pass --server URL".into()
+            }
+            Self::NotFound(_) => "`toprung list` shows the experiments, `toprung trials ID` its trials".into(),
+            Self::Unreachable { .. } => {
+                "check the URL and that the server runs (`toprung serve` starts one), then try again".into()
+            }
+            Self::Unauthenticated { .. } => {
+                "pass --token or TOPRUNG_TOKEN; the token lies in the file `token` of the server's data directory".into()
+            }
+            Self::Locked { .. } => {
+                "wait until it has ended, stop it, or use another directory with --data-dir".into()
+            }
+            Self::PortInUse(_) => {
+                "another server may run there already; choose another port with --listen ADDRESS:PORT".into()
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+/// Writes the error to standard error. Fails silently: there is nowhere left to say so.
+pub(crate) fn show(error: &Error) {
+    let _ = std::io::stderr().write_all(text(error).as_bytes());
+}
+
+fn text(error: &Error) -> String {
+    match error {
+        Error::OutputClosed => String::new(),
+        Error::Config { drawn } => format!("{}\n", drawn.trim_end()),
+        _ if error.help().is_empty() => format!("error: {error}\n"),
+        _ => format!("error: {error}\n  help: {}\n", error.help()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic::{Code, Status};
+
+    #[test]
+    fn every_class_has_its_exit_code() {
+        let exit = |code| Error::from_status("u", &Status::new(code, "m")).exit();
+        assert_eq!(exit(Code::InvalidArgument), Exit::Usage);
+        assert_eq!(exit(Code::NotFound), Exit::NotFound);
+        assert_eq!(exit(Code::FailedPrecondition), Exit::NotFound);
+        assert_eq!(exit(Code::Unavailable), Exit::Unavailable);
+        assert_eq!(exit(Code::Internal), Exit::Unavailable);
+        assert_eq!(exit(Code::Unauthenticated), Exit::Usage);
+        assert_eq!(Error::Locked { dir: "d".into(), holder: String::new() }.exit(), Exit::Store);
+    }
+
+    #[test]
+    fn problems_travel_in_the_details() {
+        let problem = v1::ConfigProblem { line: 3, message: "too small".into(), ..Default::default() };
+        let details = v1::ConfigProblems { problems: vec![problem] }.encode_to_vec();
+        let status = Status::with_details(Code::InvalidArgument, "invalid", details.into());
+        let Error::Problems(found) = Error::from_status("u", &status) else { panic!("no problems") };
+        assert_eq!(found[0].message, "too small");
+    }
+
+    #[test]
+    fn advice_follows_the_message() {
+        let shown = text(&Error::NoExperiments("x".into()));
+        assert!(shown.starts_with("error: no experiments here: x does not exist\n  help: "), "{shown}");
+        assert!(shown.contains("toprung run FILE"));
+    }
+}
