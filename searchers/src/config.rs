@@ -124,38 +124,19 @@ impl SearcherConfig {
         match self {
             Self::Single { .. } | Self::Grid { .. } => Ok(()),
             Self::Random { max_trials, .. } => check_trials(*max_trials),
-            Self::AsyncHalving {
-                num_rungs,
-                max_trials,
-                divisor,
-                ..
-            } => {
+            Self::AsyncHalving { num_rungs, max_trials, divisor, .. } => {
                 check_trials(*max_trials)?;
                 Divisor::new(*divisor)?;
                 check_rungs("num_rungs", *num_rungs)
             }
-            Self::AdaptiveAsha {
-                max_trials,
-                divisor,
-                max_rungs,
-                bracket_rungs,
-                ..
-            } => {
+            Self::AdaptiveAsha { max_trials, divisor, max_rungs, bracket_rungs, .. } => {
                 check_trials(*max_trials)?;
                 Divisor::new(*divisor)?;
                 check_rungs("max_rungs", *max_rungs)?;
-                bracket_rungs
-                    .iter()
-                    .try_for_each(|&rungs| check_rungs("bracket_rungs", rungs))?;
+                bracket_rungs.iter().try_for_each(|&rungs| check_rungs("bracket_rungs", rungs))?;
                 let most = (*max_trials).min(MAX_BRACKETS as u64);
                 let allowed = "at most 64 brackets, and no more than max_trials";
-                within(
-                    "bracket_rungs",
-                    bracket_rungs.len() as u64,
-                    0,
-                    most,
-                    allowed,
-                )
+                within("bracket_rungs", bracket_rungs.len() as u64, 0, most, allowed)
             }
         }
     }
@@ -166,30 +147,14 @@ fn check_trials(trials: u64) -> Result<(), Error> {
 }
 
 fn check_rungs(setting: &'static str, rungs: u32) -> Result<(), Error> {
-    within(
-        setting,
-        u64::from(rungs),
-        1,
-        u64::from(MAX_RUNGS),
-        "1 to 64",
-    )
+    within(setting, u64::from(rungs), 1, u64::from(MAX_RUNGS), "1 to 64")
 }
 
-fn within(
-    setting: &'static str,
-    found: u64,
-    min: u64,
-    max: u64,
-    allowed: &'static str,
-) -> Result<(), Error> {
+fn within(setting: &'static str, found: u64, min: u64, max: u64, allowed: &'static str) -> Result<(), Error> {
     if (min..=max).contains(&found) {
         Ok(())
     } else {
-        Err(Error::Setting {
-            setting,
-            found: found.to_string(),
-            allowed,
-        })
+        Err(Error::Setting { setting, found: found.to_string(), allowed })
     }
 }
 
@@ -222,10 +187,7 @@ mod tests {
             (halving(3, 9, 3.0, 0), "max_length"),
         ] {
             let error = config.check().unwrap_err();
-            assert!(
-                matches!(error, Error::Setting { setting, .. } if setting == name),
-                "{error}"
-            );
+            assert!(matches!(error, Error::Setting { setting, .. } if setting == name), "{error}");
         }
     }
 }

@@ -40,8 +40,7 @@ impl Divisor {
 
     /// `floor(count / divisor)`: how many of a rung of `count` trials go on.
     pub fn share(self, count: u64) -> u64 {
-        self.integral()
-            .map_or_else(|| floor(count as f64 / self.0), |divisor| count / divisor)
+        self.integral().map_or_else(|| floor(count as f64 / self.0), |divisor| count / divisor)
     }
 
     /// `floor(value)`, the number of trials started at once when nothing else is said.
@@ -65,10 +64,7 @@ impl Divisor {
 
     /// The lengths of `rungs` rungs, the last of them `max_length`.
     pub fn rung_lengths(self, rungs: u32, max_length: u64) -> Vec<u64> {
-        (0..rungs)
-            .rev()
-            .map(|steps| self.below(max_length, steps))
-            .collect()
+        (0..rungs).rev().map(|steps| self.below(max_length, steps)).collect()
     }
 
     /// `floor(log_divisor(count)) + 1` for a `count` of at least 1: how many rungs it can feed.
@@ -83,9 +79,7 @@ impl Divisor {
     /// Whether `divisor^exponent <= count`.
     fn reaches(self, count: u64, exponent: u32) -> bool {
         match self.integral() {
-            Some(divisor) => divisor
-                .checked_pow(exponent)
-                .is_some_and(|power| power <= count),
+            Some(divisor) => divisor.checked_pow(exponent).is_some_and(|power| power <= count),
             None => self.0.powi(exponent as i32) <= count as f64 * (1.0 + TOLERANCE),
         }
     }
@@ -127,11 +121,7 @@ mod tests {
         for base in 2..=50_u64 {
             for exponent in 1..=10 {
                 let power = base.pow(exponent);
-                assert_eq!(
-                    divisor(base as f64).rungs_within(power),
-                    exponent + 1,
-                    "{base}^{exponent}"
-                );
+                assert_eq!(divisor(base as f64).rungs_within(power), exponent + 1, "{base}^{exponent}");
                 assert_eq!(
                     divisor(base as f64).rungs_within(power - 1),
                     exponent.max(1),

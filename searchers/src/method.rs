@@ -119,6 +119,13 @@ pub struct Create {
     pub bracket: u32,
 }
 
+impl Create {
+    /// Why the trial began.
+    pub fn reason(&self) -> Reason {
+        Reason::Created { bracket: self.bracket, length: self.train_to }
+    }
+}
+
 /// What a person sees of one rung.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RungView {

@@ -64,30 +64,17 @@ impl BracketPlan {
         let top = lengths.len() - 1;
         let mut here = trials;
         let rungs = lengths.into_iter().enumerate().map(|(index, length)| {
-            let go_on = if index == top {
-                0
-            } else {
-                divisor.share(here).max(1)
-            };
-            let rung = RungPlan {
-                length,
-                trials: here,
-                ending: here - go_on,
-            };
+            let go_on = if index == top { 0 } else { divisor.share(here).max(1) };
+            let rung = RungPlan { length, trials: here, ending: here - go_on };
             here = go_on;
             rung
         });
-        Self {
-            trials,
-            rungs: rungs.collect(),
-        }
+        Self { trials, rungs: rungs.collect() }
     }
 
     /// All lengths of the bracket added up.
     pub fn total_length(&self) -> u64 {
-        self.rungs.iter().fold(0, |sum, rung| {
-            sum.saturating_add(rung.ending.saturating_mul(rung.length))
-        })
+        self.rungs.iter().fold(0, |sum, rung| sum.saturating_add(rung.ending.saturating_mul(rung.length)))
     }
 
     /// How many trials end at each length, shortest first.
@@ -105,18 +92,9 @@ pub fn plan(config: &SearcherConfig, space: &Space) -> Result<Plan, Error> {
         SearcherConfig::Single { .. } => full(1),
         SearcherConfig::Random { max_trials, .. } => full(max_trials),
         SearcherConfig::Grid { .. } => full(grid_trials(space)?),
-        SearcherConfig::AsyncHalving {
-            num_rungs,
-            max_trials,
-            divisor,
-            max_length,
-            ..
-        } => Ok(vec![BracketPlan::halving(
-            Divisor::new(divisor)?,
-            num_rungs,
-            max_length,
-            max_trials,
-        )]),
+        SearcherConfig::AsyncHalving { num_rungs, max_trials, divisor, max_length, .. } => {
+            Ok(vec![BracketPlan::halving(Divisor::new(divisor)?, num_rungs, max_length, max_trials)])
+        }
         SearcherConfig::AdaptiveAsha {
             max_trials,
             mode,
@@ -127,15 +105,7 @@ pub fn plan(config: &SearcherConfig, space: &Space) -> Result<Plan, Error> {
             ..
         } => {
             let divisor = Divisor::new(divisor)?;
-            Ok(Brackets {
-                max_trials,
-                mode,
-                divisor,
-                max_rungs,
-                bracket_rungs,
-                max_length,
-            }
-            .plans())
+            Ok(Brackets { max_trials, mode, divisor, max_rungs, bracket_rungs, max_length }.plans())
         }
     };
     let brackets = brackets?;
@@ -144,9 +114,7 @@ pub fn plan(config: &SearcherConfig, space: &Space) -> Result<Plan, Error> {
         trials,
         max_length: config.max_length(),
         ending: endings(&brackets),
-        total_length: brackets
-            .iter()
-            .fold(0, |sum, bracket| sum.saturating_add(bracket.total_length())),
+        total_length: brackets.iter().fold(0, |sum, bracket| sum.saturating_add(bracket.total_length())),
         full_length: trials.saturating_mul(config.max_length()),
         brackets,
     })
@@ -155,24 +123,11 @@ pub fn plan(config: &SearcherConfig, space: &Space) -> Result<Plan, Error> {
 /// How many trials a grid of this space has: one a point.
 pub(crate) fn grid_trials(space: &Space) -> Result<u64, Error> {
     let points = space.grid_len()?;
-    if points > MAX_TRIALS {
-        Err(Error::GridTooLarge {
-            allowed: MAX_TRIALS,
-        })
-    } else {
-        Ok(points)
-    }
+    if points > MAX_TRIALS { Err(Error::GridTooLarge { allowed: MAX_TRIALS }) } else { Ok(points) }
 }
 
 fn full_training(trials: u64, length: u64) -> BracketPlan {
-    BracketPlan {
-        trials,
-        rungs: vec![RungPlan {
-            length,
-            trials,
-            ending: trials,
-        }],
-    }
+    BracketPlan { trials, rungs: vec![RungPlan { length, trials, ending: trials }] }
 }
 
 fn endings(brackets: &[BracketPlan]) -> Vec<Ending> {
@@ -181,7 +136,5 @@ fn endings(brackets: &[BracketPlan]) -> Vec<Ending> {
         *ending.entry(rung.length).or_default() += rung.ending;
     }
     let reached = ending.into_iter().filter(|&(_, trials)| trials > 0);
-    reached
-        .map(|(length, trials)| Ending { length, trials })
-        .collect()
+    reached.map(|(length, trials)| Ending { length, trials }).collect()
 }

@@ -69,31 +69,21 @@ pub enum Reason {
 
 impl fmt::Display for Standing {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "rung {} (length {}): rank {} of {}",
-            self.rung, self.length, self.rank, self.of
-        )
+        write!(out, "rung {} (length {}): rank {} of {}", self.rung, self.length, self.rank, self.of)
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Created { bracket, length } => write!(
-                out,
-                "created in bracket {bracket}, trains to length {length}"
-            ),
+            Self::Created { bracket, length } => {
+                write!(out, "created in bracket {bracket}, trains to length {length}")
+            }
             Self::Waits(standing) if standing.go_on == 0 => {
                 write!(out, "{standing}, none goes on yet")
             }
             Self::Promoted(standing) | Self::Waits(standing) | Self::Cut(standing) => {
-                write!(
-                    out,
-                    "{standing}, best {} {}",
-                    standing.go_on,
-                    go(standing.go_on)
-                )
+                write!(out, "{standing}, best {} {}", standing.go_on, go(standing.go_on))
             }
             Self::Outranked(standing) => {
                 write!(out, "{standing}, at most {} can go on", standing.go_on)
@@ -105,10 +95,7 @@ impl fmt::Display for Reason {
             }
             Self::SearchOver { trials } => write!(out, "search over after {trials} trials"),
             Self::TooManyInvalid { invalid, allowed } => {
-                write!(
-                    out,
-                    "{invalid} trials refused their hyperparameters, at most {allowed} may"
-                )
+                write!(out, "{invalid} trials refused their hyperparameters, at most {allowed} may")
             }
         }
     }
@@ -124,39 +111,15 @@ mod tests {
 
     #[test]
     fn reasons_read_as_sentences() {
-        let standing = Standing {
-            rung: 1,
-            length: 3,
-            rank: 5,
-            of: 9,
-            go_on: 3,
-        };
-        assert_eq!(
-            Reason::Waits(standing).to_string(),
-            "rung 1 (length 3): rank 5 of 9, best 3 go on"
-        );
-        assert_eq!(
-            Reason::Cut(standing).to_string(),
-            "rung 1 (length 3): rank 5 of 9, best 3 go on"
-        );
+        let standing = Standing { rung: 1, length: 3, rank: 5, of: 9, go_on: 3 };
+        assert_eq!(Reason::Waits(standing).to_string(), "rung 1 (length 3): rank 5 of 9, best 3 go on");
+        assert_eq!(Reason::Cut(standing).to_string(), "rung 1 (length 3): rank 5 of 9, best 3 go on");
         assert_eq!(
             Reason::Outranked(standing).to_string(),
             "rung 1 (length 3): rank 5 of 9, at most 3 can go on"
         );
-        let alone = Standing {
-            rung: 0,
-            length: 1,
-            rank: 1,
-            of: 2,
-            go_on: 0,
-        };
-        assert_eq!(
-            Reason::Waits(alone).to_string(),
-            "rung 0 (length 1): rank 1 of 2, none goes on yet"
-        );
-        assert_eq!(
-            Reason::MaxLength { length: 9 }.to_string(),
-            "reached the greatest length (9)"
-        );
+        let alone = Standing { rung: 0, length: 1, rank: 1, of: 2, go_on: 0 };
+        assert_eq!(Reason::Waits(alone).to_string(), "rung 0 (length 1): rank 1 of 2, none goes on yet");
+        assert_eq!(Reason::MaxLength { length: 9 }.to_string(), "reached the greatest length (9)");
     }
 }

@@ -37,12 +37,7 @@ impl Searcher {
         config.check()?;
         space.check()?;
         let running = Running::new(&config, &space)?;
-        Ok(Self {
-            space,
-            seed,
-            over: false,
-            running,
-        })
+        Ok(Self { space, seed, over: false, running })
     }
 
     /// Takes one event, and returns what is to be done, in order.
@@ -51,13 +46,8 @@ impl Searcher {
         if self.over {
             return actions;
         }
-        let context = Context {
-            space: &self.space,
-            seed: self.seed,
-        };
-        self.running
-            .method_mut()
-            .handle(event, context, &mut actions);
+        let context = Context { space: &self.space, seed: self.seed };
+        self.running.method_mut().handle(event, context, &mut actions);
         self.over = matches!(actions.last(), Some(Action::Shutdown { .. }));
         actions
     }
@@ -99,25 +89,12 @@ impl Running {
             SearcherConfig::Single { max_length } => {
                 Self::Fixed(Fixed::new(Source::Single, 1, max_length, 1))
             }
-            SearcherConfig::Random {
-                max_trials,
-                max_length,
-                max_concurrent_trials,
-            } => Self::Fixed(Fixed::new(
-                Source::Random,
-                max_trials,
-                max_length,
-                max_concurrent_trials,
-            )),
-            SearcherConfig::Grid {
-                max_length,
-                max_concurrent_trials,
-            } => Self::Fixed(Fixed::new(
-                Source::Grid,
-                grid_trials(space)?,
-                max_length,
-                max_concurrent_trials,
-            )),
+            SearcherConfig::Random { max_trials, max_length, max_concurrent_trials } => {
+                Self::Fixed(Fixed::new(Source::Random, max_trials, max_length, max_concurrent_trials))
+            }
+            SearcherConfig::Grid { max_length, max_concurrent_trials } => {
+                Self::Fixed(Fixed::new(Source::Grid, grid_trials(space)?, max_length, max_concurrent_trials))
+            }
             SearcherConfig::AsyncHalving {
                 num_rungs,
                 max_trials,
@@ -127,13 +104,7 @@ impl Running {
                 stop_once,
             } => {
                 let divisor = Divisor::new(divisor)?;
-                let settings = Settings {
-                    rungs: num_rungs,
-                    max_trials,
-                    divisor,
-                    max_length,
-                    stop_once,
-                };
+                let settings = Settings { rungs: num_rungs, max_trials, divisor, max_length, stop_once };
                 Self::AsyncHalving(AsyncHalving::new(&settings, max_concurrent_trials))
             }
             SearcherConfig::AdaptiveAsha {
@@ -147,14 +118,7 @@ impl Running {
                 stop_once,
             } => {
                 let divisor = Divisor::new(divisor)?;
-                let settings = Brackets {
-                    max_trials,
-                    mode,
-                    divisor,
-                    max_rungs,
-                    bracket_rungs,
-                    max_length,
-                };
+                let settings = Brackets { max_trials, mode, divisor, max_rungs, bracket_rungs, max_length };
                 Self::Adaptive(Adaptive::new(&settings, max_concurrent_trials, stop_once))
             }
         })

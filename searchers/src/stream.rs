@@ -82,8 +82,7 @@ mod tests {
 
     #[test]
     fn streams_differ_by_seed_trial_and_purpose() {
-        let first =
-            |seed, trial, purpose| Stream::new(seed, TrialId(trial), purpose).index(u64::MAX);
+        let first = |seed, trial, purpose| Stream::new(seed, TrialId(trial), purpose).index(u64::MAX);
         let all = [
             first(1, 1, Purpose::TrialSeed),
             first(2, 1, Purpose::TrialSeed),
@@ -101,9 +100,7 @@ mod tests {
     #[test]
     fn integers_cover_extreme_ranges() {
         let mut stream = Stream::new(7, TrialId(1), Purpose::Decision(0));
-        let drawn: Vec<i64> = (0..200)
-            .map(|_| stream.integer(i64::MIN, i64::MAX))
-            .collect();
+        let drawn: Vec<i64> = (0..200).map(|_| stream.integer(i64::MIN, i64::MAX)).collect();
         assert!(
             drawn.iter().any(|&number| number < i64::MIN / 2)
                 && drawn.iter().any(|&number| number > i64::MAX / 2)
@@ -121,10 +118,7 @@ mod tests {
         for _ in 0..70_000 {
             counts[(stream.integer(-3, 3) + 3) as usize] += 1;
         }
-        assert!(
-            counts.iter().all(|&count| (9_500..10_500).contains(&count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|&count| (9_500..10_500).contains(&count)), "{counts:?}");
     }
 
     #[test]

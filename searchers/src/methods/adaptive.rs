@@ -32,30 +32,13 @@ pub(crate) struct Adaptive {
 }
 
 impl Adaptive {
-    pub(crate) fn new(
-        settings: &Brackets<'_>,
-        max_concurrent_trials: u32,
-        stop_once: bool,
-    ) -> Self {
+    pub(crate) fn new(settings: &Brackets<'_>, max_concurrent_trials: u32, stop_once: bool) -> Self {
         let plans = settings.plans();
-        let Brackets {
-            divisor,
-            max_length,
-            ..
-        } = *settings;
+        let Brackets { divisor, max_length, .. } = *settings;
         let bracket = |plan: &BracketPlan| {
             let rungs = plan.rungs.len() as u32;
-            let settings = Settings {
-                rungs,
-                max_trials: plan.trials,
-                divisor,
-                max_length,
-                stop_once,
-            };
-            Bracket {
-                search: Halving::new(&settings),
-                trials: Vec::new(),
-            }
+            let settings = Settings { rungs, max_trials: plan.trials, divisor, max_length, stop_once };
+            Bracket { search: Halving::new(&settings), trials: Vec::new() }
         };
         Self {
             brackets: plans.iter().map(bracket).collect(),
@@ -63,9 +46,7 @@ impl Adaptive {
             max_length,
             max_concurrent_trials: settings.places(max_concurrent_trials, &plans),
             capacity: 0,
-            planned_length: plans
-                .iter()
-                .fold(0, |sum, plan| sum.saturating_add(plan.total_length())),
+            planned_length: plans.iter().fold(0, |sum, plan| sum.saturating_add(plan.total_length())),
         }
     }
 
@@ -75,10 +56,7 @@ impl Adaptive {
     }
 
     fn outstanding(&self) -> u32 {
-        self.brackets
-            .iter()
-            .map(|bracket| bracket.search.outstanding())
-            .sum()
+        self.brackets.iter().map(|bracket| bracket.search.outstanding()).sum()
     }
 
     fn fill(&mut self, context: Context<'_>, actions: &mut Vec<Action>) {
@@ -119,17 +97,10 @@ impl Adaptive {
         for step in steps {
             if let Step::Create { member, .. } = step {
                 self.members.push((bracket as u8, member));
-                self.brackets[bracket]
-                    .trials
-                    .push(TrialId(self.members.len() as u32));
+                self.brackets[bracket].trials.push(TrialId(self.members.len() as u32));
             }
             let trials = &self.brackets[bracket].trials;
-            actions.push(action(
-                step,
-                bracket as u32,
-                |member| trials[member as usize - 1],
-                context,
-            ));
+            actions.push(action(step, bracket as u32, |member| trials[member as usize - 1], context));
         }
     }
 
@@ -138,17 +109,8 @@ impl Adaptive {
     }
 
     fn end_reason(&self) -> Reason {
-        let trials = self
-            .brackets
-            .iter()
-            .map(|bracket| bracket.search.trials())
-            .sum();
-        over(
-            trials,
-            self.brackets
-                .iter()
-                .find_map(|bracket| bracket.search.too_many_invalid()),
-        )
+        let trials = self.brackets.iter().map(|bracket| bracket.search.trials()).sum();
+        over(trials, self.brackets.iter().find_map(|bracket| bracket.search.too_many_invalid()))
     }
 }
 
@@ -157,41 +119,30 @@ impl Method for Adaptive {
         let mut steps = Vec::new();
         match *event {
             Event::Capacity(capacity) => self.capacity = capacity,
-            Event::Validated {
-                trial,
-                length,
-                metric,
-            } => {
+            Event::Validated { trial, length, metric } => {
                 let Some((bracket, member)) = self.member(trial) else {
                     return;
                 };
-                self.brackets[bracket]
-                    .search
-                    .validated(member, length, metric, &mut steps);
+                self.brackets[bracket].search.validated(member, length, metric, &mut steps);
                 self.translate(bracket, steps, context, actions);
             }
             Event::Exited { trial, reason } => {
                 let Some((bracket, member)) = self.member(trial) else {
                     return;
                 };
-                self.brackets[bracket]
-                    .search
-                    .exited(member, reason, &mut steps);
+                self.brackets[bracket].search.exited(member, reason, &mut steps);
                 self.translate(bracket, steps, context, actions);
             }
         }
         self.fill(context, actions);
         if self.is_over() {
-            actions.push(Action::Shutdown {
-                reason: self.end_reason(),
-            });
+            actions.push(Action::Shutdown { reason: self.end_reason() });
         }
     }
 
     fn progress(&self) -> f64 {
-        let trained = self.brackets.iter().fold(0_u64, |sum, bracket| {
-            sum.saturating_add(bracket.search.trained())
-        });
+        let trained =
+            self.brackets.iter().fold(0_u64, |sum, bracket| sum.saturating_add(bracket.search.trained()));
         fraction(self.is_over(), trained, self.planned_length)
     }
 
@@ -199,10 +150,7 @@ impl Method for Adaptive {
         let numbered = self.brackets.iter().zip(0..);
         numbered
             .flat_map(|(bracket, number)| {
-                bracket.search.rungs().map(move |view| RungView {
-                    bracket: number,
-                    ..view
-                })
+                bracket.search.rungs().map(move |view| RungView { bracket: number, ..view })
             })
             .collect()
     }
@@ -215,7 +163,5 @@ impl Method for Adaptive {
 /// `places` split evenly, the remainder to the earliest.
 fn shares(places: u32, brackets: usize) -> Vec<u32> {
     let brackets = brackets as u32;
-    (0..brackets)
-        .map(|bracket| places / brackets + u32::from(bracket < places % brackets))
-        .collect()
+    (0..brackets).map(|bracket| places / brackets + u32::from(bracket < places % brackets)).collect()
 }

@@ -19,12 +19,8 @@ pub(crate) struct AsyncHalving {
 
 impl AsyncHalving {
     pub(crate) fn new(settings: &Settings, max_concurrent_trials: u32) -> Self {
-        let plan = BracketPlan::halving(
-            settings.divisor,
-            settings.rungs,
-            settings.max_length,
-            settings.max_trials,
-        );
+        let plan =
+            BracketPlan::halving(settings.divisor, settings.rungs, settings.max_length, settings.max_trials);
         Self {
             bracket: Halving::new(settings),
             max_length: settings.max_length,
@@ -40,22 +36,14 @@ impl Method for AsyncHalving {
         let mut steps = Vec::new();
         match *event {
             Event::Capacity(capacity) => self.capacity = capacity,
-            Event::Validated {
-                trial,
-                length,
-                metric,
-            } => {
+            Event::Validated { trial, length, metric } => {
                 self.bracket.validated(trial.0, length, metric, &mut steps);
             }
             Event::Exited { trial, reason } => self.bracket.exited(trial.0, reason, &mut steps),
         }
         let most = self.capacity.min(self.max_concurrent_trials);
         while self.bracket.outstanding() < most && self.bracket.start_next(&mut steps) {}
-        actions.extend(
-            steps
-                .into_iter()
-                .map(|step| action(step, 0, TrialId, context)),
-        );
+        actions.extend(steps.into_iter().map(|step| action(step, 0, TrialId, context)));
         if self.bracket.is_over() {
             let reason = over(self.bracket.trials(), self.bracket.too_many_invalid());
             actions.push(Action::Shutdown { reason });
@@ -63,11 +51,7 @@ impl Method for AsyncHalving {
     }
 
     fn progress(&self) -> f64 {
-        fraction(
-            self.bracket.is_over(),
-            self.bracket.trained(),
-            self.planned_length,
-        )
+        fraction(self.bracket.is_over(), self.bracket.trained(), self.planned_length)
     }
 
     fn rungs(&self) -> Vec<RungView> {
@@ -90,31 +74,11 @@ pub(super) fn action(
         Step::Create { member, train_to } => {
             let trial = name(member);
             let hparams = context.space.draw(context.seed, trial);
-            Action::Create(Create {
-                trial,
-                hparams,
-                clone_from: None,
-                train_to,
-                bracket,
-            })
+            Action::Create(Create { trial, hparams, clone_from: None, train_to, bracket })
         }
-        Step::TrainTo {
-            member,
-            length,
-            reason,
-        } => Action::TrainTo {
-            trial: name(member),
-            length,
-            reason,
-        },
-        Step::Pause { member, reason } => Action::Pause {
-            trial: name(member),
-            reason,
-        },
-        Step::Stop { member, reason } => Action::Stop {
-            trial: name(member),
-            reason,
-        },
+        Step::TrainTo { member, length, reason } => Action::TrainTo { trial: name(member), length, reason },
+        Step::Pause { member, reason } => Action::Pause { trial: name(member), reason },
+        Step::Stop { member, reason } => Action::Stop { trial: name(member), reason },
     }
 }
 
@@ -128,9 +92,5 @@ pub(super) fn over(trials: u64, too_many_invalid: Option<(u64, u64)>) -> Reason 
 
 /// How much of the planned length was trained. More may be trained than planned, so only the end is 1.
 pub(super) fn fraction(over: bool, trained: u64, planned: u64) -> f64 {
-    if over {
-        1.0
-    } else {
-        (trained as f64 / planned.max(1) as f64).min(0.99)
-    }
+    if over { 1.0 } else { (trained as f64 / planned.max(1) as f64).min(0.99) }
 }

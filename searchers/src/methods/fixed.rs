@@ -53,12 +53,7 @@ pub(crate) struct Fixed {
 }
 
 impl Fixed {
-    pub(crate) fn new(
-        source: Source,
-        max_trials: u64,
-        max_length: u64,
-        max_concurrent_trials: u32,
-    ) -> Self {
+    pub(crate) fn new(source: Source, max_trials: u64, max_length: u64, max_concurrent_trials: u32) -> Self {
         Self {
             source,
             max_trials,
@@ -73,20 +68,13 @@ impl Fixed {
     }
 
     fn validated(&mut self, trial: TrialId, length: u64, actions: &mut Vec<Action>) {
-        let Some(run) = self
-            .runs
-            .get_mut(&trial)
-            .filter(|run| run.state == State::Running)
-        else {
+        let Some(run) = self.runs.get_mut(&trial).filter(|run| run.state == State::Running) else {
             return;
         };
         run.length = run.length.max(length.min(self.max_length));
         if length >= self.max_length {
             run.state = State::Stopping;
-            actions.push(Action::Stop {
-                trial,
-                reason: Reason::MaxLength { length },
-            });
+            actions.push(Action::Stop { trial, reason: Reason::MaxLength { length } });
         }
     }
 
@@ -97,18 +85,14 @@ impl Fixed {
         if run.state == State::Interrupted {
             self.interrupted -= 1;
         }
-        let goes_on =
-            run.state != State::Stopping && reason == ExitReason::Paused { resumable: true };
+        let goes_on = run.state != State::Stopping && reason == ExitReason::Paused { resumable: true };
         if goes_on {
             run.state = State::Interrupted;
             self.interrupted += 1;
             return;
         }
         if run.state != State::Stopping && reason == (ExitReason::Paused { resumable: false }) {
-            actions.push(Action::Stop {
-                trial,
-                reason: Reason::NoCheckpoint { length: run.length },
-            });
+            actions.push(Action::Stop { trial, reason: Reason::NoCheckpoint { length: run.length } });
         }
         if reason == ExitReason::InvalidHyperparameters {
             self.invalid += 1;
@@ -142,21 +126,12 @@ impl Fixed {
 
     fn start_next(&mut self, context: Context<'_>, actions: &mut Vec<Action>) -> bool {
         if self.interrupted > 0
-            && let Some((&trial, run)) = self
-                .runs
-                .iter_mut()
-                .find(|(_, run)| run.state == State::Interrupted)
+            && let Some((&trial, run)) = self.runs.iter_mut().find(|(_, run)| run.state == State::Interrupted)
         {
             run.state = State::Running;
             self.interrupted -= 1;
-            let reason = Reason::Resumed {
-                length: self.max_length,
-            };
-            actions.push(Action::TrainTo {
-                trial,
-                length: self.max_length,
-                reason,
-            });
+            let reason = Reason::Resumed { length: self.max_length };
+            actions.push(Action::TrainTo { trial, length: self.max_length, reason });
             return true;
         }
         if !self.may_create() {
@@ -166,39 +141,19 @@ impl Fixed {
         let trial = TrialId(self.created);
         let hparams = match self.source {
             Source::Single | Source::Random => context.space.draw(context.seed, trial),
-            Source::Grid => context
-                .space
-                .grid_point(u64::from(trial.0) - 1)
-                .unwrap_or_default(),
+            Source::Grid => context.space.grid_point(u64::from(trial.0) - 1).unwrap_or_default(),
         };
-        self.runs.insert(
-            trial,
-            Run {
-                state: State::Running,
-                length: 0,
-            },
-        );
+        self.runs.insert(trial, Run { state: State::Running, length: 0 });
         let train_to = self.max_length;
-        actions.push(Action::Create(Create {
-            trial,
-            hparams,
-            clone_from: None,
-            train_to,
-            bracket: 0,
-        }));
+        actions.push(Action::Create(Create { trial, hparams, clone_from: None, train_to, bracket: 0 }));
         true
     }
 
     fn end_reason(&self) -> Reason {
         if self.gave_up() && self.trials() < self.max_trials {
-            Reason::TooManyInvalid {
-                invalid: self.invalid,
-                allowed: invalid_allowed(self.max_trials),
-            }
+            Reason::TooManyInvalid { invalid: self.invalid, allowed: invalid_allowed(self.max_trials) }
         } else {
-            Reason::SearchOver {
-                trials: self.trials(),
-            }
+            Reason::SearchOver { trials: self.trials() }
         }
     }
 }
@@ -213,9 +168,7 @@ impl Method for Fixed {
         let most = self.capacity.min(self.max_concurrent_trials);
         while self.outstanding() < most && self.start_next(context, actions) {}
         if self.is_over() {
-            actions.push(Action::Shutdown {
-                reason: self.end_reason(),
-            });
+            actions.push(Action::Shutdown { reason: self.end_reason() });
         }
     }
 
@@ -223,13 +176,10 @@ impl Method for Fixed {
         if self.is_over() {
             return 1.0;
         }
-        let ended = self.trials() as f64 - self.runs.len() as f64;
-        let under_way: f64 = self
-            .runs
-            .values()
-            .map(|run| run.length as f64 / self.max_length as f64)
-            .sum();
-        ((ended + under_way) / self.max_trials as f64).clamp(0.0, 1.0)
+        let ended = u128::from(self.trials()) - self.runs.len() as u128;
+        let under_way: u128 = self.runs.values().map(|run| u128::from(run.length)).sum();
+        let full = u128::from(self.max_length);
+        (ended * full + under_way) as f64 / (u128::from(self.max_trials) * full) as f64
     }
 
     fn rungs(&self) -> Vec<RungView> {

@@ -11,9 +11,5 @@ pub(crate) use fixed::{Fixed, Source};
 
 /// A limit as a number: 0 means none.
 fn limit(max_concurrent_trials: u32) -> u32 {
-    if max_concurrent_trials == 0 {
-        u32::MAX
-    } else {
-        max_concurrent_trials
-    }
+    if max_concurrent_trials == 0 { u32::MAX } else { max_concurrent_trials }
 }

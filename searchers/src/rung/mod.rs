@@ -23,13 +23,7 @@ pub(crate) struct Rung {
 
 impl Rung {
     pub(crate) fn new(length: u64) -> Self {
-        Self {
-            length,
-            heading: 0,
-            pausing: 0,
-            promoted: 0,
-            ranking: Ranking::new(),
-        }
+        Self { length, heading: 0, pausing: 0, promoted: 0, ranking: Ranking::new() }
     }
 
     pub(crate) fn view(&self, index: usize) -> RungView {

@@ -26,20 +26,12 @@ impl Key {
             return Self::NAN;
         }
         let bits = (metric + 0.0).to_bits();
-        Self(if bits & Self::SIGN == 0 {
-            bits | Self::SIGN
-        } else {
-            !bits
-        })
+        Self(if bits & Self::SIGN == 0 { bits | Self::SIGN } else { !bits })
     }
 
     /// The number, unless it was NaN or the trial failed.
     pub(crate) fn metric(self) -> Option<f64> {
-        let bits = if self.0 & Self::SIGN == 0 {
-            !self.0
-        } else {
-            self.0 & !Self::SIGN
-        };
+        let bits = if self.0 & Self::SIGN == 0 { !self.0 } else { self.0 & !Self::SIGN };
         (self < Self::NAN).then(|| f64::from_bits(bits))
     }
 }
@@ -68,10 +60,7 @@ pub(crate) struct Ranking {
 
 impl Ranking {
     pub(crate) fn new() -> Self {
-        Self {
-            nodes: Vec::new(),
-            root: NO_ENTRY,
-        }
+        Self { nodes: Vec::new(), root: NO_ENTRY }
     }
 
     /// How many entries there are.
@@ -87,15 +76,7 @@ impl Ranking {
     /// Adds a closed entry, ranked after all with the same key, and names it.
     pub(crate) fn insert(&mut self, key: Key, trial: u32, below: u32) -> u32 {
         let entry = self.nodes.len() as u32;
-        self.nodes.push(Node {
-            key,
-            trial,
-            below,
-            left: NO_ENTRY,
-            right: NO_ENTRY,
-            size: 1,
-            open: 0,
-        });
+        self.nodes.push(Node { key, trial, below, left: NO_ENTRY, right: NO_ENTRY, size: 1, open: 0 });
         let (better, worse) = self.split(self.root, (key, entry));
         let better = self.merge(better, entry);
         self.root = self.merge(better, worse);
@@ -215,11 +196,8 @@ impl Ranking {
     fn recount(&mut self, at: u32) {
         let (left, right) = (self.node(at).left, self.node(at).right);
         let size = 1 + self.size(left) + self.size(right);
-        let below = [left, right]
-            .iter()
-            .filter_map(|&side| self.get(side))
-            .map(|node| node.open)
-            .sum::<u32>();
+        let below =
+            [left, right].iter().filter_map(|&side| self.get(side)).map(|node| node.open).sum::<u32>();
         let open = below + u32::from(self.is_open(at));
         let node = self.node_mut(at);
         (node.size, node.open) = (size, open);
@@ -281,16 +259,8 @@ mod tests {
 
     #[test]
     fn keys_keep_the_order_of_numbers_and_put_nan_and_failures_last() {
-        let ascending = [
-            f64::NEG_INFINITY,
-            -1.5,
-            -f64::MIN_POSITIVE,
-            0.0,
-            1e-300,
-            2.0,
-            f64::INFINITY,
-            f64::NAN,
-        ];
+        let ascending =
+            [f64::NEG_INFINITY, -1.5, -f64::MIN_POSITIVE, 0.0, 1e-300, 2.0, f64::INFINITY, f64::NAN];
         let keys: Vec<Key> = ascending.iter().map(|&metric| Key::new(metric)).collect();
         assert!(keys.is_sorted_by(|a, b| a < b) && *keys.last().unwrap() < Key::FAILED);
         assert_eq!(Key::new(-0.0), Key::new(0.0));
@@ -298,10 +268,7 @@ mod tests {
         for metric in &ascending[..7] {
             assert_eq!(Key::new(*metric).metric(), Some(*metric));
         }
-        assert_eq!(
-            (Key::new(f64::NAN).metric(), Key::FAILED.metric()),
-            (None, None)
-        );
+        assert_eq!((Key::new(f64::NAN).metric(), Key::FAILED.metric()), (None, None));
     }
 
     #[test]
@@ -310,9 +277,7 @@ mod tests {
     }
 
     fn depth(ranking: &Ranking, at: u32) -> u32 {
-        ranking.get(at).map_or(0, |node| {
-            1 + depth(ranking, node.left).max(depth(ranking, node.right))
-        })
+        ranking.get(at).map_or(0, |node| 1 + depth(ranking, node.left).max(depth(ranking, node.right)))
     }
 
     #[test]

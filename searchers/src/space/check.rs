@@ -14,23 +14,15 @@ impl Space {
 
 fn check_group(dimensions: &BTreeMap<String, Dimension>, path: &str) -> Result<(), Error> {
     for (name, dimension) in dimensions {
-        let path = if path.is_empty() {
-            name.clone()
-        } else {
-            format!("{path}.{name}")
-        };
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         if let Some(problem) = problem(&dimension.domain) {
             return Err(Error::Domain { path, problem });
         }
         for sibling in dimension.condition.keys() {
-            let known = dimensions
-                .get(sibling)
-                .is_some_and(|known| !matches!(known.domain, Domain::Group(_)));
+            let known =
+                dimensions.get(sibling).is_some_and(|known| !matches!(known.domain, Domain::Group(_)));
             if !known {
-                return Err(Error::ConditionUnknown {
-                    path,
-                    sibling: sibling.clone(),
-                });
+                return Err(Error::ConditionUnknown { path, sibling: sibling.clone() });
             }
         }
         if depends_on_itself(dimensions, name) {
@@ -46,9 +38,7 @@ fn check_group(dimensions: &BTreeMap<String, Dimension>, path: &str) -> Result<(
 fn problem(domain: &Domain) -> Option<&'static str> {
     match domain {
         Domain::Const(_) | Domain::Group(_) => None,
-        Domain::Int { min, max, .. } if min > max => {
-            Some("the minimum is greater than the maximum")
-        }
+        Domain::Int { min, max, .. } if min > max => Some("the minimum is greater than the maximum"),
         Domain::Int { min, log: true, .. } if *min < 1 => {
             Some("on a logarithmic scale the minimum must be at least 1")
         }
@@ -59,28 +49,19 @@ fn problem(domain: &Domain) -> Option<&'static str> {
         Domain::Double { min, log: true, .. } if *min <= 0.0 => {
             Some("on a logarithmic scale the minimum must be greater than 0")
         }
-        Domain::Double {
-            quantize: Some(step),
-            ..
-        } if !(step.is_finite() && *step > 0.0) => {
+        Domain::Double { quantize: Some(step), .. } if !(step.is_finite() && *step > 0.0) => {
             Some("quantize must be a finite number greater than 0")
         }
         Domain::Double { .. } => None,
-        Domain::Log {
-            base,
-            minval,
-            maxval,
-            ..
-        } => {
+        Domain::Log { base, minval, maxval, .. } => {
             let sound = base.is_finite()
                 && *base > 0.0
                 && minval.is_finite()
                 && maxval.is_finite()
                 && minval <= maxval;
             let finite = base.powf(*minval).is_finite() && base.powf(*maxval).is_finite();
-            (!sound || !finite).then_some(
-                "base must be greater than 0, exponents in order, and both powers finite",
-            )
+            (!sound || !finite)
+                .then_some("base must be greater than 0, exponents in order, and both powers finite")
         }
         Domain::Categorical(values) | Domain::Ordinal(values) => {
             values.is_empty().then_some("it has no values")
@@ -89,12 +70,8 @@ fn problem(domain: &Domain) -> Option<&'static str> {
 }
 
 fn depends_on_itself(dimensions: &BTreeMap<String, Dimension>, name: &str) -> bool {
-    let named = |name: &str| {
-        dimensions
-            .get(name)
-            .into_iter()
-            .flat_map(|dimension| dimension.condition.keys())
-    };
+    let named =
+        |name: &str| dimensions.get(name).into_iter().flat_map(|dimension| dimension.condition.keys());
     let mut seen: BTreeSet<&str> = BTreeSet::new();
     let mut open: Vec<&String> = named(name).collect();
     while let Some(next) = open.pop() {

@@ -38,44 +38,21 @@ struct Source {
 
 impl Source {
     fn group(self, dimensions: &BTreeMap<String, Dimension>, path: Path) -> Assignment {
-        let drawn = dimensions.iter().map(|(name, dimension)| {
-            (
-                name.as_str(),
-                self.value(&dimension.domain, path.child(name)),
-            )
-        });
+        let drawn = dimensions
+            .iter()
+            .map(|(name, dimension)| (name.as_str(), self.value(&dimension.domain, path.child(name))));
         let drawn: BTreeMap<&str, Value> = drawn.collect();
-        let active = dimensions
-            .keys()
-            .filter(|name| is_active(dimensions, &drawn, name));
-        active
-            .filter_map(|name| Some((name.clone(), drawn.get(name.as_str())?.clone())))
-            .collect()
+        let active = dimensions.keys().filter(|name| is_active(dimensions, &drawn, name));
+        active.filter_map(|name| Some((name.clone(), drawn.get(name.as_str())?.clone()))).collect()
     }
 
     fn value(self, domain: &Domain, path: Path) -> Value {
         let mut stream = Stream::new(self.seed, self.trial, Purpose::Hyperparameter(path.0));
         match domain {
             Domain::Const(value) => value.clone(),
-            Domain::Int {
-                min,
-                max,
-                log: false,
-                ..
-            } => Value::Int(stream.integer(*min, *max)),
-            Domain::Int {
-                min,
-                max,
-                log: true,
-                ..
-            } => Value::Int(log_integer(stream.unit(), *min, *max)),
-            Domain::Double {
-                min,
-                max,
-                log,
-                quantize,
-                ..
-            } => {
+            Domain::Int { min, max, log: false, .. } => Value::Int(stream.integer(*min, *max)),
+            Domain::Int { min, max, log: true, .. } => Value::Int(log_integer(stream.unit(), *min, *max)),
+            Domain::Double { min, max, log, quantize, .. } => {
                 let number = if *log {
                     log_between(stream.unit(), *min, *max)
                 } else {
@@ -83,18 +60,12 @@ impl Source {
                 };
                 Value::Double(quantized(number, *min, *max, *quantize))
             }
-            Domain::Log {
-                base,
-                minval,
-                maxval,
-                ..
-            } => Value::Double(finite(base.powf(between(stream.unit(), *minval, *maxval)))),
+            Domain::Log { base, minval, maxval, .. } => {
+                Value::Double(finite(base.powf(between(stream.unit(), *minval, *maxval))))
+            }
             Domain::Categorical(values) | Domain::Ordinal(values) => {
                 let last = (values.len() as u64).saturating_sub(1);
-                values
-                    .get(stream.index(last) as usize)
-                    .cloned()
-                    .unwrap_or(Value::Null)
+                values.get(stream.index(last) as usize).cloned().unwrap_or(Value::Null)
             }
             Domain::Group(dimensions) => Value::Map(self.group(dimensions, path)),
         }
@@ -124,17 +95,11 @@ pub(super) fn quantized(number: f64, min: f64, max: f64, step: Option<f64>) -> f
     let inverse = (1.0 / step).round();
     let by_inverse = inverse >= 1.0 && inverse * step == 1.0;
     let multiple = |count: f64| {
-        if by_inverse {
-            count / inverse
-        } else {
-            count * step
-        }
+        if by_inverse { count / inverse } else { count * step }
     };
     let count = (number / step).round();
     let near = [0.0, 1.0, -1.0].map(|off| multiple(count + off));
-    near.into_iter()
-        .find(|value| (min..=max).contains(value))
-        .unwrap_or(number)
+    near.into_iter().find(|value| (min..=max).contains(value)).unwrap_or(number)
 }
 
 /// Doubles are always finite: what overflows is the greatest.

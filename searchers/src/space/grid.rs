@@ -60,11 +60,8 @@ fn group_point(dimensions: &Dimensions, mut index: u64) -> Option<Assignment> {
 }
 
 fn block_point(dimensions: &Dimensions, block: Block<'_>, mut index: u64) -> Option<Assignment> {
-    let mut point: Assignment = block
-        .fixed
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
+    let mut point: Assignment =
+        block.fixed.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     for (name, len) in block.axes.into_iter().rev() {
         let domain = &dimensions.get(name)?.domain;
         point.insert(name.to_owned(), axis_point(domain, index % len, len)?);
@@ -74,30 +71,17 @@ fn block_point(dimensions: &Dimensions, block: Block<'_>, mut index: u64) -> Opt
 }
 
 fn blocks<'a>(dimensions: &'a Dimensions, path: &str) -> Result<Vec<Block<'a>>, Error> {
-    let lens = dimensions.iter().map(|(name, dimension)| {
-        Ok((
-            name.as_str(),
-            axis_len(&dimension.domain, &join(path, name))?,
-        ))
-    });
+    let lens = dimensions
+        .iter()
+        .map(|(name, dimension)| Ok((name.as_str(), axis_len(&dimension.domain, &join(path, name))?)));
     let lens: BTreeMap<&str, u64> = lens.collect::<Result<_, Error>>()?;
-    let named: BTreeSet<&str> = dimensions
-        .values()
-        .flat_map(|dimension| dimension.condition.keys().map(String::as_str))
-        .collect();
-    let named: Vec<(&str, u64)> = lens
-        .iter()
-        .filter(|(name, _)| named.contains(*name))
-        .map(|(&n, &l)| (n, l))
-        .collect();
-    let combinations = named
-        .iter()
-        .try_fold(1_u64, |product, (_, len)| product.checked_mul(*len));
+    let named: BTreeSet<&str> =
+        dimensions.values().flat_map(|dimension| dimension.condition.keys().map(String::as_str)).collect();
+    let named: Vec<(&str, u64)> =
+        lens.iter().filter(|(name, _)| named.contains(*name)).map(|(&n, &l)| (n, l)).collect();
+    let combinations = named.iter().try_fold(1_u64, |product, (_, len)| product.checked_mul(*len));
     let Some(combinations) = combinations.filter(|&count| count <= MAX_COMBINATIONS) else {
-        return Err(Error::GridConditions {
-            path: path.to_owned(),
-            allowed: MAX_COMBINATIONS,
-        });
+        return Err(Error::GridConditions { path: path.to_owned(), allowed: MAX_COMBINATIONS });
     };
     let all = (0..combinations).map(|combination| block(dimensions, &lens, &named, combination));
     all.filter_map(Result::transpose).collect()
@@ -116,18 +100,14 @@ fn block<'a>(
         let place = combination % len;
         combination /= len;
         places.insert(name, place);
-        if let Some(value) = dimensions
-            .get(name)
-            .and_then(|dimension| axis_point(&dimension.domain, place, len))
+        if let Some(value) =
+            dimensions.get(name).and_then(|dimension| axis_point(&dimension.domain, place, len))
         {
             fixed.insert(name, value);
         }
     }
     let active = |name: &str| is_active(dimensions, &fixed, name);
-    if places
-        .iter()
-        .any(|(name, &place)| place > 0 && !active(name))
-    {
+    if places.iter().any(|(name, &place)| place > 0 && !active(name)) {
         return Ok(None);
     }
     let axes: Vec<(&str, u64)> = lens
@@ -135,30 +115,20 @@ fn block<'a>(
         .filter(|(name, _)| !places.contains_key(*name) && active(name))
         .map(|(&name, &len)| (name, len))
         .collect();
-    let len = axes
-        .iter()
-        .try_fold(1_u64, |product, (_, len)| product.checked_mul(*len))
-        .ok_or_else(too_large)?;
-    let inactive: Vec<&str> = places
-        .keys()
-        .copied()
-        .filter(|name| !active(name))
-        .collect();
+    let len =
+        axes.iter().try_fold(1_u64, |product, (_, len)| product.checked_mul(*len)).ok_or_else(too_large)?;
+    let inactive: Vec<&str> = places.keys().copied().filter(|name| !active(name)).collect();
     fixed.retain(|name, _| !inactive.contains(name));
     Ok(Some(Block { fixed, axes, len }))
 }
 
 fn axis_len(domain: &Domain, path: &str) -> Result<u64, Error> {
     let given = |count: Option<u64>| {
-        count.filter(|&count| count > 0).ok_or(Error::GridCount {
-            path: path.to_owned(),
-        })
+        count.filter(|&count| count > 0).ok_or(Error::GridCount { path: path.to_owned() })
     };
     match domain {
         Domain::Const(_) => Ok(1),
-        Domain::Int {
-            min, max, count, ..
-        } => {
+        Domain::Int { min, max, count, .. } => {
             let last = max.wrapping_sub(*min) as u64;
             match count {
                 Some(_) => Ok(given(*count)?.min(last.saturating_add(1))),
@@ -174,74 +144,33 @@ fn axis_len(domain: &Domain, path: &str) -> Result<u64, Error> {
 fn axis_point(domain: &Domain, index: u64, len: u64) -> Option<Value> {
     Some(match domain {
         Domain::Const(value) => value.clone(),
-        Domain::Int {
-            min,
-            max,
-            log: false,
-            ..
-        } => Value::Int(spaced_integer(*min, *max, index, len)),
-        Domain::Int {
-            min,
-            max,
-            log: true,
-            ..
-        } => Value::Int(log_spaced_integer(*min, *max, index, len)),
-        Domain::Double {
-            min,
-            max,
-            log,
-            quantize,
-            ..
-        } => {
+        Domain::Int { min, max, log: false, .. } => Value::Int(spaced_integer(*min, *max, index, len)),
+        Domain::Int { min, max, log: true, .. } => Value::Int(log_spaced_integer(*min, *max, index, len)),
+        Domain::Double { min, max, log, quantize, .. } => {
             let unit = fraction(index, len);
-            let number = if *log {
-                log_between(unit, *min, *max)
-            } else {
-                between(unit, *min, *max)
-            };
+            let number = if *log { log_between(unit, *min, *max) } else { between(unit, *min, *max) };
             Value::Double(quantized(number, *min, *max, *quantize))
         }
-        Domain::Log {
-            base,
-            minval,
-            maxval,
-            ..
-        } => Value::Double(finite(base.powf(between(
-            fraction(index, len),
-            *minval,
-            *maxval,
-        )))),
-        Domain::Categorical(values) | Domain::Ordinal(values) => {
-            values.get(index as usize)?.clone()
+        Domain::Log { base, minval, maxval, .. } => {
+            Value::Double(finite(base.powf(between(fraction(index, len), *minval, *maxval))))
         }
+        Domain::Categorical(values) | Domain::Ordinal(values) => values.get(index as usize)?.clone(),
         Domain::Group(dimensions) => Value::Map(group_point(dimensions, index)?),
     })
 }
 
 /// `len` points from 0 to 1; one point is the middle.
 fn fraction(index: u64, len: u64) -> f64 {
-    if len == 1 {
-        0.5
-    } else {
-        index as f64 / (len - 1) as f64
-    }
+    if len == 1 { 0.5 } else { index as f64 / (len - 1) as f64 }
 }
 
 /// `min + index · (max − min) / (len − 1)`, exactly, rounded to the nearest, halves away from zero.
 fn spaced_integer(min: i64, max: i64, index: u64, len: u64) -> i64 {
     let range = u128::from(max.wrapping_sub(min) as u64);
-    let (steps, of) = if len == 1 {
-        (1, 2)
-    } else {
-        (u128::from(index), u128::from(len - 1))
-    };
+    let (steps, of) = if len == 1 { (1, 2) } else { (u128::from(index), u128::from(len - 1)) };
     let (whole, part) = (range * steps / of, range * steps % of);
     let floor = i128::from(min) + whole as i128;
-    let up = if part * 2 == of {
-        floor >= 0
-    } else {
-        part * 2 > of
-    };
+    let up = if part * 2 == of { floor >= 0 } else { part * 2 > of };
     (floor + i128::from(up)) as i64
 }
 
@@ -252,9 +181,5 @@ fn log_spaced_integer(min: i64, max: i64, index: u64, len: u64) -> i64 {
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }

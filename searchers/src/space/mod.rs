@@ -102,10 +102,7 @@ pub struct Dimension {
 impl Dimension {
     /// One that is always active.
     pub fn always(domain: Domain) -> Self {
-        Self {
-            domain,
-            condition: BTreeMap::new(),
-        }
+        Self { domain, condition: BTreeMap::new() }
     }
 }
 

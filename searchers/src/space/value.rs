@@ -30,12 +30,9 @@ impl Value {
             },
             Json::String(value) => Self::String(value.clone()),
             Json::Array(values) => Self::List(values.iter().map(Self::from_json).collect()),
-            Json::Object(values) => Self::Map(
-                values
-                    .iter()
-                    .map(|(name, value)| (name.clone(), Self::from_json(value)))
-                    .collect(),
-            ),
+            Json::Object(values) => {
+                Self::Map(values.iter().map(|(name, value)| (name.clone(), Self::from_json(value))).collect())
+            }
         }
     }
 
@@ -56,10 +53,7 @@ pub fn to_json_text(assignment: &Assignment) -> String {
 }
 
 fn object(values: &Assignment) -> Map<String, Json> {
-    values
-        .iter()
-        .map(|(name, value)| (name.clone(), value.to_json()))
-        .collect()
+    values.iter().map(|(name, value)| (name.clone(), value.to_json())).collect()
 }
 
 #[cfg(test)]
@@ -72,9 +66,7 @@ mod tests {
             Just(Value::Null),
             any::<bool>().prop_map(Value::Bool),
             any::<i64>().prop_map(Value::Int),
-            any::<f64>()
-                .prop_filter("finite", |number| number.is_finite())
-                .prop_map(Value::Double),
+            any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(Value::Double),
             any::<String>().prop_map(Value::String),
         ];
         leaf.prop_recursive(3, 20, 4, |inner| {

@@ -29,11 +29,7 @@ fn places_are_split_evenly_with_the_remainder_to_the_earliest() {
     let started = capacity(&mut start(adaptive(100, &[4, 3, 2], 8)), 1000);
     assert_eq!(brackets(&started), [0, 0, 0, 1, 1, 1, 2, 2]);
     let started = capacity(&mut start(adaptive(100, &[4, 3, 2], 100)), 5);
-    assert_eq!(
-        brackets(&started),
-        [0, 0, 1, 1, 2],
-        "capacity is split alike"
-    );
+    assert_eq!(brackets(&started), [0, 0, 1, 1, 2], "capacity is split alike");
     let started = capacity(&mut start(adaptive(100, &[4, 3, 2], 2)), 1000);
     assert_eq!(brackets(&started), [0, 1], "never more than the limit");
 }
@@ -57,14 +53,8 @@ fn a_free_place_goes_back_to_the_bracket_it_was_lent_by() {
     let mut searcher = start(adaptive(100, &[4, 3, 2], 6));
     capacity(&mut searcher, 6);
     // Trials 5 and 6 are of bracket 2.
-    assert_eq!(
-        brackets(&exited(&mut searcher, 5, ExitReason::Completed)),
-        [2]
-    );
-    assert_eq!(
-        brackets(&exited(&mut searcher, 1, ExitReason::Completed)),
-        [0]
-    );
+    assert_eq!(brackets(&exited(&mut searcher, 5, ExitReason::Completed)), [2]);
+    assert_eq!(brackets(&exited(&mut searcher, 1, ExitReason::Completed)), [0]);
 }
 
 #[test]
@@ -74,11 +64,7 @@ fn every_bracket_brings_a_trial_to_the_top() {
         let history = run(&mut searcher, 20, |trial, _| f64::from(trial));
         assert_eq!(history.lengths.len(), 100);
         assert!(history.most_at_once <= places.min(20) as usize);
-        let tops: Vec<_> = searcher
-            .rungs()
-            .into_iter()
-            .filter(|rung| rung.length == 64)
-            .collect();
+        let tops: Vec<_> = searcher.rungs().into_iter().filter(|rung| rung.length == 64).collect();
         assert_eq!(tops.len(), 3);
         assert!(tops.iter().all(|rung| rung.trials > 0), "{tops:?}");
     }

@@ -6,16 +6,8 @@ use toprung_searchers::{Action, ExitReason, Reason, Standing};
 #[test]
 fn stopping_worked_example() {
     for places in [1, 2, 5, 12] {
-        let history = run(
-            &mut start(asha(3, 12, 3.0, 900, true)),
-            places,
-            |trial, _| f64::from(trial),
-        );
-        assert_eq!(
-            (history.ended_at(100), history.ended_at(900)),
-            (11, 1),
-            "{places} places: {history:?}"
-        );
+        let history = run(&mut start(asha(3, 12, 3.0, 900, true)), places, |trial, _| f64::from(trial));
+        assert_eq!((history.ended_at(100), history.ended_at(900)), (11, 1), "{places} places: {history:?}");
         assert_eq!(history.total(), 2000);
     }
 }
@@ -23,21 +15,12 @@ fn stopping_worked_example() {
 #[test]
 fn stopping_cuts_a_constant_metric_like_any_other() {
     let history = run(&mut start(asha(3, 12, 3.0, 900, true)), 1, |_, _| 0.5);
-    assert_eq!(
-        (
-            history.ended_at(100),
-            history.ended_at(900),
-            history.total()
-        ),
-        (11, 1, 2000)
-    );
+    assert_eq!((history.ended_at(100), history.ended_at(900), history.total()), (11, 1, 2000));
 }
 
 #[test]
 fn stopping_keeps_all_that_improve() {
-    let history = run(&mut start(asha(3, 12, 3.0, 900, true)), 1, |trial, _| {
-        -f64::from(trial)
-    });
+    let history = run(&mut start(asha(3, 12, 3.0, 900, true)), 1, |trial, _| -f64::from(trial));
     assert_eq!(history.ended_at(900), 12);
 }
 
@@ -53,9 +36,7 @@ fn stopping_enters_every_rung_that_a_report_passes() {
 #[test]
 fn promotion_halves_when_later_trials_are_worse() {
     for places in [1, 3, 9] {
-        let history = run(&mut start(asha(3, 9, 3.0, 9, false)), places, |trial, _| {
-            f64::from(trial)
-        });
+        let history = run(&mut start(asha(3, 9, 3.0, 9, false)), places, |trial, _| f64::from(trial));
         let ended = [1, 3, 9].map(|length| history.ended_at(length));
         assert_eq!(ended, [6, 2, 1], "{places} places: {history:?}");
         assert_eq!(history.lengths[&1], 9);
@@ -67,42 +48,19 @@ fn promotion_prefers_the_top_rung_then_the_best() {
     let mut searcher = start(asha(3, 20, 2.0, 4, false));
     assert_eq!(brief(&capacity(&mut searcher, 4)), ["+1", "+2", "+3", "+4"]);
     capacity(&mut searcher, 0);
-    assert_eq!(
-        brief(&validated(&mut searcher, 1, 1, 4.0)),
-        ["1 pause"],
-        "floor(1/2) go on"
-    );
-    assert_eq!(
-        brief(&validated(&mut searcher, 2, 1, 3.0)),
-        ["2>2"],
-        "best of 2"
-    );
+    assert_eq!(brief(&validated(&mut searcher, 1, 1, 4.0)), ["1 pause"], "floor(1/2) go on");
+    assert_eq!(brief(&validated(&mut searcher, 2, 1, 3.0)), ["2>2"], "best of 2");
     assert_eq!(brief(&validated(&mut searcher, 2, 2, 3.0)), ["2 pause"]);
     assert_eq!(brief(&validated(&mut searcher, 3, 1, 5.0)), ["3 pause"]);
     assert_eq!(brief(&validated(&mut searcher, 4, 1, 6.0)), ["4 pause"]);
     for trial in 1..=4 {
         assert_eq!(brief(&exited(&mut searcher, trial, PAUSED)), [""; 0]);
     }
-    assert_eq!(
-        brief(&capacity(&mut searcher, 1)),
-        ["1>2"],
-        "2 of 4 go on: trial 1 is the second"
-    );
+    assert_eq!(brief(&capacity(&mut searcher, 1)), ["1>2"], "2 of 4 go on: trial 1 is the second");
     assert_eq!(brief(&validated(&mut searcher, 1, 2, 9.0)), ["1 pause"]);
     let started = exited(&mut searcher, 1, PAUSED);
-    let standing = Standing {
-        rung: 1,
-        length: 2,
-        rank: 1,
-        of: 2,
-        go_on: 1,
-    };
-    let Action::TrainTo {
-        trial,
-        length: 4,
-        reason: Reason::Promoted(why),
-    } = started[0]
-    else {
+    let standing = Standing { rung: 1, length: 2, rank: 1, of: 2, go_on: 1 };
+    let Action::TrainTo { trial, length: 4, reason: Reason::Promoted(why) } = started[0] else {
         panic!("{started:?}")
     };
     assert_eq!((trial.0, why), (2, standing));
@@ -115,7 +73,10 @@ fn all_that_can_be_promoted_are_promoted_at_once() {
     capacity(&mut searcher, 0);
     for trial in 1..=6 {
         let action = if trial < 3 { "pause" } else { "stop" };
-        assert_eq!(brief(&validated(&mut searcher, trial, 1, f64::from(trial))), [format!("{trial} {action}")]);
+        assert_eq!(
+            brief(&validated(&mut searcher, trial, 1, f64::from(trial))),
+            [format!("{trial} {action}")]
+        );
     }
     exited(&mut searcher, 1, PAUSED);
     exited(&mut searcher, 2, PAUSED);
@@ -133,13 +94,8 @@ fn a_member_among_the_best_keeps_its_slots() {
     validated(&mut searcher, 2, 1, 6.0);
     let actions = validated(&mut searcher, 3, 1, 1.0);
     assert_eq!(brief(&actions), ["3>3"]);
-    let Action::TrainTo { reason, .. } = actions[0] else {
-        panic!("{actions:?}")
-    };
-    assert_eq!(
-        reason.to_string(),
-        "rung 0 (length 1): rank 1 of 3, best 1 goes on"
-    );
+    let Action::TrainTo { reason, .. } = actions[0] else { panic!("{actions:?}") };
+    assert_eq!(reason.to_string(), "rung 0 (length 1): rank 1 of 3, best 1 goes on");
 }
 
 #[test]
@@ -147,11 +103,7 @@ fn a_report_past_the_next_rung_climbs_several() {
     let mut searcher = start(asha(4, 1, 2.0, 8, false));
     capacity(&mut searcher, 1);
     assert_eq!(brief(&validated(&mut searcher, 1, 5, 0.0)), ["1>8"]);
-    let counts: Vec<_> = searcher
-        .rungs()
-        .iter()
-        .map(|rung| (rung.trials, rung.promoted))
-        .collect();
+    let counts: Vec<_> = searcher.rungs().iter().map(|rung| (rung.trials, rung.promoted)).collect();
     assert_eq!(counts, [(1, 1), (1, 1), (1, 1), (0, 0)]);
 }
 
@@ -168,26 +120,16 @@ fn a_paused_member_that_is_past_the_next_rung_needs_no_slots_to_get_there() {
         ["+3"],
         "trial 1 moved up to length 2 without running"
     );
-    assert_eq!(
-        (searcher.rungs()[1].trials, searcher.rungs()[0].promoted),
-        (1, 1)
-    );
+    assert_eq!((searcher.rungs()[1].trials, searcher.rungs()[0].promoted), (1, 1));
 }
 
 #[test]
 fn few_trials_still_have_one_that_reaches_the_top() {
     for (rungs, trials) in [(3, 1), (3, 2), (4, 3), (5, 7)] {
         let length = 4_u64.pow(rungs - 1);
-        let history = run(
-            &mut start(asha(rungs, trials, 4.0, length, false)),
-            2,
-            |trial, _| f64::from(trial),
-        );
-        assert_eq!(
-            history.ended_at(length),
-            1,
-            "{trials} trials, {rungs} rungs: {history:?}"
-        );
+        let history =
+            run(&mut start(asha(rungs, trials, 4.0, length, false)), 2, |trial, _| f64::from(trial));
+        assert_eq!(history.ended_at(length), 1, "{trials} trials, {rungs} rungs: {history:?}");
         assert_eq!(history.lengths[&1], length);
     }
 }
@@ -199,24 +141,11 @@ fn members_are_closed_once_no_promotion_can_reach_them() {
     capacity(&mut searcher, 0);
     assert_eq!(brief(&validated(&mut searcher, 1, 1, 9.0)), ["1 pause"]);
     exited(&mut searcher, 1, PAUSED);
-    assert_eq!(
-        brief(&validated(&mut searcher, 2, 1, 8.0)),
-        ["2 pause"],
-        "2 of 6 can go on"
-    );
+    assert_eq!(brief(&validated(&mut searcher, 2, 1, 8.0)), ["2 pause"], "2 of 6 can go on");
     let actions = validated(&mut searcher, 3, 1, 7.0);
-    assert_eq!(
-        brief(&actions),
-        ["3>3", "1 stop"],
-        "trial 1 is the third now"
-    );
-    let Action::Stop { reason, .. } = actions[1] else {
-        panic!("{actions:?}")
-    };
-    assert_eq!(
-        reason.to_string(),
-        "rung 0 (length 1): rank 3 of 3, at most 2 can go on"
-    );
+    assert_eq!(brief(&actions), ["3>3", "1 stop"], "trial 1 is the third now");
+    let Action::Stop { reason, .. } = actions[1] else { panic!("{actions:?}") };
+    assert_eq!(reason.to_string(), "rung 0 (length 1): rank 3 of 3, at most 2 can go on");
     assert_eq!(brief(&exited(&mut searcher, 2, PAUSED)), [""; 0]);
 }
 
@@ -225,16 +154,10 @@ fn a_running_member_that_is_outranked_stops_instead_of_pausing() {
     let mut searcher = start(asha(2, 4, 2.0, 2, false));
     capacity(&mut searcher, 4);
     for (trial, metric) in [(1, 1.0), (2, 2.0)] {
-        assert_eq!(
-            brief(&validated(&mut searcher, trial, 1, metric)),
-            [format!("{trial} pause")]
-        );
+        assert_eq!(brief(&validated(&mut searcher, trial, 1, metric)), [format!("{trial} pause")]);
     }
     assert_eq!(brief(&validated(&mut searcher, 3, 1, 3.0)), ["3 stop"]);
-    assert_eq!(
-        brief(&exited(&mut searcher, 3, ExitReason::Stopped)),
-        [""; 0]
-    );
+    assert_eq!(brief(&exited(&mut searcher, 3, ExitReason::Stopped)), [""; 0]);
 }
 
 #[test]

@@ -5,11 +5,7 @@ use std::collections::BTreeSet;
 use toprung_searchers::{Action, ExitReason, Reason, SearcherConfig, TrialId, to_json_text};
 
 fn random(trials: u64, places: u32) -> SearcherConfig {
-    SearcherConfig::Random {
-        max_trials: trials,
-        max_length: 8,
-        max_concurrent_trials: places,
-    }
+    SearcherConfig::Random { max_trials: trials, max_length: 8, max_concurrent_trials: places }
 }
 
 #[test]
@@ -27,15 +23,9 @@ fn only_the_validation_at_full_length_counts() {
     assert_eq!(searcher.progress(), 7.0 / 16.0);
     assert_eq!(brief(&validated(&mut searcher, 1, 8, 0.0)), ["1 stop"]);
     assert_eq!(brief(&validated(&mut searcher, 1, 9, 0.0)), [""; 0]);
-    assert_eq!(
-        brief(&exited(&mut searcher, 1, ExitReason::Stopped)),
-        ["+2"]
-    );
+    assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Stopped)), ["+2"]);
     assert_eq!(brief(&exited(&mut searcher, 2, PAUSED)), ["2>8"]);
-    assert_eq!(
-        brief(&exited(&mut searcher, 2, ExitReason::Completed)),
-        ["end"]
-    );
+    assert_eq!(brief(&exited(&mut searcher, 2, ExitReason::Completed)), ["end"]);
     assert_eq!(brief(&capacity(&mut searcher, 5)), [""; 0], "only one end");
 }
 
@@ -45,46 +35,24 @@ fn random_replaces_invalid_trials_up_to_a_cap() {
     capacity(&mut searcher, 1);
     for trial in 1..100 {
         assert_eq!(
-            brief(&exited(
-                &mut searcher,
-                trial,
-                ExitReason::InvalidHyperparameters
-            )),
+            brief(&exited(&mut searcher, trial, ExitReason::InvalidHyperparameters)),
             [format!("+{}", trial + 1)]
         );
     }
     let actions = exited(&mut searcher, 100, ExitReason::InvalidHyperparameters);
-    assert_eq!(
-        actions,
-        [Action::Shutdown {
-            reason: Reason::TooManyInvalid {
-                invalid: 100,
-                allowed: 100
-            }
-        }]
-    );
+    assert_eq!(actions, [Action::Shutdown { reason: Reason::TooManyInvalid { invalid: 100, allowed: 100 } }]);
 }
 
 #[test]
 fn a_single_trial_is_not_replaced() {
     let mut searcher = start(SearcherConfig::Single { max_length: 3 });
     assert_eq!(brief(&capacity(&mut searcher, 9)), ["+1"]);
-    assert_eq!(
-        brief(&exited(
-            &mut searcher,
-            1,
-            ExitReason::InvalidHyperparameters
-        )),
-        ["end"]
-    );
+    assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::InvalidHyperparameters)), ["end"]);
 }
 
 #[test]
 fn a_grid_visits_every_point_once() {
-    let mut searcher = start(SearcherConfig::Grid {
-        max_length: 1,
-        max_concurrent_trials: 0,
-    });
+    let mut searcher = start(SearcherConfig::Grid { max_length: 1, max_concurrent_trials: 0 });
     let points: Vec<String> = capacity(&mut searcher, 100)
         .iter()
         .map(|action| match action {
@@ -97,11 +65,7 @@ fn a_grid_visits_every_point_once() {
     assert_eq!(points[0], r#"{"kind":"a","rate":0.0001}"#);
     assert_eq!(points[5], r#"{"kind":2,"rate":1.0}"#);
     assert_eq!(
-        brief(&exited(
-            &mut searcher,
-            1,
-            ExitReason::InvalidHyperparameters
-        )),
+        brief(&exited(&mut searcher, 1, ExitReason::InvalidHyperparameters)),
         [""; 0],
         "no other point"
     );
@@ -111,12 +75,7 @@ fn a_grid_visits_every_point_once() {
 fn hyperparameters_depend_on_seed_and_trial_alone() {
     let mut searcher = start(random(9, 3));
     for (place, action) in capacity(&mut searcher, 3).iter().enumerate() {
-        let Action::Create(create) = action else {
-            panic!("{action:?}")
-        };
-        assert_eq!(
-            create.hparams,
-            space().draw(SEED, TrialId(place as u32 + 1))
-        );
+        let Action::Create(create) = action else { panic!("{action:?}") };
+        assert_eq!(create.hparams, space().draw(SEED, TrialId(place as u32 + 1)));
     }
 }

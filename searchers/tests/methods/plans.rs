@@ -18,27 +18,18 @@ fn adaptive(mode: Mode, trials: u64) -> Plan {
 }
 
 fn brackets(plan: &Plan) -> Vec<(usize, u64)> {
-    plan.brackets
-        .iter()
-        .map(|bracket| (bracket.rungs.len(), bracket.trials))
-        .collect()
+    plan.brackets.iter().map(|bracket| (bracket.rungs.len(), bracket.trials)).collect()
 }
 
 fn ending(plan: &Plan) -> Vec<(u64, u64)> {
-    plan.ending
-        .iter()
-        .map(|ending| (ending.length, ending.trials))
-        .collect()
+    plan.ending.iter().map(|ending| (ending.length, ending.trials)).collect()
 }
 
 #[test]
 fn adaptive_follows_the_table() {
     let aggressive = adaptive(Mode::Aggressive, 64);
     assert_eq!(brackets(&aggressive), [(4, 64)]);
-    assert_eq!(
-        ending(&aggressive),
-        [(15, 48), (62, 12), (250, 3), (1000, 1)]
-    );
+    assert_eq!(ending(&aggressive), [(15, 48), (62, 12), (250, 3), (1000, 1)]);
 
     let standard = adaptive(Mode::Standard, 64);
     assert_eq!(brackets(&standard), [(4, 45), (3, 14), (2, 5)]);
@@ -46,27 +37,18 @@ fn adaptive_follows_the_table() {
 
     let conservative = adaptive(Mode::Conservative, 64);
     assert_eq!(brackets(&conservative), [(4, 43), (3, 14), (2, 5), (1, 2)]);
-    assert_eq!(
-        ending(&conservative),
-        [(15, 33), (62, 19), (250, 7), (1000, 5)]
-    );
+    assert_eq!(ending(&conservative), [(15, 33), (62, 19), (250, 7), (1000, 5)]);
 
     let large = adaptive(Mode::Standard, 500);
     assert_eq!(brackets(&large), [(5, 354), (4, 110), (3, 36)]);
-    assert_eq!(
-        ending(&large),
-        [(3, 266), (15, 149), (62, 65), (250, 16), (1000, 4)]
-    );
+    assert_eq!(ending(&large), [(3, 266), (15, 149), (62, 65), (250, 16), (1000, 4)]);
 }
 
 #[test]
 fn lengths_add_up() {
     let plan = adaptive(Mode::Aggressive, 64);
     assert_eq!(plan.total_length, 48 * 15 + 12 * 62 + 3 * 250 + 1000);
-    assert_eq!(
-        (plan.full_length, plan.trials, plan.max_length),
-        (64_000, 64, 1000)
-    );
+    assert_eq!((plan.full_length, plan.trials, plan.max_length), (64_000, 64, 1000));
 }
 
 #[test]
@@ -79,25 +61,11 @@ fn halving_and_fixed_methods_have_plans() {
     let halving = plan(&asha(3, 9, 3.0, 9, false), &space()).unwrap();
     assert_eq!(ending(&halving), [(1, 6), (3, 2), (9, 1)]);
     let repeated = plan(&asha(4, 9, 3.0, 3, false), &space()).unwrap();
-    assert_eq!(
-        ending(&repeated),
-        [(1, 8), (3, 1)],
-        "rungs of the same length are added up"
-    );
-    let grid = plan(
-        &SearcherConfig::Grid {
-            max_length: 7,
-            max_concurrent_trials: 1,
-        },
-        &space(),
-    )
-    .unwrap();
+    assert_eq!(ending(&repeated), [(1, 8), (3, 1)], "rungs of the same length are added up");
+    let grid = plan(&SearcherConfig::Grid { max_length: 7, max_concurrent_trials: 1 }, &space()).unwrap();
     assert_eq!((ending(&grid), grid.total_length), (vec![(7, 6)], 42));
     let single = plan(&SearcherConfig::Single { max_length: 7 }, &space()).unwrap();
-    assert_eq!(
-        (single.trials, single.total_length, single.full_length),
-        (1, 7, 7)
-    );
+    assert_eq!((single.trials, single.total_length, single.full_length), (1, 7, 7));
 }
 
 #[test]
@@ -109,9 +77,6 @@ fn enormous_lengths_do_not_overflow() {
 #[test]
 fn a_wrong_setting_is_an_error() {
     let error = plan(&asha(0, 9, 3.0, 9, false), &space()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "searcher.num_rungs is 0, allowed is 1 to 64"
-    );
+    assert_eq!(error.to_string(), "searcher.num_rungs is 0, allowed is 1 to 64");
     assert!(matches!(error, Error::Setting { .. }));
 }

@@ -16,23 +16,12 @@ fn a_report_of_a_stopped_trial_changes_nothing() {
             validated(&mut searcher, trial, 1, f64::from(trial));
         }
         let before = searcher.clone();
-        assert_eq!(
-            brief(&validated(&mut searcher, 3, 2, -100.0)),
-            [""; 0],
-            "told to stop"
-        );
+        assert_eq!(brief(&validated(&mut searcher, 3, 2, -100.0)), [""; 0], "told to stop");
         assert_eq!(searcher, before);
         exited(&mut searcher, 3, ExitReason::Stopped);
         let before = searcher.clone();
-        assert_eq!(
-            brief(&validated(&mut searcher, 3, 2, -100.0)),
-            [""; 0],
-            "stopped"
-        );
-        assert_eq!(
-            brief(&exited(&mut searcher, 3, ExitReason::Errored)),
-            [""; 0]
-        );
+        assert_eq!(brief(&validated(&mut searcher, 3, 2, -100.0)), [""; 0], "stopped");
+        assert_eq!(brief(&exited(&mut searcher, 3, ExitReason::Errored)), [""; 0]);
         assert_eq!(searcher, before);
     }
 }
@@ -66,15 +55,9 @@ fn a_clean_exit_below_the_top_frees_its_place() {
     for stop_once in [false, true] {
         let mut searcher = start(asha(2, 3, 3.0, 3, stop_once));
         capacity(&mut searcher, 1);
-        assert_eq!(
-            brief(&exited(&mut searcher, 1, ExitReason::Completed)),
-            ["+2"]
-        );
+        assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Completed)), ["+2"]);
         assert_eq!(brief(&exited(&mut searcher, 2, ExitReason::Killed)), ["+3"]);
-        assert_eq!(
-            brief(&exited(&mut searcher, 3, ExitReason::Completed)),
-            ["end"]
-        );
+        assert_eq!(brief(&exited(&mut searcher, 3, ExitReason::Completed)), ["end"]);
         assert_eq!(counts(&searcher), [0, 0]);
     }
 }
@@ -83,21 +66,10 @@ fn a_clean_exit_below_the_top_frees_its_place() {
 fn a_failed_trial_ranks_last_and_is_replaced() {
     let mut searcher = start(asha(2, 4, 2.0, 2, true));
     capacity(&mut searcher, 1);
-    assert_eq!(
-        brief(&exited(&mut searcher, 1, ExitReason::Errored)),
-        ["+2"]
-    );
+    assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Errored)), ["+2"]);
     assert_eq!(counts(&searcher), [1, 0]);
-    assert_eq!(
-        brief(&validated(&mut searcher, 2, 1, f64::NAN)),
-        ["2>2"],
-        "even NaN is before a failure"
-    );
-    assert_eq!(
-        brief(&exited(&mut searcher, 2, ExitReason::Errored)),
-        ["+3"],
-        "failed on the way to rung 1"
-    );
+    assert_eq!(brief(&validated(&mut searcher, 2, 1, f64::NAN)), ["2>2"], "even NaN is before a failure");
+    assert_eq!(brief(&exited(&mut searcher, 2, ExitReason::Errored)), ["+3"], "failed on the way to rung 1");
     assert_eq!(counts(&searcher), [2, 1]);
     exited(&mut searcher, 3, ExitReason::Errored);
     assert_eq!(
@@ -114,11 +86,7 @@ fn a_trial_that_fails_while_pausing_falls_to_the_end() {
     validated(&mut searcher, 1, 1, 1.0);
     capacity(&mut searcher, 0);
     exited(&mut searcher, 1, ExitReason::Errored);
-    assert_eq!(
-        brief(&validated(&mut searcher, 2, 1, 9.0)),
-        ["2>2"],
-        "the failed one ranks behind it"
-    );
+    assert_eq!(brief(&validated(&mut searcher, 2, 1, 9.0)), ["2>2"], "the failed one ranks behind it");
     assert_eq!(counts(&searcher), [2, 0]);
 }
 
@@ -128,16 +96,10 @@ fn invalid_hyperparameters_leave_every_rung_and_do_not_count() {
     capacity(&mut searcher, 2);
     validated(&mut searcher, 1, 1, 2.0);
     assert_eq!(brief(&validated(&mut searcher, 2, 1, 1.0)), ["2>2"]);
-    assert_eq!(
-        (counts(&searcher), searcher.rungs()[0].promoted),
-        (vec![2, 0, 0], 1)
-    );
+    assert_eq!((counts(&searcher), searcher.rungs()[0].promoted), (vec![2, 0, 0], 1));
     let actions = exited(&mut searcher, 2, ExitReason::InvalidHyperparameters);
     assert_eq!(brief(&actions), ["+3"]);
-    assert_eq!(
-        (counts(&searcher), searcher.rungs()[0].promoted),
-        (vec![1, 0, 0], 0)
-    );
+    assert_eq!((counts(&searcher), searcher.rungs()[0].promoted), (vec![1, 0, 0], 0));
 }
 
 #[test]
@@ -158,19 +120,12 @@ fn a_space_that_is_all_invalid_ends() {
     capacity(&mut searcher, 1);
     for trial in 1..200 {
         assert_eq!(
-            brief(&exited(
-                &mut searcher,
-                trial,
-                ExitReason::InvalidHyperparameters
-            )),
+            brief(&exited(&mut searcher, trial, ExitReason::InvalidHyperparameters)),
             [format!("+{}", trial + 1)]
         );
     }
     let actions = exited(&mut searcher, 200, ExitReason::InvalidHyperparameters);
-    let reason = Reason::TooManyInvalid {
-        invalid: 200,
-        allowed: 200,
-    };
+    let reason = Reason::TooManyInvalid { invalid: 200, allowed: 200 };
     assert_eq!(actions, [toprung_searchers::Action::Shutdown { reason }]);
 }
 
@@ -179,11 +134,7 @@ fn nan_ranks_last() {
     let mut searcher = start(asha(2, 4, 2.0, 2, true));
     capacity(&mut searcher, 3);
     assert_eq!(brief(&validated(&mut searcher, 1, 1, f64::NAN)), ["1>2"]);
-    assert_eq!(
-        brief(&validated(&mut searcher, 2, 1, f64::INFINITY)),
-        ["2>2"],
-        "infinity is before NaN"
-    );
+    assert_eq!(brief(&validated(&mut searcher, 2, 1, f64::INFINITY)), ["2>2"], "infinity is before NaN");
     assert_eq!(brief(&validated(&mut searcher, 3, 1, f64::NAN)), ["3 stop"]);
     assert_eq!(searcher.rungs()[0].best, Some(f64::INFINITY));
 }
@@ -199,19 +150,8 @@ fn without_a_checkpoint_a_trial_keeps_its_rank_but_never_goes_on() {
     let mut searcher = start(asha(2, 4, 2.0, 2, false));
     capacity(&mut searcher, 1);
     assert_eq!(brief(&validated(&mut searcher, 1, 1, 1.0)), ["1 pause"]);
-    assert_eq!(
-        brief(&exited(
-            &mut searcher,
-            1,
-            ExitReason::Paused { resumable: false }
-        )),
-        ["1 stop", "+2"]
-    );
-    assert_eq!(
-        brief(&validated(&mut searcher, 2, 1, 2.0)),
-        ["2 pause"],
-        "trial 1 is the best of 2"
-    );
+    assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Paused { resumable: false })), ["1 stop", "+2"]);
+    assert_eq!(brief(&validated(&mut searcher, 2, 1, 2.0)), ["2 pause"], "trial 1 is the best of 2");
     assert_eq!(brief(&exited(&mut searcher, 2, PAUSED)), ["+3"]);
     capacity(&mut searcher, 0);
     validated(&mut searcher, 3, 1, 3.0);
@@ -231,11 +171,7 @@ fn a_trial_is_not_promoted_before_its_checkpoint_is_saved() {
     capacity(&mut searcher, 3);
     validated(&mut searcher, 1, 1, 1.0);
     validated(&mut searcher, 2, 1, 2.0);
-    assert_eq!(
-        brief(&exited(&mut searcher, 2, PAUSED)),
-        ["+4"],
-        "trial 1 leads but is still saving"
-    );
+    assert_eq!(brief(&exited(&mut searcher, 2, PAUSED)), ["+4"], "trial 1 leads but is still saving");
     assert_eq!(brief(&exited(&mut searcher, 1, PAUSED)), ["1>2"]);
 }
 
@@ -245,10 +181,7 @@ fn a_paused_trial_that_a_person_kills_is_not_promoted() {
     capacity(&mut searcher, 1);
     validated(&mut searcher, 1, 1, 1.0);
     assert_eq!(brief(&exited(&mut searcher, 1, PAUSED)), ["+2"]);
-    assert_eq!(
-        brief(&exited(&mut searcher, 1, ExitReason::Killed)),
-        [""; 0]
-    );
+    assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Killed)), [""; 0]);
     validated(&mut searcher, 2, 1, 2.0);
     assert_eq!(brief(&exited(&mut searcher, 2, PAUSED)), ["+3"]);
 }
@@ -268,16 +201,7 @@ fn less_capacity_ends_nothing_and_holds_new_work_back() {
     let mut searcher = start(asha(2, 6, 2.0, 2, false));
     assert_eq!(brief(&capacity(&mut searcher, 3)), ["+1", "+2", "+3"]);
     assert_eq!(brief(&capacity(&mut searcher, 1)), [""; 0]);
-    assert_eq!(
-        brief(&exited(&mut searcher, 1, ExitReason::Completed)),
-        [""; 0]
-    );
-    assert_eq!(
-        brief(&exited(&mut searcher, 2, ExitReason::Completed)),
-        [""; 0]
-    );
-    assert_eq!(
-        brief(&exited(&mut searcher, 3, ExitReason::Completed)),
-        ["+4"]
-    );
+    assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Completed)), [""; 0]);
+    assert_eq!(brief(&exited(&mut searcher, 2, ExitReason::Completed)), [""; 0]);
+    assert_eq!(brief(&exited(&mut searcher, 3, ExitReason::Completed)), ["+4"]);
 }

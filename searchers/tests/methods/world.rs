@@ -2,21 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use toprung_searchers::{
-    Action, Dimension, Domain, Event, ExitReason, Reason, Searcher, SearcherConfig, Space, TrialId,
-    Value,
+    Action, Dimension, Domain, Event, ExitReason, Reason, Searcher, SearcherConfig, Space, TrialId, Value,
 };
 
 pub(crate) const SEED: u32 = 11;
 
 /// A space of a number and a choice.
 pub(crate) fn space() -> Space {
-    let rate = Domain::Double {
-        min: 1e-4,
-        max: 1.0,
-        log: true,
-        quantize: None,
-        count: Some(3),
-    };
+    let rate = Domain::Double { min: 1e-4, max: 1.0, log: true, quantize: None, count: Some(3) };
     let kind = Domain::Categorical(vec![Value::String("a".to_owned()), Value::Int(2)]);
     Space(
         [("rate", rate), ("kind", kind)]
@@ -25,13 +18,7 @@ pub(crate) fn space() -> Space {
     )
 }
 
-pub(crate) fn asha(
-    rungs: u32,
-    trials: u64,
-    divisor: f64,
-    length: u64,
-    stop_once: bool,
-) -> SearcherConfig {
+pub(crate) fn asha(rungs: u32, trials: u64, divisor: f64, length: u64, stop_once: bool) -> SearcherConfig {
     SearcherConfig::AsyncHalving {
         num_rungs: rungs,
         max_trials: trials,
@@ -50,24 +37,12 @@ pub(crate) fn capacity(searcher: &mut Searcher, places: u32) -> Vec<Action> {
     searcher.handle(&Event::Capacity(places))
 }
 
-pub(crate) fn validated(
-    searcher: &mut Searcher,
-    trial: u32,
-    length: u64,
-    metric: f64,
-) -> Vec<Action> {
-    searcher.handle(&Event::Validated {
-        trial: TrialId(trial),
-        length,
-        metric,
-    })
+pub(crate) fn validated(searcher: &mut Searcher, trial: u32, length: u64, metric: f64) -> Vec<Action> {
+    searcher.handle(&Event::Validated { trial: TrialId(trial), length, metric })
 }
 
 pub(crate) fn exited(searcher: &mut Searcher, trial: u32, reason: ExitReason) -> Vec<Action> {
-    searcher.handle(&Event::Exited {
-        trial: TrialId(trial),
-        reason,
-    })
+    searcher.handle(&Event::Exited { trial: TrialId(trial), reason })
 }
 
 pub(crate) const PAUSED: ExitReason = ExitReason::Paused { resumable: true };
@@ -99,19 +74,12 @@ impl History {
     }
 
     pub(crate) fn ended_at(&self, length: u64) -> usize {
-        self.lengths
-            .values()
-            .filter(|&&reached| reached == length)
-            .count()
+        self.lengths.values().filter(|&&reached| reached == length).count()
     }
 }
 
 /// Runs a search to its end: trials report in the order in which they were started, one at a time.
-pub(crate) fn run(
-    searcher: &mut Searcher,
-    places: u32,
-    metric: impl Fn(u32, u64) -> f64,
-) -> History {
+pub(crate) fn run(searcher: &mut Searcher, places: u32, metric: impl Fn(u32, u64) -> f64) -> History {
     let mut history = History::default();
     let mut running: VecDeque<(u32, u64)> = VecDeque::new();
     let mut events: VecDeque<Event> = [Event::Capacity(places)].into();
@@ -127,11 +95,7 @@ pub(crate) fn run(
         };
         running.pop_front();
         history.lengths.insert(trial, length);
-        events.push_back(Event::Validated {
-            trial: TrialId(trial),
-            length,
-            metric: metric(trial, length),
-        });
+        events.push_back(Event::Validated { trial: TrialId(trial), length, metric: metric(trial, length) });
     }
     assert!(history.end.is_some(), "the search never ended: {history:?}");
     history
@@ -146,15 +110,9 @@ fn follow(
     match *action {
         Action::Create(ref create) => running.push_back((create.trial.0, create.train_to)),
         Action::TrainTo { trial, length, .. } => running.push_back((trial.0, length)),
-        Action::Pause { trial, .. } => events.push_back(Event::Exited {
-            trial,
-            reason: PAUSED,
-        }),
+        Action::Pause { trial, .. } => events.push_back(Event::Exited { trial, reason: PAUSED }),
         // Of a paused trial nothing follows; then this event changes nothing.
-        Action::Stop { trial, .. } => events.push_back(Event::Exited {
-            trial,
-            reason: ExitReason::Stopped,
-        }),
+        Action::Stop { trial, .. } => events.push_back(Event::Exited { trial, reason: ExitReason::Stopped }),
         Action::Shutdown { reason } => {
             assert!(history.end.replace(reason).is_none(), "ended twice");
         }

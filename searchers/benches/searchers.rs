@@ -1,0 +1,122 @@
+//! What an event costs a searcher, and a draw a space.
+//!
+//! `events` gives a search of so many trials the next 10 000 events when half of its trials have been created; the cost of one
+//! must not grow with their number.
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use std::collections::{BTreeMap, VecDeque};
+use toprung_searchers::{
+    Action, Dimension, Domain, Event, ExitReason, Searcher, SearcherConfig, Space, TrialId, Value,
+};
+
+const EVENTS: u32 = 10_000;
+const PLACES: u32 = 64;
+
+fn main() {
+    divan::main();
+}
+
+fn space() -> Space {
+    let always = |(name, domain): (&str, Domain)| (name.to_owned(), Dimension::always(domain));
+    let rate = Domain::Log { base: 10.0, minval: -4.0, maxval: -1.0, count: None };
+    let units = Domain::Int { min: 8, max: 512, log: true, count: None };
+    let kind = Domain::Categorical(["adam", "sgd"].map(|name| Value::String(name.to_owned())).into());
+    Space([("rate", rate), ("units", units), ("kind", kind)].map(always).into())
+}
+
+/// A search and the trials that run in it, in the order in which they report.
+#[derive(Clone)]
+struct World {
+    searcher: Searcher,
+    running: VecDeque<(TrialId, u64)>,
+    handled: u32,
+}
+
+impl World {
+    fn new(config: SearcherConfig, space: Space) -> Self {
+        let mut world = match Searcher::new(config, space, 1) {
+            Ok(searcher) => Self { searcher, running: VecDeque::new(), handled: 0 },
+            Err(error) => panic!("{error}"),
+        };
+        world.tell(&Event::Capacity(PLACES));
+        world
+    }
+
+    fn tell(&mut self, event: &Event) {
+        self.handled += 1;
+        for action in self.searcher.handle(event) {
+            match action {
+                Action::Create(create) => self.running.push_back((create.trial, create.train_to)),
+                Action::TrainTo { trial, length, .. } => self.running.push_back((trial, length)),
+                Action::Pause { trial, .. } => {
+                    self.tell(&Event::Exited { trial, reason: ExitReason::Paused { resumable: true } });
+                }
+                Action::Stop { trial, .. } => {
+                    self.tell(&Event::Exited { trial, reason: ExitReason::Stopped });
+                }
+                Action::Shutdown { .. } => {}
+            }
+        }
+    }
+
+    /// Lets the next trial report. Whether there was one.
+    fn step(&mut self) -> bool {
+        let Some((trial, length)) = self.running.pop_front() else { return false };
+        let metric = f64::from(trial.0.wrapping_mul(2_654_435_769)) / length as f64;
+        self.tell(&Event::Validated { trial, length, metric });
+        true
+    }
+}
+
+fn halfway(trials: u64, stop_once: bool) -> World {
+    let config = SearcherConfig::AsyncHalving {
+        num_rungs: 5,
+        max_trials: trials,
+        divisor: 4.0,
+        max_length: 256,
+        max_concurrent_trials: 0,
+        stop_once,
+    };
+    let mut world = World::new(config, Space(BTreeMap::new()));
+    let half = trials / 2;
+    while world.searcher.rungs().first().is_some_and(|rung| rung.trials < half) && world.step() {}
+    world
+}
+
+fn events(bencher: Bencher<'_, '_>, world: &World) {
+    bencher.counter(ItemsCount::new(EVENTS)).with_inputs(|| world.clone()).bench_local_refs(|world| {
+        let until = world.handled + EVENTS;
+        while world.handled < until && world.step() {}
+    });
+}
+
+#[divan::bench(args = [10_000, 100_000, 1_000_000], sample_count = 10, sample_size = 1)]
+fn events_by_promotion(bencher: Bencher<'_, '_>, trials: u64) {
+    events(bencher, &halfway(trials, false));
+}
+
+#[divan::bench(args = [10_000, 100_000, 1_000_000], sample_count = 10, sample_size = 1)]
+fn events_by_stopping(bencher: Bencher<'_, '_>, trials: u64) {
+    events(bencher, &halfway(trials, true));
+}
+
+/// A whole search of a thousand trials.
+#[divan::bench(args = [1_000], sample_count = 10)]
+fn whole_search(bencher: Bencher<'_, '_>, trials: u64) {
+    bencher.counter(ItemsCount::new(trials)).bench(|| {
+        let mut world = halfway(trials, false);
+        while world.step() {}
+        world
+    });
+}
+
+#[divan::bench]
+fn draw(bencher: Bencher<'_, '_>) {
+    let space = space();
+    let mut trial = 0;
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+        trial += 1;
+        space.draw(1, TrialId(trial))
+    });
+}
