@@ -1,1 +1,40 @@
-//! stub
+//! The agent: the daemon that owns a node's slots and runs attempts.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `daemon` | the event loop: connects the parts below |
+//! | `session` | what is said to the engine, decided in pure code ([`session::SessionState`]) |
+//! | `attempt` | the life of one attempt: prepare, start, watch, exit |
+//! | `contract` | what a trial may ask over its socket, and the answers |
+//! | `environment` | Python environments, built once per content |
+//! | `model` | model directories, fetched once per content |
+//! | `orphans` | no process outlives the agent |
+//!
+//! The agent never decides about the search. Invariants: each attempt's `Exit` is sent exactly once; nothing reported
+//! is dropped (what cannot be sent holds back the process that prints it); memory is bounded by the credits in
+//! [`report`]; no process of an attempt outlives the agent.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod attempt;
+mod checkpoint;
+mod contract;
+mod daemon;
+mod environment;
+mod error;
+mod flag;
+mod identity;
+mod layout;
+mod length;
+mod model;
+mod options;
+mod orphans;
+mod python_package;
+mod report;
+mod session;
+mod slots;
+
+pub use daemon::run;
+pub use error::Error;
+pub use options::Options;
+pub use slots::detect_slots;

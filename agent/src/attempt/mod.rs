@@ -1,0 +1,119 @@
+//! The life of one attempt: preparing → started → running → exit. Its `Exit` is sent exactly once, by [`live`].
+
+mod entrypoint;
+mod escalation;
+mod exit;
+mod memory;
+mod metrics_file;
+mod output;
+mod prepare;
+mod printed;
+mod supervise;
+mod variables;
+
+pub(crate) use exit::Failure;
+pub(crate) use output::{LineReader, Tail};
+
+use crate::{
+    checkpoint,
+    contract::{Contract, Control, Terms},
+    environment::Environments,
+    identity::AttemptKey,
+    layout::Layout,
+    model::Models,
+    orphans::Ledger,
+    report::Reporter,
+};
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::task::spawn_blocking;
+use toprung_proto::v1::{self, Exit, ExitCause, LogStream, attempt_event::Kind};
+
+/// What all attempts of this agent share.
+pub(crate) struct Node {
+    pub(crate) layout: Layout,
+    pub(crate) slots: Vec<v1::Slot>,
+    pub(crate) cores: u32,
+    pub(crate) models: Models,
+    pub(crate) environments: Environments,
+    pub(crate) python_package: PathBuf,
+    /// A short path: those of Unix sockets hold 107 bytes.
+    pub(crate) sockets: tempfile::TempDir,
+    pub(crate) ledger: Arc<Ledger>,
+}
+
+/// The contract that a `StartAttempt` begins.
+pub(crate) fn contract(order: &v1::StartAttempt) -> Contract {
+    Contract::new(Terms {
+        train_until: order.train_until,
+        max_length: order.max_length,
+        time_metric: order.time_metric.clone(),
+        metric: order.metric.clone(),
+        conversion: order.conversion.unwrap_or_default(),
+    })
+}
+
+/// Lives the attempt through, from its order to its exit.
+pub(crate) async fn live(
+    node: Arc<Node>,
+    key: AttemptKey,
+    order: v1::StartAttempt,
+    control: Arc<Control>,
+    reporter: Reporter,
+) {
+    let run = order.run.clone().unwrap_or_default();
+    let checkpoints = node.layout.checkpoints(&run.checkpoint_dir, key);
+    let unfinished_before: HashSet<_> = checkpoint::incomplete(&checkpoints).into_iter().collect();
+    let preparing = prepare::prepare(&node, key, &order, &run, &checkpoints, &reporter);
+    let asked_to_end = control.until(|contract| contract.demand().map(|_| contract.reason().to_owned()));
+    let prepared = tokio::select! {
+        biased;
+        reason = asked_to_end => Err(Failure::new(ExitCause::Requested, reason)),
+        prepared = preparing => prepared,
+    };
+    let exit = match prepared {
+        Ok(prepared) => supervise::run(&node, key, &order, &run, prepared, &control, &reporter)
+            .await
+            .unwrap_or_else(Failure::into_exit),
+        Err(failure) => failure.into_exit(),
+    };
+    clean_up(&node, key, &checkpoints, unfinished_before).await;
+    say_exit(key, &exit, &reporter).await;
+    reporter.event(Kind::Exit(exit)).await;
+}
+
+async fn say_exit(key: AttemptKey, exit: &Exit, reporter: &Reporter) {
+    tracing::info!(attempt = %key, cause = exit.cause().as_str_name(), message = exit.message, "attempt ended");
+    if exit.cause() != ExitCause::Success {
+        reporter.line(LogStream::Toprung, exit.message.clone()).await;
+    }
+}
+
+/// Removes what only this attempt needed, also checkpoints that it began and did not complete.
+async fn clean_up(
+    node: &Arc<Node>,
+    key: AttemptKey,
+    checkpoints: &Path,
+    unfinished_before: HashSet<PathBuf>,
+) {
+    let directory = node.layout.attempt(key);
+    let checkpoints = checkpoints.to_owned();
+    let cleaning = spawn_blocking(move || {
+        let unfinished = checkpoint::incomplete(&checkpoints).into_iter();
+        for path in unfinished.filter(|path| !unfinished_before.contains(path)).chain([directory]) {
+            match fs::remove_dir_all(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, path = %path.display(), "cannot clean up after an attempt");
+                }
+                _ => {}
+            }
+        }
+    });
+    if let Err(error) = cleaning.await {
+        tracing::warn!(%error, "cleaning up after an attempt broke off");
+    }
+}

@@ -1,0 +1,161 @@
+//! Output of a process, line by line, with bounded memory.
+
+use crate::flag::raised;
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    sync::watch,
+    time::timeout,
+};
+
+/// A longer line is cut into pieces.
+const LONGEST_LINE: usize = 16 << 10;
+/// How long a pipe may be silent after the process has ended: something that escaped its group may hold it open.
+const SILENCE: Duration = Duration::from_secs(1);
+const TAIL_LINES: usize = 20;
+const TAIL_BYTES: usize = 4 << 10;
+
+/// Reads lines; a line feed, a carriage return (progress bars) or both end one.
+pub(crate) struct LineReader<R> {
+    reader: R,
+    buffer: Vec<u8>,
+    /// Up to here the buffer is given out.
+    start: usize,
+    after_return: bool,
+    closing: watch::Receiver<bool>,
+}
+
+impl<R: AsyncRead + Unpin> LineReader<R> {
+    /// `closing` becomes true when the process has ended.
+    pub(crate) fn new(reader: R, closing: watch::Receiver<bool>) -> Self {
+        Self { reader, buffer: Vec::new(), start: 0, after_return: false, closing }
+    }
+
+    /// The next line without its end; `None` at the end of the output.
+    pub(crate) async fn next(&mut self) -> io::Result<Option<String>> {
+        loop {
+            if let Some(line) = self.take_line() {
+                return Ok(Some(line));
+            }
+            if self.fill().await? == 0 {
+                let rest = self.text(self.buffer.len());
+                return Ok((!rest.is_empty()).then_some(rest));
+            }
+        }
+    }
+
+    fn take_line(&mut self) -> Option<String> {
+        if let Some(first) = self.buffer.get(self.start)
+            && std::mem::take(&mut self.after_return)
+            && *first == b'\n'
+        {
+            self.start += 1;
+        }
+        let rest = self.buffer.get(self.start..).unwrap_or_default();
+        let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+        match end {
+            Some(end) if end <= LONGEST_LINE => {
+                self.after_return = rest.get(end) == Some(&b'\r');
+                let line = self.text(self.start + end);
+                self.start += 1;
+                Some(line)
+            }
+            _ if rest.len() > LONGEST_LINE => Some(self.text(self.start + LONGEST_LINE)),
+            _ => None,
+        }
+    }
+
+    /// Gives out what lies before `end`.
+    fn text(&mut self, end: usize) -> String {
+        let text = String::from_utf8_lossy(self.buffer.get(self.start..end).unwrap_or_default()).into_owned();
+        self.start = end;
+        text
+    }
+
+    /// Reads more; 0 at the end.
+    async fn fill(&mut self) -> io::Result<usize> {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        self.buffer.reserve(8 << 10);
+        let mut closing = self.closing.clone();
+        let count = tokio::select! {
+            biased;
+            count = self.reader.read_buf(&mut self.buffer) => count?,
+            () = raised(&mut closing) => {
+                timeout(SILENCE, self.reader.read_buf(&mut self.buffer)).await.unwrap_or(Ok(0))?
+            }
+        };
+        Ok(count)
+    }
+}
+
+/// The last lines of an output, for the exit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tail(Arc<Mutex<VecDeque<String>>>);
+
+impl Tail {
+    pub(crate) fn push(&self, line: &str) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == TAIL_LINES {
+            lines.pop_front();
+        }
+        let end = line.floor_char_boundary(TAIL_BYTES / 4);
+        lines.push_back(line.get(..end).unwrap_or_default().to_owned());
+    }
+
+    /// At most 20 lines and 4 KiB, the newest last.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = 0;
+        let kept = lines.iter().rev().take_while(|line| {
+            bytes += line.len();
+            bytes <= TAIL_BYTES
+        });
+        let mut kept: Vec<_> = kept.cloned().collect();
+        kept.reverse();
+        kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn lines(text: &[u8]) -> Vec<String> {
+        let mut reader = LineReader::new(text, watch::Sender::new(false).subscribe());
+        let mut lines = Vec::new();
+        while let Some(line) = reader.next().await.unwrap() {
+            lines.push(line);
+        }
+        lines
+    }
+
+    #[tokio::test]
+    async fn line_feeds_and_returns_end_lines() {
+        assert_eq!(lines(b"a\n\nb\r\nc\rd").await, ["a", "", "b", "c", "d"]);
+        assert!(lines(b"").await.is_empty());
+        assert_eq!(lines(b"\xff\n").await, ["\u{fffd}"]);
+    }
+
+    #[tokio::test]
+    async fn long_lines_are_cut_and_nothing_is_lost() {
+        let text = "x".repeat(LONGEST_LINE * 2 + 5);
+        let found = lines(text.as_bytes()).await;
+        assert_eq!(found.iter().map(String::len).collect::<Vec<_>>(), [LONGEST_LINE, LONGEST_LINE, 5]);
+    }
+
+    #[test]
+    fn the_tail_is_bounded() {
+        let tail = Tail::default();
+        (0..50).for_each(|index| tail.push(&index.to_string()));
+        let kept = tail.lines();
+        assert_eq!((kept.len(), kept[0].as_str(), kept[19].as_str()), (20, "30", "49"));
+        (0..50).for_each(|_| tail.push(&"é".repeat(3000)));
+        assert!(tail.lines().iter().map(String::len).sum::<usize>() <= TAIL_BYTES);
+    }
+}

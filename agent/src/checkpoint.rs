@@ -1,0 +1,111 @@
+//! A checkpoint is complete or absent: its files are flushed to the disk before its directory gets its final name.
+
+use crate::identity::random_uuid;
+use std::{
+    fs, io,
+    path::{Component, Path, PathBuf},
+};
+use toprung_proto::v1::CheckpointFile;
+
+/// More files than this do not fit into one message.
+const MOST_FILES: usize = 10_000;
+/// How a checkpoint that is still being written begins.
+const INCOMPLETE: &str = "incomplete-";
+
+/// A checkpoint under its final name.
+#[derive(Debug)]
+pub(crate) struct Completed {
+    pub(crate) uuid: String,
+    pub(crate) path: PathBuf,
+    /// Sorted by path, relative to the checkpoint.
+    pub(crate) files: Vec<CheckpointFile>,
+    pub(crate) total_size: u64,
+}
+
+/// Completes the checkpoint that was written as `root/name`. Blocking. The error is for the script's author.
+pub(crate) fn complete(root: &Path, name: &str) -> Result<Completed, String> {
+    let mut components = Path::new(name).components();
+    if !matches!((components.next(), components.next()), (Some(Component::Normal(_)), None)) {
+        return Err(format!(
+            "a checkpoint directory is named relative to TOPRUNG_CHECKPOINT_DIR, like `{INCOMPLETE}ab12`; given was `{name}`"
+        ));
+    }
+    let draft = root.join(name);
+    let is_directory = fs::symlink_metadata(&draft).is_ok_and(|metadata| metadata.is_dir());
+    if !is_directory {
+        return Err(format!("there is no directory {}", draft.display()));
+    }
+    let mut files = Vec::new();
+    flush_tree(&draft, Path::new(""), &mut files).map_err(|error| format!("{}: {error}", draft.display()))?;
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    let uuid = random_uuid();
+    let path = root.join(&uuid);
+    fs::rename(&draft, &path)
+        .and_then(|()| fs::File::open(root)?.sync_all())
+        .map_err(|error| format!("cannot complete {}: {error}", draft.display()))?;
+    let total_size = files.iter().map(|file| file.size).sum();
+    Ok(Completed { uuid, path, files, total_size })
+}
+
+/// Flushes everything below `root/inner` and lists its files.
+fn flush_tree(root: &Path, inner: &Path, files: &mut Vec<CheckpointFile>) -> io::Result<()> {
+    let directory = root.join(inner);
+    for entry in fs::read_dir(&directory)? {
+        let entry = entry?;
+        let path = inner.join(entry.file_name());
+        let metadata = entry.metadata()?;
+        if metadata.is_dir() {
+            flush_tree(root, &path, files)?;
+            continue;
+        }
+        if metadata.is_file() {
+            fs::File::open(entry.path())?.sync_all()?;
+        }
+        if files.len() == MOST_FILES {
+            return Err(io::Error::other(format!("a checkpoint holds at most {MOST_FILES} files")));
+        }
+        files.push(CheckpointFile { path: path.to_string_lossy().into_owned(), size: metadata.len() });
+    }
+    fs::File::open(directory)?.sync_all()
+}
+
+/// Checkpoints under `root` that were never completed.
+pub(crate) fn incomplete(root: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(root) else { return Vec::new() };
+    entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(INCOMPLETE))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_completed_checkpoint_has_its_files_and_a_new_name() {
+        let root = tempfile::tempdir().unwrap();
+        let draft = root.path().join("incomplete-1");
+        fs::create_dir_all(draft.join("inner")).unwrap();
+        fs::write(draft.join("weights.bin"), b"12345").unwrap();
+        fs::write(draft.join("inner/state.json"), b"{}").unwrap();
+        assert_eq!(incomplete(root.path()), std::slice::from_ref(&draft));
+        let completed = complete(root.path(), "incomplete-1").unwrap();
+        assert!(!draft.exists());
+        assert_eq!(fs::read(completed.path.join("weights.bin")).unwrap(), b"12345");
+        let listed: Vec<_> = completed.files.iter().map(|file| (file.path.as_str(), file.size)).collect();
+        assert_eq!(listed, [("inner/state.json", 2), ("weights.bin", 5)]);
+        assert_eq!(completed.total_size, 7);
+        assert!(incomplete(root.path()).is_empty());
+    }
+
+    #[test]
+    fn a_checkpoint_lies_inside_its_root() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("file"), b"").unwrap();
+        for name in ["..", "../other", "/etc", "", "a/b", "file", "missing"] {
+            assert!(complete(root.path(), name).is_err(), "{name}");
+        }
+    }
+}

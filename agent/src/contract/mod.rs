@@ -1,0 +1,14 @@
+//! The trial contract: what a script may say over its socket, and what it is answered.
+//!
+//! [`state`] decides without I/O; [`request`] reads and writes lines; [`control`] shares the state between the parts of
+//! an attempt; [`socket`] serves it.
+
+mod control;
+pub(crate) mod lenient;
+mod request;
+pub(crate) mod socket;
+mod state;
+
+pub(crate) use control::Control;
+pub(crate) use request::Group;
+pub(crate) use state::{Contract, Demand, Order, Terms};

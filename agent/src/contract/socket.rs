@@ -1,0 +1,211 @@
+//! Serves the contract on a Unix stream socket: each request line is answered by exactly one line, in order.
+//!
+//! Bounds: 64 connections, 1 MiB a line, 30 s for a held `next` and for an answer that is not read.
+
+use super::{
+    Control,
+    request::{Answer, ReportRequest, Request, parse},
+};
+use crate::{
+    checkpoint,
+    flag::raised,
+    identity::{AttemptKey, unix_ms},
+    report::Reporter,
+};
+use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::watch,
+    task::{JoinSet, spawn_blocking},
+    time::timeout,
+};
+use toprung_proto::v1::{self, attempt_event::Kind};
+
+const MOST_CONNECTIONS: usize = 64;
+const LONGEST_LINE: usize = 1 << 20;
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
+const LONGEST_ANSWER: Duration = Duration::from_secs(30);
+/// What was written before the process ended is still read, for this long.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// What a connection needs to answer.
+pub(crate) struct Desk {
+    pub(crate) key: AttemptKey,
+    pub(crate) control: Arc<Control>,
+    pub(crate) reporter: Reporter,
+    pub(crate) checkpoints: PathBuf,
+    /// Becomes true when the process has ended.
+    pub(crate) closing: watch::Receiver<bool>,
+}
+
+/// Opens the socket, for this user only.
+pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves until the process has ended and what it said is answered.
+pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) {
+    let mut connections = JoinSet::new();
+    let mut closing = desk.closing.clone();
+    loop {
+        tokio::select! {
+            biased;
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    while connections.try_join_next().is_some() {}
+                    let full = connections.len() >= MOST_CONNECTIONS;
+                    connections.spawn(converse(stream, Arc::clone(&desk), full));
+                }
+                Err(error) => {
+                    tracing::warn!(attempt = %desk.key, %error, "cannot accept a connection of the trial");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            () = raised(&mut closing) => break,
+        }
+    }
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if timeout(CLOSING, all).await.is_err() {
+        tracing::debug!(attempt = %desk.key, "a connection outlived the trial");
+    }
+}
+
+async fn converse(stream: UnixStream, desk: Arc<Desk>, full: bool) {
+    let (reading, mut writing) = stream.into_split();
+    let mut reader = BufReader::new(reading);
+    loop {
+        let answer = match read_line(&mut reader).await {
+            Ok(Line::End) => return,
+            Ok(Line::TooLong) => Answer::Error(format!("a line holds at most {LONGEST_LINE} bytes")),
+            Ok(Line::Text(_)) if full => {
+                Answer::Error(format!("too many connections; at most {MOST_CONNECTIONS} may be open"))
+            }
+            Ok(Line::Text(line)) => match parse(&line) {
+                Ok(request) => desk.answer(request).await.unwrap_or_else(Answer::Error),
+                Err(error) => Answer::Error(error),
+            },
+            Err(error) => {
+                tracing::debug!(attempt = %desk.key, %error, "a connection of the trial broke");
+                return;
+            }
+        };
+        let line = answer.to_line();
+        let written = timeout(LONGEST_ANSWER, writing.write_all(line.as_bytes())).await;
+        if full || !matches!(written, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Text(String),
+    TooLong,
+    End,
+}
+
+/// Reads one line with bounded memory; a longer one is skipped up to its end.
+async fn read_line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Line> {
+    let (mut line, mut too_long) = (Vec::new(), false);
+    loop {
+        let chunk = reader.fill_buf().await?;
+        if chunk.is_empty() {
+            // A last line without a line feed was not finished: the script died while it wrote it.
+            return Ok(Line::End);
+        }
+        let end = chunk.iter().position(|byte| *byte == b'\n');
+        let taken = end.unwrap_or(chunk.len());
+        too_long |= line.len() + taken > LONGEST_LINE;
+        if !too_long {
+            line.extend_from_slice(chunk.get(..taken).unwrap_or_default());
+        }
+        reader.consume(taken + usize::from(end.is_some()));
+        if end.is_some() {
+            break;
+        }
+    }
+    Ok(if too_long { Line::TooLong } else { Line::Text(String::from_utf8_lossy(&line).into_owned()) })
+}
+
+impl Desk {
+    async fn answer(&self, request: Request) -> Result<Answer, String> {
+        match request {
+            Request::Report(report) => self.report(&report).await,
+            Request::Checkpoint { length, unit, directory } => {
+                self.checkpoint(length, unit.as_deref(), directory).await
+            }
+            Request::Next { length } => Ok(self.next(length).await),
+            Request::Status {} => Ok(self.control.read(super::Contract::status)),
+            Request::InvalidHyperparameters { reason } => {
+                self.control.update(|contract| contract.reject_hyperparameters(reason));
+                Ok(Answer::Ok)
+            }
+            Request::Progress { fraction } if (0.0..=1.0).contains(&fraction) => Ok(Answer::Ok),
+            Request::Progress { fraction } => {
+                Err(format!("progress is a fraction from 0 to 1; given was {fraction}"))
+            }
+            Request::Hello {} => {
+                self.control.update(super::Contract::attach);
+                Ok(Answer::Ok)
+            }
+        }
+    }
+
+    async fn report(&self, report: &ReportRequest) -> Result<Answer, String> {
+        let metrics = report.metrics()?;
+        let length = self.control.read(|contract| contract.length(report.length, report.unit.as_deref()))?;
+        self.control.report(&self.reporter, report.group, length, metrics).await?;
+        Ok(Answer::Ok)
+    }
+
+    async fn checkpoint(&self, length: u64, unit: Option<&str>, directory: String) -> Result<Answer, String> {
+        let length = self.control.read(|contract| contract.length(length, unit))?;
+        let root = self.checkpoints.clone();
+        let completed = spawn_blocking(move || checkpoint::complete(&root, &directory))
+            .await
+            .map_err(|error| format!("the checkpoint was not completed: {error}"))??;
+        let path = completed.path.to_string_lossy().into_owned();
+        let event = v1::Checkpoint {
+            uuid: completed.uuid.clone(),
+            trial: self.key.trial,
+            attempt: self.key.attempt,
+            length,
+            path: path.clone(),
+            files: completed.files,
+            total_size: completed.total_size,
+            time_unix_ms: unix_ms(),
+        };
+        self.reporter.event(Kind::Checkpoint(event)).await;
+        Ok(Answer::Saved { uuid: completed.uuid, path })
+    }
+
+    /// Holds the answer until it is known, the process has ended, or 30 s have passed.
+    async fn next(&self, length: u64) -> Answer {
+        let mut closing = self.closing.clone();
+        tokio::select! {
+            answer = timeout(LONGEST_HOLD, self.control.until(|contract| contract.next(length))) => {
+                answer.unwrap_or(Answer::Wait)
+            }
+            () = raised(&mut closing) => Answer::Wait,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn long_lines_are_skipped_and_the_next_is_read() {
+        let mut text = vec![b'x'; LONGEST_LINE + 1];
+        text.extend_from_slice(b"\nnext\nunfinished");
+        let mut reader = BufReader::new(text.as_slice());
+        assert_eq!(read_line(&mut reader).await.unwrap(), Line::TooLong);
+        assert_eq!(read_line(&mut reader).await.unwrap(), Line::Text("next".to_owned()));
+        assert_eq!(read_line(&mut reader).await.unwrap(), Line::End);
+    }
+}

@@ -1,0 +1,282 @@
+//! What is agreed with one running trial: how far it may train, and whether it is to end. No I/O.
+//!
+//! Invariants: demands only grow (save < leave < terminate < kill); a trial that reported a validation at or past
+//! `train_until` is not told to train on before the engine has decided.
+
+use super::request::{Answer, Group};
+use crate::length::convert;
+use toprung_proto::v1::{Decision, DecisionKind, LengthConversion};
+
+/// An order to end an attempt, the stronger the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Order {
+    /// Save a checkpoint and end.
+    Preempt,
+    /// SIGTERM now, SIGKILL after the grace period.
+    Stop,
+    /// SIGKILL now.
+    Kill,
+}
+
+/// How an attempt is to end, from order and decision together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Demand {
+    /// Save and end within the preemption timeout.
+    Save,
+    /// End within the grace period.
+    Leave,
+    Terminate,
+    Kill,
+}
+
+/// What the engine said at the start.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) train_until: u64,
+    pub(crate) max_length: u64,
+    pub(crate) time_metric: String,
+    pub(crate) metric: String,
+    pub(crate) conversion: LengthConversion,
+}
+
+/// The state of the agreement.
+#[derive(Debug)]
+pub(crate) struct Contract {
+    terms: Terms,
+    attached: bool,
+    /// Length of a validation whose decision has not come.
+    undecided: Option<u64>,
+    demand: Option<Demand>,
+    reason: String,
+    invalid: Option<String>,
+    broken: Option<String>,
+}
+
+impl Contract {
+    pub(crate) fn new(terms: Terms) -> Self {
+        Self {
+            terms,
+            attached: false,
+            undecided: None,
+            demand: None,
+            reason: String::new(),
+            invalid: None,
+            broken: None,
+        }
+    }
+
+    /// The script said hello: it asks for itself whether to go on.
+    pub(crate) fn attach(&mut self) {
+        self.attached = true;
+    }
+
+    pub(crate) fn is_attached(&self) -> bool {
+        self.attached
+    }
+
+    pub(crate) fn demand(&self) -> Option<Demand> {
+        self.demand
+    }
+
+    /// Why the attempt is to end; empty while it is not.
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The script found its hyperparameters invalid.
+    pub(crate) fn reject_hyperparameters(&mut self, reason: String) {
+        self.invalid = Some(reason);
+    }
+
+    pub(crate) fn invalid(&self) -> Option<&str> {
+        self.invalid.as_deref()
+    }
+
+    /// How the script broke the contract, if it did and did not mend it.
+    pub(crate) fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// A length of the script in the time metric.
+    pub(crate) fn length(&self, length: u64, unit: Option<&str>) -> Result<u64, String> {
+        convert(length, unit, &self.terms.time_metric, self.terms.conversion)
+    }
+
+    /// A report that comes; to be called before it is sent, so that the decision cannot come earlier.
+    pub(crate) fn report<'names>(
+        &mut self,
+        group: Group,
+        length: u64,
+        names: impl Iterator<Item = &'names str> + Clone,
+    ) -> Result<(), String> {
+        if group == Group::Training {
+            return Ok(());
+        }
+        if !names.clone().any(|name| name == self.terms.metric) {
+            let reported = names.collect::<Vec<_>>().join(", ");
+            let message =
+                format!("a validation must contain '{}'; reported were: {reported}", self.terms.metric);
+            self.broken = Some(message.clone());
+            return Err(message);
+        }
+        self.broken = None;
+        if length >= self.terms.train_until {
+            self.undecided = self.undecided.max(Some(length));
+        }
+        Ok(())
+    }
+
+    /// The engine decided on the validation at `at_length`.
+    pub(crate) fn decide(&mut self, at_length: u64, decision: &Decision) {
+        match decision.kind() {
+            DecisionKind::Train => {
+                self.terms.train_until = self.terms.train_until.max(decision.length);
+                let still_open = |length: &u64| *length > at_length && *length >= self.terms.train_until;
+                self.undecided = self.undecided.filter(still_open);
+            }
+            DecisionKind::Pause => self.end(Demand::Save, &decision.reason),
+            DecisionKind::Stop => self.end(Demand::Leave, &decision.reason),
+            DecisionKind::Unspecified => {}
+        }
+    }
+
+    /// The engine (or the agent's end) orders the attempt to end.
+    pub(crate) fn order(&mut self, order: Order, reason: &str) {
+        let demand = match order {
+            Order::Preempt => Demand::Save,
+            Order::Stop => Demand::Terminate,
+            Order::Kill => Demand::Kill,
+        };
+        self.end(demand, reason);
+    }
+
+    fn end(&mut self, demand: Demand, reason: &str) {
+        if self.demand < Some(demand) {
+            self.demand = Some(demand);
+            reason.clone_into(&mut self.reason);
+        }
+    }
+
+    /// The answer to "finished `length`, may I go on?"; `None`: not known yet, hold the answer.
+    pub(crate) fn next(&self, length: u64) -> Option<Answer> {
+        let reason = || self.reason.clone();
+        match self.demand {
+            Some(Demand::Save) => return Some(Answer::Pause { reason: reason() }),
+            Some(_) => return Some(Answer::Stop { reason: reason() }),
+            None => {}
+        }
+        let done = length >= self.terms.max_length;
+        // Past the searcher's longest length no decision can be to train on.
+        if self.undecided.is_some() && !(done && self.terms.train_until >= self.terms.max_length) {
+            return None;
+        }
+        if done {
+            return Some(Answer::Finish);
+        }
+        let until = self.terms.train_until.max(length + 1).min(self.terms.max_length);
+        Some(Answer::Train { until })
+    }
+
+    pub(crate) fn status(&self) -> Answer {
+        let (preempt, stop) = (self.demand == Some(Demand::Save), self.demand > Some(Demand::Save));
+        Answer::Status { preempt, stop, reason: self.reason.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contract() -> Contract {
+        Contract::new(Terms {
+            train_until: 3,
+            max_length: 9,
+            time_metric: "epochs".to_owned(),
+            metric: "error".to_owned(),
+            conversion: LengthConversion { records_per_epoch: 0, records_per_batch: 0 },
+        })
+    }
+
+    fn validate(contract: &mut Contract, length: u64) {
+        contract.report(Group::Validation, length, ["error"].into_iter()).unwrap();
+    }
+
+    fn decision(kind: DecisionKind, length: u64) -> Decision {
+        Decision { kind: kind.into(), trial: 1, length, reason: "rank 5 of 9".to_owned() }
+    }
+
+    #[test]
+    fn trains_until_the_rung_then_waits_for_the_decision() {
+        let mut contract = contract();
+        assert_eq!(contract.next(0), Some(Answer::Train { until: 3 }));
+        validate(&mut contract, 2);
+        assert_eq!(contract.next(2), Some(Answer::Train { until: 3 }));
+        validate(&mut contract, 3);
+        assert_eq!(contract.next(3), None);
+        contract.decide(3, &decision(DecisionKind::Train, 9));
+        assert_eq!(contract.next(3), Some(Answer::Train { until: 9 }));
+    }
+
+    #[test]
+    fn a_trial_may_go_on_while_it_has_not_validated() {
+        let contract = contract();
+        assert_eq!(contract.next(3), Some(Answer::Train { until: 4 }));
+        assert_eq!(contract.next(9), Some(Answer::Finish));
+        assert_eq!(contract.next(u64::MAX), Some(Answer::Finish));
+    }
+
+    #[test]
+    fn the_last_validation_needs_no_decision() {
+        let mut contract = contract();
+        contract.decide(3, &decision(DecisionKind::Train, 9));
+        validate(&mut contract, 9);
+        assert_eq!(contract.next(9), Some(Answer::Finish));
+        assert_eq!(contract.next(8), None);
+    }
+
+    #[test]
+    fn decisions_to_pause_and_stop_are_told_with_their_reason() {
+        let mut contract = contract();
+        validate(&mut contract, 3);
+        contract.decide(3, &decision(DecisionKind::Pause, 0));
+        assert_eq!(contract.next(3), Some(Answer::Pause { reason: "rank 5 of 9".to_owned() }));
+        contract.decide(3, &decision(DecisionKind::Stop, 0));
+        assert_eq!(contract.next(3), Some(Answer::Stop { reason: "rank 5 of 9".to_owned() }));
+        contract.order(Order::Preempt, "later");
+        assert_eq!(contract.reason(), "rank 5 of 9", "a weaker demand changes nothing");
+        contract.order(Order::Kill, "now");
+        assert_eq!((contract.demand(), contract.reason()), (Some(Demand::Kill), "now"));
+    }
+
+    #[test]
+    fn preemption_is_seen_in_the_status() {
+        let mut contract = contract();
+        contract.order(Order::Preempt, "node drained");
+        let status = Answer::Status { preempt: true, stop: false, reason: "node drained".to_owned() };
+        assert_eq!(contract.status(), status);
+        contract.order(Order::Stop, "killed");
+        assert!(matches!(contract.status(), Answer::Status { preempt: false, stop: true, .. }));
+    }
+
+    #[test]
+    fn an_answer_to_an_older_validation_leaves_the_newer_open() {
+        let mut contract = contract();
+        validate(&mut contract, 3);
+        validate(&mut contract, 5);
+        contract.decide(3, &decision(DecisionKind::Train, 4));
+        assert_eq!(contract.next(5), None);
+        contract.decide(5, &decision(DecisionKind::Train, 9));
+        assert_eq!(contract.next(5), Some(Answer::Train { until: 9 }));
+    }
+
+    #[test]
+    fn a_validation_without_the_metric_breaks_the_contract_until_mended() {
+        let mut contract = contract();
+        let error = contract.report(Group::Validation, 3, ["loss", "acc"].into_iter()).unwrap_err();
+        assert_eq!(error, "a validation must contain 'error'; reported were: loss, acc");
+        assert_eq!(contract.broken(), Some(error.as_str()));
+        assert_eq!(contract.next(3), Some(Answer::Train { until: 4 }));
+        validate(&mut contract, 3);
+        assert_eq!(contract.broken(), None);
+    }
+}

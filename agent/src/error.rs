@@ -1,0 +1,47 @@
+//! Why the agent as a whole cannot start or go on. What goes wrong in one attempt is an `Exit` of it, not an error here.
+
+use std::{io, path::PathBuf};
+
+/// Why the agent ended other than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server address cannot be used; correct it.
+    #[error(
+        "the server address `{address}` is not usable: {problem}; write http://host:port or https://host:port"
+    )]
+    Address {
+        /// As given.
+        address: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The CA certificate cannot be read; check the path.
+    #[error("cannot read the CA certificate {path}: {source}")]
+    Certificate {
+        /// The path as given.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The token cannot be sent in a header; copy it again from the engine's data directory.
+    #[error("the token holds characters that no token has; copy it again from `<data-dir>/token`")]
+    Token,
+    /// The state directory cannot be used; give another or correct its permissions.
+    #[error("cannot use the state directory: {action} {path}: {source}")]
+    StateDirectory {
+        /// What was tried: `create`, `lock`, `write`.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The engine does not accept this agent; usually a wrong token.
+    #[error("the engine at {server} refused this agent: {message}; check the token")]
+    Refused {
+        /// The engine's address.
+        server: String,
+        /// The engine's words.
+        message: String,
+    },
+}

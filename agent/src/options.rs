@@ -1,0 +1,73 @@
+//! What a person may choose about an agent.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+/// Options of [`crate::run`].
+#[derive(Clone)]
+pub struct Options {
+    /// The engine: `http://host:port` or `https://host:port`.
+    pub server: String,
+    /// Bearer token of the engine; never logged, never given to trials.
+    pub token: Option<String>,
+    /// PEM file with the CA of an `https` engine.
+    pub tls_ca: Option<PathBuf>,
+    /// Name of this agent, stable over restarts; default: the host's name.
+    pub name: Option<String>,
+    /// Where models, environments, checkpoints and working directories lie. Agents may share one.
+    pub state_dir: PathBuf,
+    /// This many CPU slots instead of what the node has.
+    pub slots: Option<u32>,
+    /// At shutdown: time from the preempt signal to SIGTERM, and from SIGTERM to SIGKILL.
+    pub drain_timeout: Duration,
+    /// Bytes of unacknowledged reports kept in memory before collectors are held back.
+    pub spool_bytes: usize,
+}
+
+impl Options {
+    /// Options for the engine at `server` with the given state directory and defaults for the rest.
+    pub fn new(server: impl Into<String>, state_dir: impl Into<PathBuf>) -> Self {
+        Self { server: server.into(), state_dir: state_dir.into(), ..Self::default() }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            server: "http://127.0.0.1:7070".to_owned(),
+            token: None,
+            tls_ca: None,
+            name: None,
+            state_dir: PathBuf::from(".toprung/agent"),
+            slots: None,
+            drain_timeout: Duration::from_secs(10),
+            spool_bytes: 32 << 20,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Options")
+            .field("server", &self.server)
+            .field("token", &self.token.as_ref().map(|_| "***"))
+            .field("tls_ca", &self.tls_ca)
+            .field("name", &self.name)
+            .field("state_dir", &self.state_dir)
+            .field("slots", &self.slots)
+            .field("drain_timeout", &self.drain_timeout)
+            .field("spool_bytes", &self.spool_bytes)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_hides_the_token() {
+        let options = Options { token: Some("hush".to_owned()), ..Options::default() };
+        assert!(!format!("{options:?}").contains("hush"));
+    }
+}

@@ -1,0 +1,203 @@
+//! No process of an attempt outlives the agent.
+//!
+//! Three nets, all without privileges: each group is killed when its [`Group`] is dropped; a watchdog (a small `sh` in
+//! its own group) sees the end of a pipe when the agent dies, however it dies, and kills the groups that are written
+//! down; and the next agent on the same state directory kills what both have missed. A process that leaves its group
+//! (`setsid`) escapes all three.
+
+use crate::{Error, layout::Layout};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{process::Child, time::timeout};
+
+/// Waits for the agent's end of the pipe to close, then kills every group of `$1`.
+const WATCHDOG: &str = r#"trap '' HUP INT TERM
+while read -r line; do :; done
+for file in "$1"/*.group; do
+  [ -e "$file" ] || continue
+  group=${file##*/}
+  kill -KILL -- "-${group%.group}" 2>/dev/null
+done"#;
+
+/// The process groups of this instance, on disk: `groups/<instance>/<pgid>.group`.
+pub(crate) struct Ledger {
+    directory: PathBuf,
+    /// Locked while this instance lives; the system unlocks it when the process ends.
+    _lock: File,
+    watchdog: Mutex<Option<Child>>,
+}
+
+impl Ledger {
+    /// Kills what former instances left, then opens this instance's own ledger.
+    pub(crate) fn open(layout: &Layout) -> Result<Self, Error> {
+        let directory = layout.groups().join(layout.instance());
+        let fail = |action| {
+            let path = directory.clone();
+            move |source| Error::StateDirectory { action, path, source }
+        };
+        fs::create_dir_all(&directory).map_err(fail("create"))?;
+        let lock = File::create(directory.join("lock")).map_err(fail("create"))?;
+        lock.lock().map_err(fail("lock"))?;
+        sweep(layout);
+        let watchdog = match watchdog(&directory) {
+            Ok(child) => Some(child),
+            Err(error) => {
+                tracing::warn!(%error, "no watchdog: processes of trials may survive a crash of the agent");
+                None
+            }
+        };
+        Ok(Self { directory, _lock: lock, watchdog: Mutex::new(watchdog) })
+    }
+
+    /// Writes the group down. `pid` leads it and was started just now.
+    pub(crate) fn enter(&self, pid: u32) -> Group {
+        let file = self.directory.join(format!("{pid}.group"));
+        let mark = format!("{} {}", boot_id(), start_time(pid).unwrap_or_default());
+        if let Err(error) = fs::write(&file, mark) {
+            tracing::warn!(%error, path = %file.display(), "cannot write a process group down");
+        }
+        Group { id: Pid::from_raw(pid as i32), file }
+    }
+
+    /// Ends the watchdog. All groups are gone by now.
+    pub(crate) async fn close(&self) {
+        let watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut watchdog) = watchdog {
+            drop(watchdog.stdin.take());
+            if timeout(Duration::from_secs(2), watchdog.wait()).await.is_err() {
+                tracing::warn!("the watchdog did not end in time");
+            }
+        }
+        if let Err(error) = fs::remove_dir_all(&self.directory) {
+            tracing::warn!(%error, path = %self.directory.display(), "cannot remove the ledger");
+        }
+    }
+}
+
+fn watchdog(directory: &Path) -> std::io::Result<Child> {
+    tokio::process::Command::new("/bin/sh")
+        .args(["-c", WATCHDOG, "toprung-watchdog"])
+        .arg(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+}
+
+/// A process group; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Group {
+    id: Pid,
+    file: PathBuf,
+}
+
+impl Group {
+    /// Signals every process of the group; one that is gone is no error.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Err(error) = killpg(self.id, signal) {
+            tracing::debug!(group = self.id.as_raw(), %signal, %error, "signal not delivered");
+        }
+    }
+
+    /// Whether any process of the group is left.
+    pub(crate) fn is_alive(&self) -> bool {
+        killpg(self.id, None).is_ok()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+        if let Err(error) = fs::remove_file(&self.file) {
+            tracing::debug!(%error, path = %self.file.display(), "cannot strike a process group off");
+        }
+    }
+}
+
+/// Ends what instances left that do not live any more: their groups, working directories and ledgers.
+fn sweep(layout: &Layout) {
+    let Ok(entries) = fs::read_dir(layout.groups()) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let instance = entry.file_name().to_string_lossy().into_owned();
+        if instance == layout.instance() {
+            continue;
+        }
+        // The lock of a living instance cannot be had; one without a lock file is just being opened.
+        let Ok(lock) = File::open(entry.path().join("lock")) else { continue };
+        if lock.try_lock().is_err() {
+            continue;
+        }
+        tracing::info!(%instance, "cleaning up after a former instance of the agent");
+        kill_groups(&entry.path());
+        for path in [layout.attempts_of(&instance), entry.path()] {
+            if let Err(error) = fs::remove_dir_all(&path) {
+                tracing::debug!(%error, path = %path.display(), "cannot remove");
+            }
+        }
+    }
+}
+
+fn kill_groups(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(id) = name.strip_suffix(".group").and_then(|id| id.parse::<u32>().ok()) else { continue };
+        let mark = fs::read_to_string(entry.path()).unwrap_or_default();
+        if is_leftover(&mark, &boot_id(), start_time(id).as_deref()) {
+            // Errors mean that the group is gone, which is what is wanted.
+            let _ = killpg(Pid::from_raw(id as i32), Signal::SIGKILL);
+        }
+    }
+}
+
+/// Whether the group with this mark is still the one that was written down, given the boot and its leader's start time.
+///
+/// A number is not given to a new process while a group of that number exists, so a group without a leader is the old one.
+fn is_leftover(mark: &str, boot: &str, leader: Option<&str>) -> bool {
+    match mark.split_once(' ') {
+        Some((marked_boot, started)) => marked_boot == boot && leader.is_none_or(|leader| leader == started),
+        None => false,
+    }
+}
+
+/// Changes at each boot; empty where the system does not say.
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// When the process started, in ticks since boot (field 22 of its `stat`), as text.
+fn start_time(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(19).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_process_is_a_leftover() {
+        assert!(is_leftover("boot 42", "boot", Some("42")));
+        assert!(is_leftover("boot 42", "boot", None));
+        assert!(!is_leftover("boot 42", "boot", Some("43")), "the number was given to another process");
+        assert!(!is_leftover("boot 42", "other", None), "the node was restarted");
+        assert!(!is_leftover("", "boot", None));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn own_start_time_is_known() {
+        assert!(start_time(std::process::id()).unwrap().parse::<u64>().is_ok());
+    }
+}

@@ -1,0 +1,249 @@
+//! What the agent says to the engine and does at its word: a plain state machine, no I/O, no clock of its own.
+//!
+//! Invariants: nothing but `Register` is sent before `Registered`; commands may be repeated; an attempt is reported as
+//! running until its `Exit` is acknowledged.
+
+use super::{
+    book::{Admission, AttemptBook},
+    outbox::{Limits, Outbox},
+};
+use crate::{
+    contract::Order,
+    identity::AttemptKey,
+    report::{AttemptLine, Credited, event},
+};
+use prost::Message as _;
+use std::time::{Duration, Instant};
+use toprung_proto::v1::{
+    self, AgentMessage, AttemptEvent, EngineMessage, ExitCause, StopKind, agent_message, attempt_event::Kind,
+    engine_message,
+};
+
+const EVENT_LIMITS: Limits = Limits { items: 512, bytes: 1 << 20, age: Duration::from_millis(2) };
+const LOG_LIMITS: Limits = Limits { items: 2048, bytes: 256 << 10, age: Duration::from_millis(50) };
+/// Log batches in flight.
+const LOGS_IN_FLIGHT: usize = 4;
+/// More batches in flight than this are of no use.
+const MOST_IN_FLIGHT: u32 = 256;
+/// Messages that may wait for the connection at once: batches, logs, heartbeats.
+pub(crate) const SEND_QUEUE: usize = MOST_IN_FLIGHT as usize + LOGS_IN_FLIGHT + 8;
+
+/// Who this agent is.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) agent: String,
+    pub(crate) instance: String,
+    pub(crate) host: String,
+    pub(crate) slots: Vec<v1::Slot>,
+}
+
+/// What the daemon is to do.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// The session is open; send a heartbeat this often.
+    Opened {
+        heartbeat: Duration,
+    },
+    Start(Box<v1::StartAttempt>),
+    Order {
+        key: AttemptKey,
+        order: Order,
+        reason: String,
+    },
+    Decide {
+        key: AttemptKey,
+        at_length: u64,
+        decision: v1::Decision,
+    },
+    /// The engine ends the session.
+    Close {
+        reconnect: bool,
+        reason: String,
+    },
+}
+
+/// The session over all connections of this instance.
+#[derive(Debug)]
+pub(crate) struct SessionState {
+    identity: Identity,
+    /// Batches that may be in flight; `None` while not registered.
+    open: Option<usize>,
+    events: Outbox<Credited<AttemptEvent>>,
+    logs: Outbox<Credited<AttemptLine>>,
+    book: AttemptBook,
+}
+
+impl SessionState {
+    pub(crate) fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            open: None,
+            events: Outbox::new(EVENT_LIMITS),
+            logs: Outbox::new(LOG_LIMITS),
+            book: AttemptBook::default(),
+        }
+    }
+
+    /// The first message of a connection.
+    pub(crate) fn register(&self) -> AgentMessage {
+        let identity = self.identity.clone();
+        message(agent_message::Kind::Register(v1::Register {
+            agent: identity.agent,
+            instance: identity.instance,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: identity.host,
+            slots: identity.slots,
+            running: self.book.active().map(AttemptKey::to_wire).collect(),
+        }))
+    }
+
+    pub(crate) fn push_event(&mut self, event: Credited<AttemptEvent>, now: Instant) {
+        let bytes = event.bytes;
+        self.events.push(event, bytes, now);
+    }
+
+    pub(crate) fn push_line(&mut self, line: Credited<AttemptLine>, now: Instant) {
+        let bytes = line.bytes;
+        self.logs.push(line, bytes, now);
+    }
+
+    /// An attempt ended without a word of its own.
+    pub(crate) fn push_exit(&mut self, key: AttemptKey, cause: ExitCause, message: String, now: Instant) {
+        let exit = v1::Exit { cause: cause.into(), message, ..v1::Exit::default() };
+        let item = event(key, Kind::Exit(exit));
+        let bytes = item.encoded_len();
+        self.push_event(Credited { item, bytes, _credit: None }, now);
+    }
+
+    /// What is to be sent now.
+    pub(crate) fn outgoing(&mut self, now: Instant) -> Vec<AgentMessage> {
+        let Some(max_in_flight) = self.open else { return Vec::new() };
+        let mut messages = Vec::new();
+        while let Some((sequence, events)) = self.events.next(max_in_flight, now) {
+            let events = events.iter().map(|event| event.item.clone()).collect();
+            messages.push(message(agent_message::Kind::Batch(v1::Batch { sequence, events })));
+        }
+        while let Some((sequence, lines)) = self.logs.next(LOGS_IN_FLIGHT, now) {
+            messages.push(message(agent_message::Kind::Logs(log_batch(sequence, lines))));
+        }
+        messages
+    }
+
+    /// When [`Self::outgoing`] has something although nothing else happens.
+    pub(crate) fn due_at(&self) -> Option<Instant> {
+        let max_in_flight = self.open?;
+        [self.events.due_at(max_in_flight), self.logs.due_at(LOGS_IN_FLIGHT)].into_iter().flatten().min()
+    }
+
+    pub(crate) fn disconnected(&mut self) {
+        self.open = None;
+        self.events.disconnected();
+        self.logs.disconnected();
+    }
+
+    /// Whether everything that was said is acknowledged.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.events.is_empty() && self.logs.is_empty()
+    }
+
+    /// The engine's word.
+    pub(crate) fn on_engine(&mut self, message: EngineMessage, now: Instant) -> Vec<Effect> {
+        use engine_message::Kind;
+        match message.kind {
+            Some(Kind::Registered(registered)) => self.on_registered(&registered),
+            Some(Kind::Start(start)) => self.on_start(start, now),
+            Some(Kind::Stop(stop)) => self.on_stop(stop, now),
+            Some(Kind::Ack(ack)) => self.on_ack(ack.sequence),
+            Some(Kind::Decision(decision)) => self.on_decision(decision),
+            Some(Kind::LogAck(ack)) => {
+                self.logs.acknowledge(ack.sequence);
+                Vec::new()
+            }
+            Some(Kind::Goodbye(goodbye)) => {
+                vec![Effect::Close { reconnect: goodbye.reconnect, reason: goodbye.reason }]
+            }
+            None => Vec::new(),
+        }
+    }
+
+    fn on_registered(&mut self, registered: &v1::Registered) -> Vec<Effect> {
+        self.open = Some(registered.max_batches_in_flight.clamp(1, MOST_IN_FLIGHT) as usize);
+        let heartbeat = Duration::from_secs(registered.heartbeat_seconds.clamp(1, 3600).into());
+        let keep: Vec<_> = registered.keep.iter().map(|id| AttemptKey::from_wire(Some(id))).collect();
+        let unwanted = self.book.active().filter(|key| !keep.contains(&Some(*key)));
+        let kills = unwanted.map(|key| Effect::Order {
+            key,
+            order: Order::Kill,
+            reason: "the engine does not know this attempt any more".to_owned(),
+        });
+        std::iter::once(Effect::Opened { heartbeat }).chain(kills).collect()
+    }
+
+    fn on_start(&mut self, start: v1::StartAttempt, now: Instant) -> Vec<Effect> {
+        let Some(key) = AttemptKey::from_wire(start.attempt.as_ref()) else { return Vec::new() };
+        match self.book.admit(key) {
+            Admission::New => vec![Effect::Start(Box::new(start))],
+            Admission::Repeated => Vec::new(),
+            Admission::Outdated { newest } => {
+                let message = format!("refused: attempt {newest} of this trial was here already");
+                self.push_exit(key, ExitCause::AgentLost, message, now);
+                Vec::new()
+            }
+        }
+    }
+
+    fn on_stop(&mut self, stop: v1::StopAttempt, now: Instant) -> Vec<Effect> {
+        let Some(key) = AttemptKey::from_wire(stop.attempt.as_ref()) else { return Vec::new() };
+        if !self.book.is_active(key) {
+            self.push_exit(key, ExitCause::AgentLost, "unknown here".to_owned(), now);
+            return Vec::new();
+        }
+        let order = match stop.kind() {
+            StopKind::Preempt => Order::Preempt,
+            StopKind::Stop | StopKind::Unspecified => Order::Stop,
+            StopKind::Kill => Order::Kill,
+        };
+        vec![Effect::Order { key, order, reason: stop.reason }]
+    }
+
+    fn on_ack(&mut self, sequence: u64) -> Vec<Effect> {
+        for event in self.events.acknowledge(sequence) {
+            if let (Some(key), Some(Kind::Exit(_))) =
+                (AttemptKey::from_wire(event.item.attempt.as_ref()), &event.item.kind)
+            {
+                self.book.close(key);
+            }
+        }
+        Vec::new()
+    }
+
+    fn on_decision(&mut self, decision: v1::AttemptDecision) -> Vec<Effect> {
+        let key = AttemptKey::from_wire(decision.attempt.as_ref());
+        match (key, decision.decision) {
+            (Some(key), Some(word)) if self.book.is_active(key) => {
+                vec![Effect::Decide { key, at_length: decision.at_length, decision: word }]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+pub(crate) fn message(kind: agent_message::Kind) -> AgentMessage {
+    AgentMessage { kind: Some(kind) }
+}
+
+/// Neighbouring lines of one attempt share one `LogLines`.
+fn log_batch(sequence: u64, lines: &[Credited<AttemptLine>]) -> v1::LogBatch {
+    let lines = lines
+        .chunk_by(|one, next| one.item.0 == next.item.0)
+        .map(|run| v1::LogLines {
+            attempt: run.first().map(|line| line.item.0.to_wire()),
+            lines: run.iter().map(|line| line.item.1.clone()).collect(),
+        })
+        .collect();
+    v1::LogBatch { sequence, lines }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

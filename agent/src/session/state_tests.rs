@@ -1,0 +1,157 @@
+//! Tests of the session's decisions: messages in, messages and effects out.
+
+use super::*;
+
+fn state() -> SessionState {
+    SessionState::new(Identity {
+        agent: "node-1".to_owned(),
+        instance: "abc".to_owned(),
+        host: "host".to_owned(),
+        slots: Vec::new(),
+    })
+}
+
+fn key(trial: u32, attempt: u32) -> AttemptKey {
+    AttemptKey { experiment: 1, trial, attempt }
+}
+
+fn engine(kind: engine_message::Kind) -> EngineMessage {
+    EngineMessage { kind: Some(kind) }
+}
+
+fn registered(keep: &[AttemptKey]) -> EngineMessage {
+    engine(engine_message::Kind::Registered(v1::Registered {
+        lease_seconds: 30,
+        heartbeat_seconds: 5,
+        max_batches_in_flight: 2,
+        keep: keep.iter().map(|key| key.to_wire()).collect(),
+    }))
+}
+
+fn start(key: AttemptKey) -> EngineMessage {
+    let attempt = Some(key.to_wire());
+    engine(engine_message::Kind::Start(v1::StartAttempt { attempt, ..v1::StartAttempt::default() }))
+}
+
+fn stop(key: AttemptKey, kind: StopKind) -> EngineMessage {
+    let attempt = Some(key.to_wire());
+    engine(engine_message::Kind::Stop(v1::StopAttempt {
+        attempt,
+        kind: kind.into(),
+        reason: "why".to_owned(),
+    }))
+}
+
+fn sent_batches(messages: &[AgentMessage]) -> Vec<v1::Batch> {
+    messages
+        .iter()
+        .filter_map(|message| match &message.kind {
+            Some(agent_message::Kind::Batch(batch)) => Some(batch.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn running(state: &SessionState) -> Vec<v1::AttemptId> {
+    match state.register().kind {
+        Some(agent_message::Kind::Register(register)) => register.running,
+        other => panic!("not a Register: {other:?}"),
+    }
+}
+
+#[test]
+fn nothing_is_sent_before_registered() {
+    let (mut state, now) = (state(), Instant::now());
+    state.push_exit(key(1, 1), ExitCause::Success, String::new(), now);
+    assert!(state.outgoing(now).is_empty());
+    let effects = state.on_engine(registered(&[]), now);
+    assert_eq!(effects, [Effect::Opened { heartbeat: Duration::from_secs(5) }]);
+    assert_eq!(sent_batches(&state.outgoing(now)).len(), 1);
+}
+
+#[test]
+fn starts_are_idempotent_and_fenced() {
+    let (mut state, now) = (state(), Instant::now());
+    state.on_engine(registered(&[]), now);
+    assert!(matches!(state.on_engine(start(key(1, 2)), now).as_slice(), [Effect::Start(_)]));
+    assert!(state.on_engine(start(key(1, 2)), now).is_empty());
+    assert!(state.outgoing(now).is_empty());
+    assert!(state.on_engine(start(key(1, 1)), now).is_empty());
+    let batches = sent_batches(&state.outgoing(now));
+    assert_eq!(batches[0].events[0].attempt, Some(key(1, 1).to_wire()));
+    assert!(
+        matches!(&batches[0].events[0].kind, Some(Kind::Exit(exit)) if exit.cause() == ExitCause::AgentLost)
+    );
+}
+
+#[test]
+fn a_stop_of_an_unknown_attempt_is_answered() {
+    let (mut state, now) = (state(), Instant::now());
+    state.on_engine(registered(&[]), now);
+    assert!(state.on_engine(stop(key(9, 1), StopKind::Kill), now).is_empty());
+    let batches = sent_batches(&state.outgoing(now));
+    assert!(matches!(&batches[0].events[0].kind, Some(Kind::Exit(exit)) if exit.message == "unknown here"));
+}
+
+#[test]
+fn an_attempt_runs_until_its_exit_is_acknowledged() {
+    let (mut state, now) = (state(), Instant::now());
+    state.on_engine(registered(&[]), now);
+    state.on_engine(start(key(1, 1)), now);
+    let order = Effect::Order { key: key(1, 1), order: Order::Preempt, reason: "why".to_owned() };
+    assert_eq!(state.on_engine(stop(key(1, 1), StopKind::Preempt), now), [order]);
+    state.push_exit(key(1, 1), ExitCause::Requested, String::new(), now);
+    let sequence = sent_batches(&state.outgoing(now))[0].sequence;
+    assert_eq!(running(&state), [key(1, 1).to_wire()]);
+    state.on_engine(engine(engine_message::Kind::Ack(v1::Ack { sequence })), now);
+    assert!(running(&state).is_empty());
+    assert!(state.is_drained());
+}
+
+#[test]
+fn attempts_that_the_engine_does_not_keep_are_killed() {
+    let (mut state, now) = (state(), Instant::now());
+    state.on_engine(registered(&[]), now);
+    state.on_engine(start(key(1, 1)), now);
+    state.on_engine(start(key(2, 1)), now);
+    state.disconnected();
+    let effects = state.on_engine(registered(&[key(2, 1)]), now);
+    assert!(
+        matches!(&effects[1..], [Effect::Order { key: killed, order: Order::Kill, .. }] if *killed == key(1, 1))
+    );
+}
+
+#[test]
+fn a_reconnect_repeats_the_batch_with_its_sequence() {
+    let (mut state, now) = (state(), Instant::now());
+    state.on_engine(registered(&[]), now);
+    state.push_exit(key(1, 1), ExitCause::Success, String::new(), now);
+    let first = sent_batches(&state.outgoing(now));
+    state.disconnected();
+    assert!(state.outgoing(now).is_empty());
+    state.on_engine(registered(&[]), now);
+    assert_eq!(sent_batches(&state.outgoing(now)), first);
+}
+
+#[test]
+fn log_lines_of_one_attempt_are_sent_together() {
+    let (mut state, now) = (state(), Instant::now());
+    for (trial, text) in [(1, "a"), (1, "b"), (2, "c")] {
+        let line = v1::LogLine { text: text.to_owned(), ..v1::LogLine::default() };
+        state.push_line(Credited { item: (key(trial, 1), line), bytes: 1, _credit: None }, now);
+    }
+    state.on_engine(registered(&[]), now);
+    let messages = state.outgoing(now);
+    let Some(agent_message::Kind::Logs(logs)) = &messages[0].kind else { panic!("no logs") };
+    assert_eq!(logs.lines.iter().map(|lines| lines.lines.len()).collect::<Vec<_>>(), [2, 1]);
+    state.on_engine(engine(engine_message::Kind::LogAck(v1::LogAck { sequence: 1 })), now);
+    assert!(state.is_drained());
+}
+
+#[test]
+fn goodbye_says_whether_to_come_back() {
+    let mut state = state();
+    let goodbye = v1::Goodbye { reason: "bye".to_owned(), reconnect: false };
+    let effects = state.on_engine(engine(engine_message::Kind::Goodbye(goodbye)), Instant::now());
+    assert_eq!(effects, [Effect::Close { reconnect: false, reason: "bye".to_owned() }]);
+}
