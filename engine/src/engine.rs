@@ -90,7 +90,8 @@ impl Engine {
             return Err(Error::PlainText { address: options.listen });
         }
         let listener = bind(options.listen).await?;
-        let address = listener.local_addr().map_err(|source| Error::Listen { address: options.listen, source })?;
+        let address =
+            listener.local_addr().map_err(|source| Error::Listen { address: options.listen, source })?;
         let (store, token) = open(options.data_dir.clone()).await?;
 
         let (failed, failure) = watch::channel(None);
@@ -117,7 +118,17 @@ impl Engine {
             Published::default()
         };
         tracing::info!(url, "engine serves");
-        Ok(Self { url, token, root, failure, experiments, sessions, stop_server, server, _published: published })
+        Ok(Self {
+            url,
+            token,
+            root,
+            failure,
+            experiments,
+            sessions,
+            stop_server,
+            server,
+            _published: published,
+        })
     }
 
     /// Where it is reached, for example `http://127.0.0.1:7070`.

@@ -10,7 +10,9 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] toprung_store::Error),
     /// Another program listens there. Stop it, or choose another address.
-    #[error("cannot listen on {address}: another program uses this port; stop it or choose another with --listen")]
+    #[error(
+        "cannot listen on {address}: another program uses this port; stop it or choose another with --listen"
+    )]
     PortInUse {
         /// The address.
         address: SocketAddr,
@@ -24,7 +26,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Listening beyond this host needs TLS, or the explicit wish to go without.
-    #[error("{address} is reachable from other hosts: give a certificate and key for TLS, or allow plain text explicitly")]
+    #[error(
+        "{address} is reachable from other hosts: give a certificate and key for TLS, or allow plain text explicitly"
+    )]
     PlainText {
         /// The address.
         address: SocketAddr,

@@ -43,7 +43,10 @@ pub fn created(store: &Store, id: u64) -> Result<(v1::ExperimentCreated, i64), E
     let first = store.journal(id, 1)?.next().transpose()?;
     match first.map(|record| (record.input, record.time_unix_ms)) {
         Some((Some(Input::Created(created)), time_ms)) => Ok((created, time_ms)),
-        _ => Err(Error::Unusable { experiment: id, reason: "its journal does not begin with its creation".into() }),
+        _ => Err(Error::Unusable {
+            experiment: id,
+            reason: "its journal does not begin with its creation".into(),
+        }),
     }
 }
 
@@ -80,7 +83,8 @@ pub fn mark_failed(store: &Store, id: u64, reason: &str) -> Result<(), Error> {
         Ok(mut machine) => {
             // Attempts that still hold slots are let go: nobody is left to hear of them.
             for held in machine.held() {
-                let lost = v1::AttemptLost { trial: held.trial, attempt: held.attempt, reason: reason.to_owned() };
+                let lost =
+                    v1::AttemptLost { trial: held.trial, attempt: held.attempt, reason: reason.to_owned() };
                 batch_step(&mut batch, &mut machine, Input::Lost(lost));
             }
             batch_step(&mut batch, &mut machine, failed_input(reason));

@@ -50,7 +50,8 @@ impl Published {
     pub fn write(data_dir: &Path, address: SocketAddr, server: &Server) -> Result<Self, Error> {
         let mut published = Self::default();
         published.add(in_data_dir(data_dir), server)?;
-        let by_address = by_address(&address.ip().to_string(), address.port()).filter(|_| address.ip().is_loopback());
+        let by_address =
+            by_address(&address.ip().to_string(), address.port()).filter(|_| address.ip().is_loopback());
         if let Some(path) = by_address
             && let Err(error) = published.add(path, server)
         {
@@ -60,7 +61,11 @@ impl Published {
     }
 
     fn add(&mut self, path: PathBuf, server: &Server) -> Result<(), Error> {
-        write_private(&path, server).map_err(|source| Error::File { action: "write", path: path.clone(), source })?;
+        write_private(&path, server).map_err(|source| Error::File {
+            action: "write",
+            path: path.clone(),
+            source,
+        })?;
         self.0.push(path);
         Ok(())
     }

@@ -96,8 +96,6 @@ pub struct Neighbours {
 /// The way to an experiment.
 #[derive(Clone)]
 pub struct ExperimentHandle {
-    /// Its number.
-    pub id: u64,
     actor: ActorRef<Message>,
     version: watch::Receiver<u64>,
 }
@@ -108,7 +106,6 @@ impl ExperimentHandle {
     /// # Errors
     /// The experiment cannot be loaded; the error says why.
     pub async fn start(
-        id: u64,
         begin: Begin,
         neighbours: Neighbours,
         supervisor: ractor::ActorCell,
@@ -116,7 +113,7 @@ impl ExperimentHandle {
         let (sender, version) = watch::channel(0);
         let arguments = (begin, neighbours, sender, version.clone());
         let (actor, _) = Actor::spawn_linked(None, ExperimentActor, arguments, supervisor).await?;
-        Ok(Self { id, actor, version })
+        Ok(Self { actor, version })
     }
 
     /// The pool gave slots.
@@ -151,11 +148,6 @@ impl ExperimentHandle {
     /// An agent's lease ended.
     pub fn agent_lost(&self, agent: String, reason: String) {
         cast(&self.actor, Message::AgentLost(agent, reason));
-    }
-
-    /// Any other input.
-    pub fn input(&self, input: Input) {
-        cast(&self.actor, Message::Input(input));
     }
 
     /// Carries out a command; answers once it is durable.
@@ -240,13 +232,15 @@ impl Actor for ExperimentActor {
         (begin, neighbours, version, receiver): Self::Arguments,
     ) -> Result<Shell, ActorProcessingErr> {
         let (machine, created) = match begin {
-            Begin::New { created, durable } => (load::new_machine(&created, now_ms())?, Some((created, durable))),
+            Begin::New { created, durable } => {
+                (load::new_machine(&created, now_ms())?, Some((created, durable)))
+            }
             Begin::Load(id) => {
                 let store = neighbours.store.clone();
                 (tokio::task::spawn_blocking(move || load::machine(&store, id)).await??, None)
             }
         };
-        let handle = ExperimentHandle { id: machine.spec.id, actor: me.clone(), version: receiver };
+        let handle = ExperimentHandle { actor: me.clone(), version: receiver };
         let mut shell = Shell::new(machine, me, neighbours, version);
         if let Some((created, durable)) = created {
             shell.begin(*created, durable);
@@ -422,7 +416,8 @@ impl Shell {
     fn agent_lost(&mut self, agent: &str, reason: &str) {
         for held in self.machine.held() {
             if held.agent == agent {
-                let lost = v1::AttemptLost { trial: held.trial, attempt: held.attempt, reason: reason.to_owned() };
+                let lost =
+                    v1::AttemptLost { trial: held.trial, attempt: held.attempt, reason: reason.to_owned() };
                 self.input(Input::Lost(lost));
             }
         }
@@ -511,9 +506,13 @@ impl Shell {
     fn perform(&mut self, effect: Effect) {
         let id = self.machine.spec.id;
         match effect {
-            Effect::Request { trial, attempt } => self.neighbours.pool.request(self.attempt_id(trial, attempt)),
+            Effect::Request { trial, attempt } => {
+                self.neighbours.pool.request(self.attempt_id(trial, attempt))
+            }
             Effect::Withdraw { trial } => self.neighbours.pool.withdraw(id, trial),
-            Effect::Release { trial, attempt } => self.neighbours.pool.release(self.attempt_id(trial, attempt)),
+            Effect::Release { trial, attempt } => {
+                self.neighbours.pool.release(self.attempt_id(trial, attempt))
+            }
             Effect::Start { agent, start } => {
                 self.neighbours.sessions.tell(&agent, v1::engine_message::Kind::Start(*start));
             }

@@ -41,7 +41,11 @@ impl ExperimentsHandle {
     ///
     /// # Errors
     /// The actor could not be started.
-    pub async fn start(store: Store, next_id: u64, supervisor: ractor::ActorCell) -> Result<Self, ractor::SpawnErr> {
+    pub async fn start(
+        store: Store,
+        next_id: u64,
+        supervisor: ractor::ActorCell,
+    ) -> Result<Self, ractor::SpawnErr> {
         let (actor, _) = Actor::spawn_linked(None, Experiments, (store, next_id), supervisor).await?;
         Ok(Self(actor))
     }
@@ -202,7 +206,11 @@ impl Actor for Experiments {
 }
 
 impl State {
-    async fn create(&mut self, mut created: Box<v1::ExperimentCreated>, durable: oneshot::Sender<v1::Experiment>) {
+    async fn create(
+        &mut self,
+        mut created: Box<v1::ExperimentCreated>,
+        durable: oneshot::Sender<v1::Experiment>,
+    ) {
         if self.closing {
             return;
         }
@@ -218,12 +226,14 @@ impl State {
     async fn start(&mut self, id: u64, begin: Begin) {
         let Some((pool, sessions)) = self.siblings.clone() else { return };
         let experiments = ExperimentsHandle(self.me.clone());
-        let neighbours = Neighbours { store: self.store.clone(), pool, sessions: sessions.clone(), experiments };
-        match ExperimentHandle::start(id, begin, neighbours, self.me.get_cell()).await {
+        let neighbours =
+            Neighbours { store: self.store.clone(), pool, sessions: sessions.clone(), experiments };
+        let loaded = matches!(begin, Begin::Load(_));
+        match ExperimentHandle::start(begin, neighbours, self.me.get_cell()).await {
             Ok(handle) => {
-                let agents = handle.ask(|shell| shell.machine.held()).await.unwrap_or_default();
-                for held in agents {
-                    sessions.expect(held.agent);
+                if loaded {
+                    let held = handle.ask(|shell| shell.machine.held()).await.unwrap_or_default();
+                    held.into_iter().for_each(|held| sessions.expect(held.agent));
                 }
                 self.active.insert(id, handle);
             }
@@ -232,7 +242,9 @@ impl State {
     }
 
     fn on_failed(&mut self, actor: ractor::ActorId, error: &ActorProcessingErr) {
-        let Some(id) = self.active.iter().find(|(_, handle)| handle.is(actor)).map(|(id, _)| *id) else { return };
+        let Some(id) = self.active.iter().find(|(_, handle)| handle.is(actor)).map(|(id, _)| *id) else {
+            return;
+        };
         self.active.remove(&id);
         if let Some((pool, _)) = &self.siblings {
             pool.remove_experiment(id);
@@ -307,7 +319,9 @@ impl State {
             for (id, receiver) in asked {
                 match answer("the experiment", receiver).await {
                     Ok(held) => kept.extend(held.into_iter().map(|held| (id, held))),
-                    Err(error) => tracing::warn!(experiment = id, %error, "an agent's attempts could not be matched"),
+                    Err(error) => {
+                        tracing::warn!(experiment = id, %error, "an agent's attempts could not be matched")
+                    }
                 }
             }
             // An agent that has gone again asks again.

@@ -203,10 +203,14 @@ impl State {
 
     fn view(&self) -> PoolView {
         let slots_of = |agent: &AgentSlots| {
-            let slot = |slot: &v1::Slot| v1::AgentSlot { slot: Some(slot.clone()), attempt: agent.holder(slot.index) };
+            let slot = |slot: &v1::Slot| v1::AgentSlot {
+                slot: Some(slot.clone()),
+                attempt: agent.holder(slot.index),
+            };
             agent.slots.iter().map(slot).collect()
         };
-        let agents = self.scheduler.agents().iter().map(|(name, agent)| (name.clone(), slots_of(agent))).collect();
+        let agents =
+            self.scheduler.agents().iter().map(|(name, agent)| (name.clone(), slots_of(agent))).collect();
         PoolView { slots_total: self.scheduler.slots().0 as u32, agents }
     }
 }

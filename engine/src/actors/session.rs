@@ -65,7 +65,10 @@ impl SessionHandle {
     ///
     /// # Errors
     /// The actor could not be started.
-    pub async fn start(arguments: Arguments, supervisor: ractor::ActorCell) -> Result<Self, ractor::SpawnErr> {
+    pub async fn start(
+        arguments: Arguments,
+        supervisor: ractor::ActorCell,
+    ) -> Result<Self, ractor::SpawnErr> {
         let (actor, _) = Actor::spawn_linked(None, Session, arguments, supervisor).await?;
         Ok(Self(actor))
     }
@@ -102,7 +105,11 @@ impl Actor for Session {
     type State = State;
     type Arguments = Arguments;
 
-    async fn pre_start(&self, _: ActorRef<Message>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        _: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
         let Arguments { agent, instance, outgoing, experiments } = arguments;
         Ok(State { agent, instance, outgoing, experiments, under_way: BTreeMap::new() })
     }

@@ -147,7 +147,9 @@ impl Actor for Sessions {
             Message::Tell(agent, kind) => state.tell(&agent, kind),
             Message::EndAll(reason) => state.end_all(&reason),
             // A caller that has given up waits for nothing.
-            Message::Agents(reply) => drop(reply.send(state.agents.values().map(|known| known.view.clone()).collect())),
+            Message::Agents(reply) => {
+                drop(reply.send(state.agents.values().map(|known| known.view.clone()).collect()))
+            }
             Message::Tick => {
                 state.tick();
                 // Armed again at the end of each handling, so ticks never pile up.
@@ -185,7 +187,8 @@ impl State {
             drop(reply.send(Err("the engine is starting".to_owned())));
             return;
         };
-        let other_instance = self.agents.get(&register.agent).filter(|known| known.instance != register.instance);
+        let other_instance =
+            self.agents.get(&register.agent).filter(|known| known.instance != register.instance);
         if let Some(known) = other_instance.filter(|known| known.session.is_some()) {
             // A node has one agent: the newer daemon replaces the older one.
             if let Some(session) = &known.session {
@@ -223,14 +226,20 @@ impl State {
                 return;
             }
         };
-        let running: Vec<Allocation> = kept.into_iter().map(|(experiment, held)| allocation(experiment, held)).collect();
+        let running: Vec<Allocation> =
+            kept.into_iter().map(|(experiment, held)| allocation(experiment, held)).collect();
         session.tell(Kind::Registered(v1::Registered {
             lease_seconds: self.lease.as_secs() as u32,
             heartbeat_seconds: (self.lease.as_secs() as u32 / 6).max(1),
             max_batches_in_flight: super::session::MAX_BATCHES_IN_FLIGHT,
             keep: running.iter().map(|allocation| allocation.attempt).collect(),
         }));
-        tracing::info!(agent = register.agent, slots = register.slots.len(), kept = running.len(), "agent connected");
+        tracing::info!(
+            agent = register.agent,
+            slots = register.slots.len(),
+            kept = running.len(),
+            "agent connected"
+        );
         self.agents.insert(register.agent.clone(), known(&register, session.clone()));
         pool.agent_joined(register.agent, register.slots, running);
         // An agent that has gone again registers again.
@@ -244,7 +253,9 @@ impl State {
     }
 
     fn stream_ended(&mut self, agent: &str, instance: &str) {
-        let Some(known) = self.agents.get_mut(agent).filter(|known| known.instance == instance) else { return };
+        let Some(known) = self.agents.get_mut(agent).filter(|known| known.instance == instance) else {
+            return;
+        };
         if let Some(session) = known.session.take() {
             session.end("the stream has ended".to_owned(), true);
         }

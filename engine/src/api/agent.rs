@@ -50,7 +50,8 @@ impl AgentService for Agents {
         }
         let (agent, instance) = (register.agent.clone(), register.instance.clone());
         let (outgoing, stream) = mpsc::channel(OUTGOING);
-        let session = self.sessions.register(register, outgoing).await.map_err(|error| status(error.into()))?;
+        let session =
+            self.sessions.register(register, outgoing).await.map_err(|error| status(error.into()))?;
         let session = session.map_err(Status::unavailable)?;
         let reader = Reader { agents: self.clone(), session, agent, instance };
         tokio::spawn(reader.run(inbound));

@@ -56,7 +56,9 @@ pub fn token(data_dir: &Path) -> Result<String, Error> {
         .mode(0o600)
         .open(&path)
         .map_err(|error| failed("create", error))?;
-    file.write_all(token.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| failed("write", error))?;
+    file.write_all(token.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(|error| failed("write", error))?;
     Ok(token)
 }
 

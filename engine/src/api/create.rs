@@ -58,7 +58,9 @@ pub(super) async fn create(
 }
 
 /// What a search would do.
-pub(super) fn preview(request: &v1::PreviewExperimentRequest) -> Result<v1::PreviewExperimentResponse, Status> {
+pub(super) fn preview(
+    request: &v1::PreviewExperimentRequest,
+) -> Result<v1::PreviewExperimentResponse, Status> {
     let Parsed { config, warnings } = toprung_config::parse(&request.config_yaml).map_err(invalid)?;
     let refused = |error: toprung_searchers::Error| Status::invalid_argument(error.to_string());
     let settings = &config.searcher;

@@ -22,7 +22,9 @@ use tonic::Status;
 pub(crate) fn status(error: crate::Error) -> Status {
     match error {
         crate::Error::Unavailable(error) => Status::unavailable(error.to_string()),
-        crate::Error::Store(toprung_store::Error::Busy) => Status::resource_exhausted("the store is busy; try again"),
+        crate::Error::Store(toprung_store::Error::Busy) => {
+            Status::resource_exhausted("the store is busy; try again")
+        }
         error => {
             tracing::error!(%error, "a call failed");
             Status::internal(error.to_string())

@@ -47,11 +47,19 @@ impl Search {
         sessions: SessionsHandle,
         max_model_bytes: usize,
     ) -> Self {
-        Self { store, experiments, pool, sessions, max_model_bytes, admission: Arc::new(Semaphore::new(MAX_CALLS)) }
+        Self {
+            store,
+            experiments,
+            pool,
+            sessions,
+            max_model_bytes,
+            admission: Arc::new(Semaphore::new(MAX_CALLS)),
+        }
     }
 
     fn admit(&self) -> Result<OwnedSemaphorePermit, Status> {
-        let busy = |_| Status::resource_exhausted(format!("{MAX_CALLS} calls are under way; try again in a second"));
+        let busy =
+            |_| Status::resource_exhausted(format!("{MAX_CALLS} calls are under way; try again in a second"));
         self.admission.clone().try_acquire_owned().map_err(busy)
     }
 
@@ -125,7 +133,8 @@ impl Search {
 
     /// One trial as it stands.
     pub(super) async fn trial(&self, id: u64, trial: u32) -> Result<v1::Trial, Status> {
-        let after = trial.checked_sub(1).ok_or_else(|| Status::invalid_argument("trials are numbered from 1"))?;
+        let after =
+            trial.checked_sub(1).ok_or_else(|| Status::invalid_argument("trials are numbered from 1"))?;
         let request = v1::ListTrialsRequest { experiment: id, after, limit: 1, best_first: false };
         let found = self.trials(request).await?.trials.into_iter().next();
         found.ok_or_else(|| Status::not_found(format!("experiment {id} has no trial {trial}")))
@@ -146,7 +155,9 @@ impl Search {
         let limit = if request.limit == 0 { 100 } else { request.limit.min(1_000) } as usize;
         let before = match request.page_token.as_str() {
             "" => None,
-            token => Some(token.parse().map_err(|_| Status::invalid_argument("`page_token` is not one of ours"))?),
+            token => {
+                Some(token.parse().map_err(|_| Status::invalid_argument("`page_token` is not one of ours"))?)
+            }
         };
         let store = self.store.clone();
         let mut experiments = blocking(move || archive::experiments(&store, before, limit)).await?;
@@ -156,7 +167,8 @@ impl Search {
             }
         }
         let full = experiments.len() == limit;
-        let next_page_token = experiments.last().filter(|_| full).map(|last| last.id.to_string()).unwrap_or_default();
+        let next_page_token =
+            experiments.last().filter(|_| full).map(|last| last.id.to_string()).unwrap_or_default();
         Ok(v1::ListExperimentsResponse { experiments, next_page_token })
     }
 
@@ -208,7 +220,10 @@ impl SearchService for Search {
         create::preview(&request.into_inner()).map(Response::new)
     }
 
-    async fn get_experiment(&self, request: Request<v1::GetExperimentRequest>) -> Answer<v1::GetExperimentResponse> {
+    async fn get_experiment(
+        &self,
+        request: Request<v1::GetExperimentRequest>,
+    ) -> Answer<v1::GetExperimentResponse> {
         let _admitted = self.admit()?;
         let experiment = Some(self.with_config(request.into_inner().id).await?);
         Ok(Response::new(v1::GetExperimentResponse { experiment }))
@@ -278,7 +293,10 @@ impl SearchService for Search {
         Ok(Response::new(v1::GetTrialResponse { trial }))
     }
 
-    async fn stream_reports(&self, request: Request<v1::StreamReportsRequest>) -> Answer<Self::StreamReportsStream> {
+    async fn stream_reports(
+        &self,
+        request: Request<v1::StreamReportsRequest>,
+    ) -> Answer<Self::StreamReportsStream> {
         let admitted = self.admit()?;
         streams::reports(self, request.into_inner(), admitted).await.map(Response::new)
     }

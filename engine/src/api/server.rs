@@ -36,10 +36,15 @@ pub fn start(
         .http2_keepalive_timeout(Some(Duration::from_secs(20)));
     if let Some(tls) = tls {
         let read = |path: &std::path::Path| {
-            std::fs::read(path).map_err(|source| Error::File { action: "read", path: path.to_owned(), source })
+            std::fs::read(path).map_err(|source| Error::File {
+                action: "read",
+                path: path.to_owned(),
+                source,
+            })
         };
         let identity = Identity::from_pem(read(&tls.cert)?, read(&tls.key)?);
-        server = server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(|error| failed(&error))?;
+        server =
+            server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(|error| failed(&error))?;
     }
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(toprung_proto::DESCRIPTORS)

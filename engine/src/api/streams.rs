@@ -29,7 +29,10 @@ const PAGE: usize = 2_000;
 type Sender<T> = mpsc::Sender<Result<T, Status>>;
 
 /// Runs a stream's work until it is done, its reader is gone, or it fails.
-fn stream<T, F>(admitted: OwnedSemaphorePermit, work: impl FnOnce(Sender<T>) -> F) -> ReceiverStream<Result<T, Status>>
+fn stream<T, F>(
+    admitted: OwnedSemaphorePermit,
+    work: impl FnOnce(Sender<T>) -> F,
+) -> ReceiverStream<Result<T, Status>>
 where
     T: Send + 'static,
     F: Future<Output = Result<(), Status>> + Send + 'static,
@@ -72,7 +75,10 @@ pub(super) async fn watch(
             let mut version = handle.version();
             version.mark_unchanged();
             let since = last_line;
-            let Ok((mut response, newest, curve)) = handle.ask(move |shell| watched(shell, since)).await else { break };
+            let Ok((mut response, newest, curve)) = handle.ask(move |shell| watched(shell, since)).await
+            else {
+                break;
+            };
             last_line = newest;
             response.best_curve = best_curve(&search, id, &response, curve).await?;
             response.slots_total = search.pool.view().await.map_or(0, |pool| pool.slots_total);
@@ -225,7 +231,8 @@ async fn next_reports(
     let gathered = newest.len();
     found.extend(newest.into_iter().skip(sent.recent));
     sent.recent = gathered.max(sent.recent);
-    let report = |found: v1::AttemptReport| v1::TrialReport { trial, attempt: found.attempt, report: found.report };
+    let report =
+        |found: v1::AttemptReport| v1::TrialReport { trial, attempt: found.attempt, report: found.report };
     Ok(found.into_iter().map(report).collect())
 }
 
@@ -251,7 +258,11 @@ pub(super) async fn logs(
                 let (store, count) = (search.store.clone(), std::mem::take(&mut tail));
                 let page = blocking(move || {
                     let logs = store.logs();
-                    Ok(if count > 0 { logs.tail(id, trial, count)? } else { logs.read(id, trial, cursor, PAGE)? })
+                    Ok(if count > 0 {
+                        logs.tail(id, trial, count)?
+                    } else {
+                        logs.read(id, trial, cursor, PAGE)?
+                    })
                 });
                 let page = page.await?;
                 cursor = page.next_frame;

@@ -33,7 +33,10 @@ impl Machine {
         let drawn = toprung_searchers::to_json_text(&create.hparams);
         let recorded = turn.recorded.as_mut().and_then(std::collections::VecDeque::pop_front);
         let hparams_json = recorded.unwrap_or(drawn);
-        turn.step.record.trials_created.push(v1::TrialCreated { trial: id, hparams_json: hparams_json.clone() });
+        turn.step
+            .record
+            .trials_created
+            .push(v1::TrialCreated { trial: id, hparams_json: hparams_json.clone() });
         let mut trial = Trial::new(hparams_json, create.bracket, create.train_to, turn.now_ms);
         trial.checkpoint = create.clone_from.and_then(|parent| self.trial(parent.0)?.checkpoint.clone());
         self.fold.trials.push(trial);

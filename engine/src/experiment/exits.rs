@@ -58,7 +58,9 @@ impl Machine {
                 self.rest_at_rung(id, turn);
             }
             Phase::Stopping(Intent::Kill) => self.end_trial(id, End::Killed, &exit.message, turn),
-            Phase::Stopping(Intent::Preempt) if exit.cause() != ExitCause::Success => self.requeue(id, exit, turn),
+            Phase::Stopping(Intent::Preempt) if exit.cause() != ExitCause::Success => {
+                self.requeue(id, exit, turn)
+            }
             _ => self.on_own_exit(id, exit, turn),
         }
     }
@@ -113,7 +115,11 @@ impl Machine {
                 }
             }
         }
-        if names.is_empty() { "it reported nothing".into() } else { format!("it reported: {}", names.join(", ")) }
+        if names.is_empty() {
+            "it reported nothing".into()
+        } else {
+            format!("it reported: {}", names.join(", "))
+        }
     }
 
     fn on_failure(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
@@ -122,8 +128,23 @@ impl Machine {
         let restarts = self.trial_mut(id).restarts;
         if restarts >= max {
             self.give_up(id, &format!("{} (after {restarts} of {max} restarts)", exit.message), turn);
-            return;
+        } else {
+            self.retry(id, exit, turn);
         }
+        let hopeless = !self.fold.validated && self.fold.failures > max.max(HOPELESS_TRIALS - 1);
+        if hopeless {
+            let reason = format!(
+                "{} attempts failed and no trial ever reported `{}`; the last (trial {id}): {}",
+                self.fold.failures, self.spec.config.searcher.metric, exit.message
+            );
+            turn.actions.clear();
+            self.on_kill(&reason, State::Error, turn);
+        }
+    }
+
+    /// Back to the queue after a while, from its last checkpoint; charged.
+    fn retry(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
+        let max = self.spec.config.max_restarts;
         let trial = self.trial_mut(id);
         trial.restarts += 1;
         let (attempt, restarts) = (trial.attempt, trial.restarts);
@@ -131,13 +152,6 @@ impl Machine {
         trial.reason = format!("{}; retry {restarts} of {max} after {delay_ms} ms", exit.message).into();
         self.set_phase(id, Phase::Pending { backing_off: true });
         turn.step.effects.push(Effect::RetryAfter { trial: id, attempt, delay_ms });
-        if !self.fold.validated && self.fold.failures > max.max(1) {
-            let reason = format!(
-                "{} attempts failed and no trial ever reported `{}`; the last (trial {id}): {}",
-                self.fold.failures, self.spec.config.searcher.metric, exit.message
-            );
-            self.on_kill(&reason, State::Error, turn);
-        }
     }
 
     fn note_failure(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
@@ -155,7 +169,10 @@ impl Machine {
         self.end_trial(id, End::Errored, reason, turn);
         self.tell(Event::Exited { trial: TrialId(id), reason: ExitReason::Errored }, turn);
         if !self.fold.validated && self.fold.errored >= HOPELESS_TRIALS && self.fold.end.is_none() {
-            let reason = format!("{} trials failed and none succeeded; the last (trial {id}): {reason}", self.fold.errored);
+            let reason = format!(
+                "{} trials failed and none succeeded; the last (trial {id}): {reason}",
+                self.fold.errored
+            );
             turn.actions.clear();
             self.on_kill(&reason, State::Error, turn);
         }

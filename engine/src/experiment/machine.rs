@@ -111,7 +111,9 @@ pub struct Machine {
 
 /// A replay decided otherwise than the journal says: the code has changed in a way that it must not.
 #[derive(Debug, thiserror::Error)]
-#[error("record {sequence} of experiment {experiment} replays differently: {what}; this version cannot continue it")]
+#[error(
+    "record {sequence} of experiment {experiment} replays differently: {what}; this version cannot continue it"
+)]
 pub struct Diverged {
     /// The experiment.
     pub experiment: u64,
@@ -179,7 +181,9 @@ impl Machine {
         if sequence != self.fold.sequence + 1 {
             return Err(diverged("a record is missing before it"));
         }
-        let Some(input) = record.input else { return Err(diverged("it has no input that this version knows")) };
+        let Some(input) = record.input else {
+            return Err(diverged("it has no input that this version knows"));
+        };
         let recorded = record.trials_created.iter().map(|created| created.hparams_json.clone()).collect();
         let Some(step) = self.turn(input, record.time_unix_ms, Some(recorded)) else {
             return Err(diverged("it changes nothing"));
@@ -261,8 +265,10 @@ impl Machine {
         let trial = self.trial_mut(id);
         trial.attempt = allocated.attempt;
         trial.reason = format!("preparing on {}", allocated.agent).into();
-        trial.placement =
-            Some(Box::new(Placement { agent: allocated.agent.as_str().into(), slots: allocated.slots.clone() }));
+        trial.placement = Some(Box::new(Placement {
+            agent: allocated.agent.as_str().into(),
+            slots: allocated.slots.clone(),
+        }));
         turn.step.effects.push(Effect::Start { agent: allocated.agent.clone(), start: Box::new(start) });
         true
     }
@@ -272,9 +278,8 @@ impl Machine {
             return false;
         }
         let newest = self.fold.agents.get(&batch.agent);
-        let repeated = newest.is_some_and(|(instance, sequence)| {
-            *instance == batch.instance && batch.sequence <= *sequence
-        });
+        let repeated = newest
+            .is_some_and(|(instance, sequence)| *instance == batch.instance && batch.sequence <= *sequence);
         if repeated {
             return false;
         }
@@ -293,13 +298,16 @@ impl Machine {
         let current = trial.attempt == attempt && trial.holds_slots();
         match kind {
             attempt_event::Kind::Report(report) => self.on_report(id, attempt, current, report, turn),
-            attempt_event::Kind::Checkpoint(checkpoint) if current => self.on_checkpoint(id, checkpoint, turn),
+            attempt_event::Kind::Checkpoint(checkpoint) if current => {
+                self.on_checkpoint(id, checkpoint, turn)
+            }
             attempt_event::Kind::Started(_) if current && trial.phase == Phase::Starting => {
                 self.set_phase(id, Phase::Running);
                 self.fold.started = true;
                 let trial = self.trial_mut(id);
                 trial.reason = "".into();
-                let agent = trial.placement.as_ref().map(|placement| placement.agent.clone()).unwrap_or_default();
+                let agent =
+                    trial.placement.as_ref().map(|placement| placement.agent.clone()).unwrap_or_default();
                 turn.step.lines.push(format!("trial {id}: attempt {attempt} runs on {agent}"));
             }
             attempt_event::Kind::Exit(exit) if current => self.on_exit(id, exit, turn),
@@ -399,8 +407,12 @@ impl Machine {
         self.set_state(State::Pausing, "pause requested", turn);
         for id in self.active_ids() {
             match self.trial_mut(id).phase {
-                Phase::Pending { backing_off: false } => turn.step.effects.push(Effect::Withdraw { trial: id }),
-                Phase::Starting | Phase::Running => self.stop_attempt(id, Intent::Preempt, "pause requested", turn),
+                Phase::Pending { backing_off: false } => {
+                    turn.step.effects.push(Effect::Withdraw { trial: id })
+                }
+                Phase::Starting | Phase::Running => {
+                    self.stop_attempt(id, Intent::Preempt, "pause requested", turn)
+                }
                 _ => {}
             }
         }

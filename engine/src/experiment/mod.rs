@@ -28,6 +28,8 @@ pub mod machine;
 mod machine_properties;
 #[cfg(test)]
 mod machine_tests;
+#[cfg(test)]
+mod machine_world;
 pub mod reconcile;
 pub mod snapshot;
 pub mod spec;

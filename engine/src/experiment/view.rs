@@ -46,7 +46,8 @@ pub fn decision_line(decision: &v1::Decision) -> String {
 pub fn experiment(machine: &Machine, now_ms: i64) -> v1::Experiment {
     let (spec, fold) = (&machine.spec, &machine.fold);
     let searcher = &spec.config.searcher;
-    let running_ms = if fold.state == State::Active { now_ms.saturating_sub(fold.active_since_ms).max(0) } else { 0 };
+    let running_ms =
+        if fold.state == State::Active { now_ms.saturating_sub(fold.active_since_ms).max(0) } else { 0 };
     let counted = fold.trials.len() as u64 - fold.counts[TrialState::InvalidHyperparameters as usize];
     v1::Experiment {
         id: spec.id,
@@ -75,7 +76,8 @@ pub fn experiment(machine: &Machine, now_ms: i64) -> v1::Experiment {
 }
 
 fn slots_in_use(machine: &Machine) -> u32 {
-    let placed = |id: &u32| machine.trial(*id)?.placement.as_ref().map(|placement| placement.slots.len() as u32);
+    let placed =
+        |id: &u32| machine.trial(*id)?.placement.as_ref().map(|placement| placement.slots.len() as u32);
     machine.fold.active.iter().filter_map(placed).sum()
 }
 

@@ -1,0 +1,314 @@
+//! Pool and agents as the machine sees them, for its tests. Checks the invariants of [`super`] after every input.
+
+use std::collections::{BTreeMap, BTreeSet};
+use toprung_proto::v1::{self, DecisionKind, ExitCause, attempt_event::Kind, journal_record::Input};
+
+use super::trial::Phase;
+use super::{Effect, Machine, Spec, State};
+
+fn spec(searcher: &str, extra: &str) -> Spec {
+    let yaml = format!(
+        "name: test\nentrypoint: python train.py\nhyperparameters:\n  rate: {{type: log, minval: -4, maxval: -1}}\nsearcher: {searcher}\n{extra}"
+    );
+    let config = toprung_config::parse(&yaml).unwrap_or_else(|problems| panic!("{problems}")).config;
+    let created = v1::ExperimentCreated {
+        id: 1,
+        config_json: config.complete().to_string(),
+        name: "test".into(),
+        seed: 7,
+        ..Default::default()
+    };
+    Spec::new(&created, 0).unwrap()
+}
+
+fn limit(searcher: &str) -> u64 {
+    let given =
+        searcher.split("max_concurrent_trials: ").nth(1).and_then(|rest| rest.split([',', '}']).next());
+    given.map_or(1, |text| text.parse().unwrap())
+}
+
+pub(super) struct Running {
+    pub(super) attempt: u32,
+    pub(super) started: bool,
+    pub(super) length: u64,
+    pub(super) train_until: u64,
+    pub(super) told: Option<DecisionKind>,
+    pub(super) saved: bool,
+}
+
+/// Pool and agents as the machine sees them.
+pub(super) struct World {
+    pub(super) machine: Machine,
+    pub(super) limit: u64,
+    pub(super) slots: usize,
+    pub(super) requested: BTreeMap<u32, u32>,
+    pub(super) running: BTreeMap<u32, Running>,
+    pub(super) retries: BTreeSet<(u32, u32)>,
+    pub(super) released: BTreeSet<(u32, u32)>,
+    pub(super) journal: Vec<v1::JournalRecord>,
+    pub(super) chunked: u64,
+    pub(super) reported: u64,
+    pub(super) batches: u64,
+    pub(super) now_ms: i64,
+    pub(super) ended: bool,
+}
+
+impl World {
+    pub(super) fn new(searcher: &str, extra: &str) -> Self {
+        let machine = Machine::new(spec(searcher, extra)).unwrap();
+        let mut world = Self {
+            machine,
+            limit: limit(searcher),
+            slots: 4,
+            requested: BTreeMap::new(),
+            running: BTreeMap::new(),
+            retries: BTreeSet::new(),
+            released: BTreeSet::new(),
+            journal: Vec::new(),
+            chunked: 0,
+            reported: 0,
+            batches: 0,
+            now_ms: 0,
+            ended: false,
+        };
+        world.input(Input::Created(v1::ExperimentCreated::default()));
+        world.input(Input::Capacity(v1::CapacityChanged { trials: 4 }));
+        world
+    }
+
+    pub(super) fn input(&mut self, input: Input) -> bool {
+        self.now_ms += 1;
+        let Some(step) = self.machine.step(input, self.now_ms) else { return false };
+        self.journal.push(step.record);
+        for (key, value) in step.puts {
+            if let toprung_store::Key::ReportChunk(..) = key {
+                let chunk: v1::ReportChunk = prost::Message::decode(value.as_slice()).unwrap();
+                self.chunked += chunk.reports.len() as u64;
+            }
+        }
+        for effect in step.effects {
+            self.perform(effect);
+        }
+        self.check();
+        true
+    }
+
+    pub(super) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Request { trial, attempt } => {
+                let before = self.requested.insert(trial, attempt);
+                assert!(before.is_none_or(|before| before == attempt), "trial {trial} asked twice");
+            }
+            Effect::Withdraw { trial } => drop(self.requested.remove(&trial)),
+            Effect::Release { trial, attempt } => {
+                assert!(self.released.insert((trial, attempt)), "slots of trial {trial} given back twice");
+                let held = self.running.remove(&trial).expect("only held slots are given back");
+                assert_eq!(held.attempt, attempt);
+            }
+            Effect::Start { start, .. } => {
+                let attempt = start.attempt.unwrap();
+                let length = start.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.length);
+                let running = Running {
+                    attempt: attempt.attempt,
+                    started: false,
+                    length,
+                    train_until: start.train_until,
+                    told: None,
+                    saved: start.checkpoint.is_some(),
+                };
+                assert!(self.running.insert(attempt.trial, running).is_none(), "two attempts of one trial");
+            }
+            Effect::Stop { stop, .. } => {
+                let id = stop.attempt.unwrap();
+                let running = self.running.get_mut(&id.trial).unwrap();
+                assert_eq!(running.attempt, id.attempt);
+                running.told = Some(DecisionKind::Stop);
+            }
+            Effect::Decide { decision, .. } => {
+                let (id, decision) = (decision.attempt.unwrap(), decision.decision.unwrap());
+                let running = self.running.get_mut(&id.trial).unwrap();
+                match decision.kind() {
+                    DecisionKind::Train => running.train_until = decision.length,
+                    kind => running.told = Some(kind),
+                }
+            }
+            Effect::RetryAfter { trial, attempt, .. } => drop(self.retries.insert((trial, attempt))),
+            Effect::Ended => self.ended = true,
+        }
+    }
+
+    pub(super) fn event(&mut self, trial: u32, attempt: u32, kind: Kind) -> bool {
+        self.batches += 1;
+        let attempt = Some(v1::AttemptId { experiment: 1, trial, attempt });
+        let events = vec![v1::AttemptEvent { attempt, kind: Some(kind) }];
+        let (agent, instance) = ("agent".to_owned(), "one".to_owned());
+        self.input(Input::AgentEvents(v1::AgentEvents { agent, instance, sequence: self.batches, events }))
+    }
+
+    pub(super) fn report(&mut self, trial: u32, value: f64) {
+        let Some(running) = self.running.get_mut(&trial).filter(|running| running.started) else { return };
+        running.length += 1;
+        let (attempt, length) = (running.attempt, running.length);
+        let metrics = vec![v1::Metric { name: "loss".into(), value }];
+        let group = v1::MetricGroup::Validation.into();
+        if !self.ended {
+            self.reported += 1;
+        }
+        self.event(trial, attempt, Kind::Report(v1::Report { group, length, metrics, time_unix_ms: 0 }));
+    }
+
+    pub(super) fn save(&mut self, trial: u32) {
+        let Some(running) = self.running.get_mut(&trial).filter(|running| running.started) else { return };
+        running.saved = true;
+        let (attempt, length) = (running.attempt, running.length);
+        let uuid = format!("{trial}-{attempt}-{length}");
+        let checkpoint = v1::Checkpoint { uuid, trial, attempt, length, ..Default::default() };
+        self.event(trial, attempt, Kind::Checkpoint(checkpoint));
+    }
+
+    pub(super) fn exit(&mut self, trial: u32, cause: ExitCause) {
+        let Some(running) = self.running.get(&trial) else { return };
+        let attempt = running.attempt;
+        let cause = if running.told.is_some() { ExitCause::Requested } else { cause };
+        let exit = v1::Exit { cause: cause.into(), message: "test".into(), ..Default::default() };
+        self.event(trial, attempt, Kind::Exit(exit));
+    }
+
+    pub(super) fn start(&mut self, trial: u32) {
+        let Some(running) = self.running.get_mut(&trial).filter(|running| !running.started) else { return };
+        running.started = true;
+        let attempt = running.attempt;
+        self.event(trial, attempt, Kind::Started(v1::Started::default()));
+    }
+
+    pub(super) fn allocate(&mut self, trial: u32) {
+        let Some(attempt) = self.requested.get(&trial).copied() else { return };
+        if self.running.len() >= self.slots {
+            return;
+        }
+        self.requested.remove(&trial);
+        let allocated = v1::AttemptAllocated { trial, attempt, agent: "agent".into(), slots: vec![0] };
+        assert!(self.input(Input::Allocated(allocated)), "a request that stands is wanted");
+    }
+
+    /// One random thing happens.
+    pub(super) fn happen(&mut self, what: u8, which: u8, value: u8) {
+        let pick = |ids: Vec<u32>| ids.get(which as usize % ids.len().max(1)).copied();
+        let running = pick(self.running.keys().copied().collect());
+        let requested = pick(self.requested.keys().copied().collect());
+        let metric = match value {
+            0 => f64::NAN,
+            1 => f64::INFINITY,
+            value => f64::from(value % 40),
+        };
+        match (what, running, requested) {
+            (0..=49, _, Some(trial)) => self.allocate(trial),
+            (50..=89, Some(trial), _) => self.start(trial),
+            (90..=159, Some(trial), _) => self.report(trial, metric),
+            (160..=189, Some(trial), _) => self.save(trial),
+            (190..=209, Some(trial), _) => {
+                if self.running[&trial].told.is_some() {
+                    self.exit(trial, ExitCause::Requested);
+                }
+            }
+            (210..=219, Some(trial), _) => self.exit(trial, ExitCause::Failed),
+            (220..=222, Some(trial), _) => self.exit(trial, ExitCause::Success),
+            (223..=224, Some(trial), _) => self.exit(trial, ExitCause::InvalidHyperparameters),
+            (225..=229, Some(trial), _) => {
+                let attempt = self.running[&trial].attempt;
+                self.input(Input::Lost(v1::AttemptLost { trial, attempt, reason: "lost".into() }));
+            }
+            (230..=234, _, _) => {
+                self.input(Input::Pause(v1::PauseRequested {}));
+            }
+            (235..=242, _, _) => {
+                self.input(Input::Resume(v1::ResumeRequested {}));
+            }
+            (243..=246, _, _) => {
+                self.input(Input::Capacity(v1::CapacityChanged { trials: u32::from(value % 5) + 1 }));
+            }
+            (247..=252, _, _) => self.retry(which),
+            (253..=254, Some(trial), _) => {
+                // A late report of an attempt that was replaced: kept as data, no more.
+                let attempt = self.running[&trial].attempt;
+                if attempt > 1 {
+                    let metrics = vec![v1::Metric { name: "loss".into(), value: -1.0 }];
+                    let report = v1::Report { group: 2, length: 9, metrics, time_unix_ms: 0 };
+                    if !self.ended {
+                        self.reported += 1;
+                    }
+                    self.event(trial, attempt - 1, Kind::Report(report));
+                }
+            }
+            (255, _, _) if value == 255 => {
+                self.input(Input::Kill(v1::KillRequested { reason: "test".into() }));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn retry(&mut self, which: u8) {
+        let due = self.retries.iter().nth(which as usize % self.retries.len().max(1)).copied();
+        if let Some((trial, attempt)) = due {
+            self.retries.remove(&(trial, attempt));
+            self.input(Input::Retry(v1::RetryDue { trial, attempt }));
+        }
+    }
+
+    /// From here on everything goes well: the experiment must end.
+    pub(super) fn run_to_the_end(&mut self) {
+        self.input(Input::Resume(v1::ResumeRequested {}));
+        for _ in 0..20_000 {
+            if self.ended {
+                return;
+            }
+            while !self.retries.is_empty() {
+                self.retry(0);
+            }
+            for trial in self.requested.keys().copied().collect::<Vec<_>>() {
+                self.allocate(trial);
+            }
+            for trial in self.running.keys().copied().collect::<Vec<_>>() {
+                self.start(trial);
+                self.save(trial);
+                self.exit_if_told(trial);
+                self.report(trial, f64::from(trial % 7));
+                self.save(trial);
+                self.exit_if_told(trial);
+            }
+        }
+        panic!("did not end: {:?}", self.machine.fold.state);
+    }
+
+    pub(super) fn exit_if_told(&mut self, trial: u32) {
+        if self.running.get(&trial).is_some_and(|running| running.told.is_some()) {
+            self.exit(trial, ExitCause::Requested);
+        }
+    }
+
+    fn check(&self) {
+        let fold = &self.machine.fold;
+        assert!(self.machine.holding() <= self.limit, "more than max_concurrent_trials hold slots");
+        assert_eq!(self.machine.holding() as usize, self.running.len(), "slots and attempts differ");
+        assert_eq!(fold.counts.iter().sum::<u64>() as usize, fold.trials.len());
+        for &id in &fold.active {
+            let trial = self.machine.trial(id).unwrap();
+            let asked = self.requested.contains_key(&id);
+            let pending = trial.phase == Phase::Pending { backing_off: false };
+            assert_eq!(
+                asked,
+                pending && fold.state == State::Active,
+                "request of trial {id} in {:?}",
+                trial.phase
+            );
+        }
+    }
+
+    pub(super) fn check_end(&self) {
+        let fold = &self.machine.fold;
+        assert!(fold.state.is_end() && fold.active.is_empty());
+        assert!(fold.trials.iter().all(|trial| matches!(trial.phase, Phase::Ended(_))));
+        assert!(self.requested.is_empty() && self.running.is_empty());
+        assert_eq!(self.chunked, self.reported, "every report is in a chunk, once");
+    }
+}
