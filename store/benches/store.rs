@@ -1,5 +1,6 @@
 //! Figures of the store, each in a process of its own so that memory is told apart. Run all with
-//! `cargo bench -p toprung-store`, one with `cargo bench -p toprung-store -- NAME`.
+//! `cargo bench -p toprung-store`, one with `cargo bench -p toprung-store -- NAME`. `TOPRUNG_BENCH_CACHE_MIB` sets the
+//! database's cache.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::Path;
@@ -9,8 +10,8 @@ use std::time::{Duration, Instant};
 use prost::Message;
 use toprung_proto::v1::journal_record::Input;
 use toprung_proto::v1::{
-    AgentEvents, AttemptEvent, AttemptId, AttemptReport, JournalRecord, Metric, Report,
-    ReportChunk, attempt_event,
+    AgentEvents, AttemptEvent, AttemptId, AttemptReport, JournalRecord, Metric, Report, ReportChunk,
+    attempt_event,
 };
 use toprung_store::{Batch, Key, Options, Store};
 
@@ -28,40 +29,27 @@ const FIGURES: [(&str, Figure); 6] = [
 ];
 
 fn main() {
-    let wanted = std::env::args()
-        .skip(1)
-        .find(|argument| !argument.starts_with("--"));
-    if wanted.as_deref() == Some("open-filled") {
-        return open_filled();
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    match wanted.as_deref() {
+        Some("fill") => return fill_and_die(),
+        Some("open-filled") => return open_filled(),
+        _ => {}
     }
     if let Some(name) = wanted {
-        let (_, figure) = FIGURES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .expect("a known figure");
+        let (_, figure) = FIGURES.iter().find(|(known, _)| *known == name).expect("a known figure");
         return figure();
     }
     for (name, _) in FIGURES {
-        let status = std::process::Command::new(std::env::current_exe().unwrap())
-            .arg(name)
-            .status()
-            .unwrap();
+        let status = std::process::Command::new(std::env::current_exe().unwrap()).arg(name).status().unwrap();
         assert!(status.success(), "{name}: {status}");
     }
 }
 
 fn report(trial: u32, length: u64) -> AttemptEvent {
-    let metric = |name: &str, value| Metric {
-        name: name.to_owned(),
-        value,
-    };
+    let metric = |name: &str, value| Metric { name: name.to_owned(), value };
     let value = f64::from(trial) / (length as f64 + 1.7);
     AttemptEvent {
-        attempt: Some(AttemptId {
-            experiment: 1,
-            trial,
-            attempt: 1,
-        }),
+        attempt: Some(AttemptId { experiment: 1, trial, attempt: 1 }),
         kind: Some(attempt_event::Kind::Report(Report {
             group: 1,
             length,
@@ -72,12 +60,8 @@ fn report(trial: u32, length: u64) -> AttemptEvent {
 }
 
 fn record(sequence: u64, events: Vec<AttemptEvent>) -> JournalRecord {
-    let agent_events = AgentEvents {
-        agent: "agent-1".to_owned(),
-        instance: "1".to_owned(),
-        sequence,
-        events,
-    };
+    let agent_events =
+        AgentEvents { agent: "agent-1".to_owned(), instance: "1".to_owned(), sequence, events };
     JournalRecord {
         sequence,
         time_unix_ms: 1_700_000_000_000,
@@ -86,18 +70,21 @@ fn record(sequence: u64, events: Vec<AttemptEvent>) -> JournalRecord {
     }
 }
 
+/// The defaults, or another cache, to see what it costs and brings.
+fn options() -> Options {
+    let mebibytes = std::env::var("TOPRUNG_BENCH_CACHE_MIB").ok().and_then(|text| text.parse::<u64>().ok());
+    let default = Options::default();
+    Options { cache_bytes: mebibytes.map_or(default.cache_bytes, |mebibytes| mebibytes << 20), ..default }
+}
+
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 /// Tasks that append one small record each and wait for it, again and again.
 fn appends(tasks: u64, total: u64) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path(), Options::default()).unwrap();
+    let store = Store::open(dir.path(), options()).unwrap();
     let started = Instant::now();
     let mut times = runtime().block_on(async {
         let mut set = tokio::task::JoinSet::new();
@@ -108,13 +95,7 @@ fn appends(tasks: u64, total: u64) {
                 for sequence in 1..=total / tasks {
                     let started = Instant::now();
                     let journal = vec![(experiment, record(sequence, vec![report(1, sequence)]))];
-                    store
-                        .append(Batch {
-                            journal,
-                            ..Batch::default()
-                        })
-                        .await
-                        .unwrap();
+                    store.append(Batch { journal, ..Batch::default() }).await.unwrap();
                     times.push(started.elapsed());
                 }
                 times
@@ -125,17 +106,13 @@ fn appends(tasks: u64, total: u64) {
     let rate = times.len() as f64 / started.elapsed().as_secs_f64();
     times.sort_unstable();
     let at = |share: usize| times[(times.len() - 1) * share / 100];
-    println!(
-        "appends by {tasks} tasks: {rate:.0}/s, p50 {:?}, p99 {:?}",
-        at(50),
-        at(99)
-    );
+    println!("appends by {tasks} tasks: {rate:.0}/s, p50 {:?}, p99 {:?}", at(50), at(99));
 }
 
 /// Records of 500 reports, eight experiments at once.
 fn reports() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path(), Options::default()).unwrap();
+    let store = Store::open(dir.path(), options()).unwrap();
     let started = Instant::now();
     runtime().block_on(async {
         let mut set = tokio::task::JoinSet::new();
@@ -145,51 +122,35 @@ fn reports() {
                 for sequence in 1..=250 {
                     let events = (0..500).map(|trial| report(trial, sequence)).collect();
                     let journal = vec![(experiment, record(sequence, events))];
-                    store
-                        .append(Batch {
-                            journal,
-                            ..Batch::default()
-                        })
-                        .await
-                        .unwrap();
+                    store.append(Batch { journal, ..Batch::default() }).await.unwrap();
                 }
             });
         }
         set.join_all().await;
     });
     let reports = 8 * 250 * 500;
-    println!(
-        "reports, 500 a record: {:.0}/s",
-        f64::from(reports) / started.elapsed().as_secs_f64()
-    );
+    println!("reports, 500 a record: {:.0}/s", f64::from(reports) / started.elapsed().as_secs_f64());
     println!("  {}", footprint(dir.path()));
 }
 
 /// 100 000 trials with 10 reports each: journal, report chunk, summary.
 fn memory() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path(), Options::default()).unwrap();
+    let store = Store::open(dir.path(), options()).unwrap();
     println!("memory: before: {}", footprint(dir.path()));
     let started = Instant::now();
     for trial in 1..=100_000_u32 {
         let events: Vec<_> = (1..=10).map(|length| report(trial, length)).collect();
         let reports = events.iter().filter_map(|event| match &event.kind {
-            Some(attempt_event::Kind::Report(report)) => Some(AttemptReport {
-                attempt: 1,
-                report: Some(report.clone()),
-            }),
+            Some(attempt_event::Kind::Report(report)) => {
+                Some(AttemptReport { attempt: 1, report: Some(report.clone()) })
+            }
             _ => None,
         });
-        let chunk = ReportChunk {
-            reports: reports.collect(),
-        }
-        .encode_to_vec();
+        let chunk = ReportChunk { reports: reports.collect() }.encode_to_vec();
         let batch = Batch {
             journal: vec![(1, record(u64::from(trial), events))],
-            puts: vec![
-                (Key::ReportChunk(1, trial, 1), chunk),
-                (Key::Trial(1, trial), summary(trial)),
-            ],
+            puts: vec![(Key::ReportChunk(1, trial, 1), chunk), (Key::Trial(1, trial), summary(trial))],
             deletes: Vec::new(),
         };
         send(&store, batch);
@@ -204,18 +165,20 @@ fn memory() {
     println!("memory: closed: {}", footprint(dir.path()));
 }
 
-/// 10 experiments of 100 000 finished trials each.
+/// 10 experiments of 100 000 finished trials each, opened first after the end of a process that did not close them.
 fn open() {
     let dir = tempfile::tempdir().unwrap();
-    fill(dir.path(), 10);
-    // In a process that has not written all this.
-    let mut opener = std::process::Command::new(std::env::current_exe().unwrap());
-    let status = opener
-        .arg("open-filled")
-        .env(FILLED, dir.path())
-        .status()
-        .unwrap();
-    assert!(status.success(), "{status}");
+    for part in ["fill", "open-filled"] {
+        let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+        let status = process.arg(part).env(FILLED, dir.path()).status().unwrap();
+        assert!(status.success(), "{part}: {status}");
+    }
+}
+
+fn fill_and_die() {
+    let dir = std::env::var_os(FILLED).expect("set by the figure named open");
+    std::mem::forget(fill(Path::new(&dir), 10));
+    std::process::exit(0);
 }
 
 fn open_filled() {
@@ -223,15 +186,11 @@ fn open_filled() {
     let dir = Path::new(&dir);
     for _ in 0..3 {
         let started = Instant::now();
-        let store = Store::open(dir, Options::default()).unwrap();
+        let store = Store::open(dir, options()).unwrap();
         let opened = started.elapsed();
         assert_eq!(store.last_sequence(10).unwrap(), 100_000);
         let read = Instant::now();
-        let records = store
-            .journal(10, 1)
-            .unwrap()
-            .inspect(|record| assert!(record.is_ok()))
-            .count();
+        let records = store.journal(10, 1).unwrap().inspect(|record| assert!(record.is_ok())).count();
         println!(
             "open with 1 000 000 trials: {opened:?}; {records} journal records in {:?}; {}",
             read.elapsed(),
@@ -243,19 +202,14 @@ fn open_filled() {
 /// Deleting one experiment of 100 000 trials.
 fn delete() {
     let dir = tempfile::tempdir().unwrap();
-    fill(dir.path(), 1);
-    let store = Store::open(dir.path(), Options::default()).unwrap();
+    let store = fill(dir.path(), 1);
     let started = Instant::now();
     store.delete_experiment(1).unwrap();
-    println!(
-        "delete an experiment of 100 000 trials: {:?}; {}",
-        started.elapsed(),
-        footprint(dir.path())
-    );
+    println!("delete an experiment of 100 000 trials: {:?}; {}", started.elapsed(), footprint(dir.path()));
 }
 
-fn fill(dir: &Path, experiments: u64) {
-    let store = Store::open(dir, Options::default()).unwrap();
+fn fill(dir: &Path, experiments: u64) -> Store {
+    let store = Store::open(dir, options()).unwrap();
     let started = Instant::now();
     for experiment in 1..=experiments {
         for trial in 1..=100_000_u32 {
@@ -268,17 +222,12 @@ fn fill(dir: &Path, experiments: u64) {
         }
     }
     wait(&store);
-    println!(
-        "filled with {experiments} x 100 000 trials in {:?}: {}",
-        started.elapsed(),
-        footprint(dir)
-    );
+    println!("filled with {experiments} x 100 000 trials in {:?}: {}", started.elapsed(), footprint(dir));
+    store
 }
 
 fn summary(trial: u32) -> Vec<u8> {
-    (0..300)
-        .map(|index| (trial.wrapping_mul(2_654_435_761).rotate_left(index) >> 24) as u8)
-        .collect()
+    (0..300).map(|index| (trial.wrapping_mul(2_654_435_761).rotate_left(index) >> 24) as u8).collect()
 }
 
 /// Queues, waiting while the queue is full.
@@ -294,10 +243,7 @@ fn wait(store: &Store) {
     let (sender, receiver) = sync_channel(1);
     loop {
         let sender = sender.clone();
-        if store
-            .submit(Batch::default(), move |result| sender.send(result).unwrap())
-            .is_ok()
-        {
+        if store.submit(Batch::default(), move |result| sender.send(result).unwrap()).is_ok() {
             break;
         }
         std::thread::sleep(Duration::from_millis(1));
@@ -310,14 +256,8 @@ fn footprint(dir: &Path) -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let of = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
-            .unwrap_or(0)
-            / 1024
+        line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or(0) / 1024
     };
     let file = std::fs::metadata(dir.join("db/db")).map_or(0, |file| file.len()) >> 20;
-    format!(
-        "resident {} MiB (highest {} MiB), database file {file} MiB",
-        of("VmRSS:"),
-        of("VmHWM:")
-    )
+    format!("resident {} MiB (highest {} MiB), database file {file} MiB", of("VmRSS:"), of("VmHWM:"))
 }

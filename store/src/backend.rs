@@ -28,8 +28,7 @@ pub(crate) trait Backend: Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
 
     /// At most `limit` entries of a range, from the end that `order` names.
-    fn page(&self, range: &Range<Vec<u8>>, limit: usize, order: Order)
-    -> Result<Vec<Entry>, Error>;
+    fn page(&self, range: &Range<Vec<u8>>, limit: usize, order: Order) -> Result<Vec<Entry>, Error>;
 
     /// Applies all changes or none; of several to one key the last counts. Durable when it returns.
     fn commit(&self, writes: Vec<Write>) -> Result<(), Error>;

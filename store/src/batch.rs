@@ -39,17 +39,13 @@ impl Prepared {
     pub(crate) fn new(batch: Batch) -> Result<Self, Error> {
         let mut prepared = Self::default();
         for (experiment, record) in &batch.journal {
-            prepared
-                .journal
-                .push((*experiment, record.sequence, journal::encode(record)?));
+            prepared.journal.push((*experiment, record.sequence, journal::encode(record)?));
             if let Some(Input::Created(created)) = &record.input {
                 prepared.claims.push(created.model_sha256.clone());
             }
         }
         for (key, value) in batch.puts {
-            prepared
-                .puts
-                .push((key.encode(), pack("a stored value", &value)?));
+            prepared.puts.push((key.encode(), pack("a stored value", &value)?));
         }
         prepared.deletes = batch.deletes.iter().map(Key::encode).collect();
         Ok(prepared)
@@ -57,22 +53,9 @@ impl Prepared {
 
     /// About how many bytes it holds.
     pub(crate) fn size(&self) -> usize {
-        let journal = self
-            .journal
-            .iter()
-            .map(|(_, _, packed)| packed.len() + 64)
-            .sum::<usize>();
-        let puts = self
-            .puts
-            .iter()
-            .map(|(key, value)| key.len() + value.len() + 64)
-            .sum::<usize>();
-        let deletes = self
-            .deletes
-            .iter()
-            .chain(&self.removes)
-            .map(|key| key.len() + 32)
-            .sum::<usize>();
+        let journal = self.journal.iter().map(|(_, _, packed)| packed.len() + 64).sum::<usize>();
+        let puts = self.puts.iter().map(|(key, value)| key.len() + value.len() + 64).sum::<usize>();
+        let deletes = self.deletes.iter().chain(&self.removes).map(|key| key.len() + 32).sum::<usize>();
         journal + puts + deletes
     }
 }

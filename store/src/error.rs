@@ -15,9 +15,7 @@ pub enum Error {
         pid: Option<u32>,
     },
     /// The directory was written by a newer version. Use that version, or restore an export of it.
-    #[error(
-        "the store has format {found}, this program knows formats up to {known}; use a newer program"
-    )]
+    #[error("the store has format {found}, this program knows formats up to {known}; use a newer program")]
     NewerFormat {
         /// The format found.
         found: u32,
@@ -109,34 +107,20 @@ pub enum Error {
 impl Error {
     /// An error of a file operation; `action` completes "cannot … <path>".
     pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
-        Self::Io {
-            action,
-            path: path.to_owned(),
-            source: Arc::new(source),
-        }
+        Self::Io { action, path: path.to_owned(), source: Arc::new(source) }
     }
 
     /// A broken record other than the journal's.
     pub(crate) fn broken(what: &'static str, reason: impl ToString) -> Self {
-        Self::BrokenRecord {
-            what,
-            reason: reason.to_string(),
-        }
+        Self::BrokenRecord { what, reason: reason.to_string() }
     }
 
     /// A broken journal.
     pub(crate) fn journal(experiment: u64, sequence: u64, reason: impl ToString) -> Self {
-        Self::BrokenJournal {
-            experiment,
-            sequence,
-            reason: reason.to_string(),
-        }
+        Self::BrokenJournal { experiment, sequence, reason: reason.to_string() }
     }
 }
 
 fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(
-        || "another process".to_owned(),
-        |pid| format!("process {pid}"),
-    )
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }

@@ -84,14 +84,8 @@ impl Files {
                 let Some(file) = existing(File::open(&path), "open", &path)? else {
                     return Ok(None);
                 };
-                let size = file
-                    .metadata()
-                    .map_err(|error| Error::io("read", &path, error))?
-                    .len();
-                Ok(Some(FileReader {
-                    source: Source::File(file),
-                    size,
-                }))
+                let size = file.metadata().map_err(|error| Error::io("read", &path, error))?.len();
+                Ok(Some(FileReader { source: Source::File(file), size }))
             }
             Self::Memory(files) => Ok(lock(files).get(path).map(|bytes| FileReader {
                 size: bytes.len() as u64,
@@ -106,9 +100,7 @@ impl Files {
             return Ok(None);
         };
         let mut bytes = Vec::with_capacity(reader.size as usize);
-        reader
-            .read_to_end(&mut bytes)
-            .map_err(|error| self.error("read", path, error))?;
+        reader.read_to_end(&mut bytes).map_err(|error| self.error("read", path, error))?;
         Ok(Some(bytes))
     }
 
@@ -118,18 +110,15 @@ impl Files {
         match self {
             Self::Directory(root) => {
                 let path = root.join(path);
-                let read =
-                    File::open(&path).and_then(|file| file.read_exact_at(&mut bytes, offset));
+                let read = File::open(&path).and_then(|file| file.read_exact_at(&mut bytes, offset));
                 read.map_err(|error| Error::io("read", &path, error))?;
             }
             Self::Memory(files) => {
                 let files = lock(files);
                 let start = offset as usize;
-                let found = files
-                    .get(path)
-                    .and_then(|file| file.get(start..start + length));
-                let found = found
-                    .ok_or_else(|| self.error("read", path, io::ErrorKind::UnexpectedEof.into()))?;
+                let found = files.get(path).and_then(|file| file.get(start..start + length));
+                let found =
+                    found.ok_or_else(|| self.error("read", path, io::ErrorKind::UnexpectedEof.into()))?;
                 bytes.copy_from_slice(found);
             }
         }
@@ -162,11 +151,7 @@ impl Files {
                 for entry in entries {
                     let entry = entry.map_err(|error| Error::io("list", &path, error))?;
                     names.extend(
-                        entry
-                            .file_name()
-                            .into_string()
-                            .ok()
-                            .filter(|name| !name.ends_with(TEMPORARY)),
+                        entry.file_name().into_string().ok().filter(|name| !name.ends_with(TEMPORARY)),
                     );
                 }
                 names.sort_unstable();
@@ -220,10 +205,7 @@ impl Files {
 
 /// Creates a directory and its parents, for the owner only.
 pub(crate) fn create_directory(path: &Path) -> Result<(), Error> {
-    let created = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path);
+    let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     created.map_err(|error| Error::io("create", path, error))
 }
 
@@ -234,16 +216,11 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut name = path.as_os_str().to_owned();
     name.push(TEMPORARY);
     let temporary = PathBuf::from(name);
-    let written = private()
-        .truncate(true)
-        .open(&temporary)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        });
-    written
-        .and_then(|()| fs::rename(&temporary, path))
-        .map_err(|error| Error::io("write", path, error))?;
+    let written = private().truncate(true).open(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&temporary, path)).map_err(|error| Error::io("write", path, error))?;
     sync_directory(directory)
 }
 
@@ -255,9 +232,7 @@ fn append(path: &Path, bytes: &[u8]) -> Result<u64, Error> {
     }
     let mut file = private().open(path).map_err(failed)?;
     let offset = file.seek(SeekFrom::End(0)).map_err(failed)?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_data())
-        .map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_data()).map_err(failed)?;
     if is_new {
         sync_directory(parent(path))?;
     }
@@ -280,11 +255,7 @@ fn sync_directory(path: &Path) -> Result<(), Error> {
 }
 
 /// `None` instead of "not found".
-fn existing<T>(
-    result: io::Result<T>,
-    action: &'static str,
-    path: &Path,
-) -> Result<Option<T>, Error> {
+fn existing<T>(result: io::Result<T>, action: &'static str, path: &Path) -> Result<Option<T>, Error> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

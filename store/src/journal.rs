@@ -32,19 +32,14 @@ impl Head {
     pub(crate) fn load(records: &Records, experiment: u64) -> Result<Self, Error> {
         let range = keys::journal(experiment, 0)..keys::after(&keys::journal(experiment, u64::MAX));
         let last = records.page(&range, 1, Order::Descending);
-        let last = last
-            .map_err(|error| in_journal(experiment, 0, error))?
-            .pop();
+        let last = last.map_err(|error| in_journal(experiment, 0, error))?.pop();
         let Some((key, value)) = last else {
             return Ok(Self::default());
         };
-        let sequence = keys::u64_at(&key, 9)
-            .ok_or_else(|| Error::journal(experiment, 0, "its key is broken"))?;
+        let sequence =
+            keys::u64_at(&key, 9).ok_or_else(|| Error::journal(experiment, 0, "its key is broken"))?;
         let stored = Stored::parse(experiment, sequence, &value)?;
-        Ok(Self {
-            sequence,
-            checksum: stored.checksum,
-        })
+        Ok(Self { sequence, checksum: stored.checksum })
     }
 
     /// The stored form of the record that follows, and the new head.
@@ -56,11 +51,7 @@ impl Head {
     ) -> Result<(Self, Vec<u8>), Error> {
         let expected = self.sequence + 1;
         if sequence != expected {
-            return Err(Error::OutOfSequence {
-                experiment,
-                expected,
-                found: sequence,
-            });
+            return Err(Error::OutOfSequence { experiment, expected, found: sequence });
         }
         let checksum = checksum(self.checksum, experiment, sequence, FORMAT, packed);
         let mut value = Vec::with_capacity(packed.len() + 5);
@@ -86,14 +77,9 @@ impl<'a> Stored<'a> {
     fn parse(experiment: u64, sequence: u64, value: &'a [u8]) -> Result<Self, Error> {
         let parsed = value.split_first().and_then(|(format, rest)| {
             let (checksum, packed) = rest.split_first_chunk()?;
-            Some(Self {
-                format: *format,
-                checksum: u32::from_be_bytes(*checksum),
-                packed,
-            })
+            Some(Self { format: *format, checksum: u32::from_be_bytes(*checksum), packed })
         });
-        let stored = parsed
-            .ok_or_else(|| Error::journal(experiment, sequence, "the record is cut short"))?;
+        let stored = parsed.ok_or_else(|| Error::journal(experiment, sequence, "the record is cut short"))?;
         if stored.format == FORMAT {
             Ok(stored)
         } else {
@@ -139,20 +125,10 @@ impl Journal {
         } else {
             let value = records.get(&keys::journal(experiment, before));
             let value = value.map_err(|error| in_journal(experiment, before, error))?;
-            let value =
-                value.ok_or_else(|| Error::journal(experiment, before, "the record is missing"))?;
-            Head {
-                sequence: before,
-                checksum: Stored::parse(experiment, before, &value)?.checksum,
-            }
+            let value = value.ok_or_else(|| Error::journal(experiment, before, "the record is missing"))?;
+            Head { sequence: before, checksum: Stored::parse(experiment, before, &value)?.checksum }
         };
-        Ok(Self {
-            records,
-            experiment,
-            head,
-            page: VecDeque::new(),
-            ended: false,
-        })
+        Ok(Self { records, experiment, head, page: VecDeque::new(), ended: false })
     }
 
     fn fetch(&self, from: u64) -> Result<Vec<Entry>, Error> {
@@ -179,29 +155,17 @@ impl Journal {
             return Err(broken("the record is missing".to_owned()));
         }
         let stored = Stored::parse(self.experiment, expected, &value)?;
-        if checksum(
-            self.head.checksum,
-            self.experiment,
-            expected,
-            stored.format,
-            stored.packed,
-        ) != stored.checksum
+        if checksum(self.head.checksum, self.experiment, expected, stored.format, stored.packed)
+            != stored.checksum
         {
             return Err(broken("its checksum does not match".to_owned()));
         }
         let bytes = unpack(WHAT, stored.packed).map_err(|error| broken(error.to_string()))?;
-        let record =
-            JournalRecord::decode(bytes.as_slice()).map_err(|error| broken(error.to_string()))?;
+        let record = JournalRecord::decode(bytes.as_slice()).map_err(|error| broken(error.to_string()))?;
         if record.sequence != expected {
-            return Err(broken(format!(
-                "the record calls itself {}",
-                record.sequence
-            )));
+            return Err(broken(format!("the record calls itself {}", record.sequence)));
         }
-        self.head = Head {
-            sequence: expected,
-            checksum: stored.checksum,
-        };
+        self.head = Head { sequence: expected, checksum: stored.checksum };
         Ok(Some(record))
     }
 }
@@ -233,15 +197,9 @@ mod tests {
 
     fn record(sequence: u64, size: usize) -> JournalRecord {
         // Digits that do not compress to nothing.
-        let reason = (0..size)
-            .map(|index| char::from(b'0' + (index * index % 97 % 10) as u8))
-            .collect();
+        let reason = (0..size).map(|index| char::from(b'0' + (index * index % 97 % 10) as u8)).collect();
         let input = Some(Input::Kill(KillRequested { reason }));
-        JournalRecord {
-            sequence,
-            input,
-            ..JournalRecord::default()
-        }
+        JournalRecord { sequence, input, ..JournalRecord::default() }
     }
 
     /// A journal of `count` records; the third is larger than one entry.
@@ -266,11 +224,9 @@ mod tests {
         for record in Journal::open(records.clone(), 7, from).unwrap() {
             match record {
                 Ok(record) => sequences.push(record.sequence),
-                Err(Error::BrokenJournal {
-                    experiment: 7,
-                    sequence,
-                    ..
-                }) => return (sequences, Some(sequence)),
+                Err(Error::BrokenJournal { experiment: 7, sequence, .. }) => {
+                    return (sequences, Some(sequence));
+                }
                 Err(other) => panic!("{other}"),
             }
         }
@@ -278,12 +234,7 @@ mod tests {
     }
 
     fn replace(memory: &Memory, key: &[u8], value: Option<Vec<u8>>) {
-        memory
-            .commit(vec![Write {
-                key: key.to_vec(),
-                value,
-            }])
-            .unwrap();
+        memory.commit(vec![Write { key: key.to_vec(), value }]).unwrap();
     }
 
     #[test]
@@ -295,10 +246,7 @@ mod tests {
         assert_eq!(Head::load(&records, 7).unwrap().sequence, 200);
         assert_eq!(Head::load(&records, 8).unwrap(), Head::default());
         let beyond = Journal::open(records, 7, 202);
-        assert!(matches!(
-            beyond.err(),
-            Some(Error::BrokenJournal { sequence: 201, .. })
-        ));
+        assert!(matches!(beyond.err(), Some(Error::BrokenJournal { sequence: 201, .. })));
     }
 
     #[test]
@@ -311,11 +259,7 @@ mod tests {
                 let mut flipped = sound.clone();
                 flipped[index] ^= 1 << bit;
                 replace(&memory, &key, Some(flipped));
-                assert_eq!(
-                    read(&records, 1),
-                    (vec![1], Some(2)),
-                    "byte {index} bit {bit}"
-                );
+                assert_eq!(read(&records, 1), (vec![1], Some(2)), "byte {index} bit {bit}");
             }
             replace(&memory, &key, Some(sound[..index].to_vec()));
             assert_eq!(read(&records, 1), (vec![1], Some(2)), "cut at {index}");
@@ -357,14 +301,7 @@ mod tests {
     #[test]
     fn only_the_record_that_follows_is_taken() {
         let head = Head::default();
-        assert!(matches!(
-            head.follow(7, 2, &[]),
-            Err(Error::OutOfSequence {
-                expected: 1,
-                found: 2,
-                ..
-            })
-        ));
+        assert!(matches!(head.follow(7, 2, &[]), Err(Error::OutOfSequence { expected: 1, found: 2, .. })));
         let (head, _) = head.follow(7, 1, &[]).unwrap();
         assert!(head.follow(7, 1, &[]).is_err());
         assert!(head.follow(7, 2, &[]).is_ok());

@@ -42,33 +42,21 @@ pub(crate) enum Kind {
 }
 
 /// The kinds whose keys begin with an experiment's id and go away with it.
-pub(crate) const OF_EXPERIMENT: [Kind; 6] = [
-    Kind::Journal,
-    Kind::Trial,
-    Kind::ReportChunk,
-    Kind::Checkpoint,
-    Kind::LogOfTrial,
-    Kind::LogFrame,
-];
+pub(crate) const OF_EXPERIMENT: [Kind; 6] =
+    [Kind::Journal, Kind::Trial, Kind::ReportChunk, Kind::Checkpoint, Kind::LogOfTrial, Kind::LogFrame];
 
 impl Key {
     /// The bytes in the tree.
     pub(crate) fn encode(&self) -> Vec<u8> {
         match self {
             Self::Experiment(experiment) => start(Kind::Experiment).u64(*experiment).done(),
-            Self::Trial(experiment, trial) => {
-                start(Kind::Trial).u64(*experiment).u32(*trial).done()
+            Self::Trial(experiment, trial) => start(Kind::Trial).u64(*experiment).u32(*trial).done(),
+            Self::ReportChunk(experiment, trial, chunk) => {
+                start(Kind::ReportChunk).u64(*experiment).u32(*trial).u64(*chunk).done()
             }
-            Self::ReportChunk(experiment, trial, chunk) => start(Kind::ReportChunk)
-                .u64(*experiment)
-                .u32(*trial)
-                .u64(*chunk)
-                .done(),
-            Self::Checkpoint(experiment, trial, uuid) => start(Kind::Checkpoint)
-                .u64(*experiment)
-                .u32(*trial)
-                .text(uuid)
-                .done(),
+            Self::Checkpoint(experiment, trial, uuid) => {
+                start(Kind::Checkpoint).u64(*experiment).u32(*trial).text(uuid).done()
+            }
             Self::Request(id) => start(Kind::Request).text(id).done(),
             Self::Meta(name) => start(Kind::Meta).text(name).done(),
         }
@@ -138,18 +126,12 @@ pub(crate) fn journal(experiment: u64, sequence: u64) -> Vec<u8> {
 
 /// The big-endian number at `offset`, or `None` if the key is too short.
 pub(crate) fn u64_at(key: &[u8], offset: usize) -> Option<u64> {
-    key.get(offset..offset + 8)?
-        .try_into()
-        .ok()
-        .map(u64::from_be_bytes)
+    key.get(offset..offset + 8)?.try_into().ok().map(u64::from_be_bytes)
 }
 
 /// The big-endian number at `offset`, or `None` if the key is too short.
 pub(crate) fn u32_at(key: &[u8], offset: usize) -> Option<u32> {
-    key.get(offset..offset + 4)?
-        .try_into()
-        .ok()
-        .map(u32::from_be_bytes)
+    key.get(offset..offset + 4)?.try_into().ok().map(u32::from_be_bytes)
 }
 
 #[cfg(test)]

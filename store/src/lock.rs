@@ -33,14 +33,8 @@ impl DirectoryLock {
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
                 // Only for the message; a holder that has not written its id yet is an unknown holder.
-                let pid = file
-                    .read_to_string(&mut text)
-                    .ok()
-                    .and_then(|_| text.trim().parse().ok());
-                return Err(Error::Locked {
-                    dir: dir.to_owned(),
-                    pid,
-                });
+                let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+                return Err(Error::Locked { dir: dir.to_owned(), pid });
             }
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
         }
@@ -60,9 +54,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let held = DirectoryLock::take(dir.path()).unwrap();
         let refused = DirectoryLock::take(dir.path()).unwrap_err();
-        assert!(
-            matches!(refused, Error::Locked { pid: Some(pid), .. } if pid == std::process::id())
-        );
+        assert!(matches!(refused, Error::Locked { pid: Some(pid), .. } if pid == std::process::id()));
         drop(held);
         DirectoryLock::take(dir.path()).unwrap();
     }

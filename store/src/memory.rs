@@ -15,27 +15,15 @@ pub(crate) struct Memory {
 
 impl Backend for Memory {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self
-            .tree
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-            .cloned())
+        Ok(self.tree.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
     }
 
-    fn page(
-        &self,
-        range: &Range<Vec<u8>>,
-        limit: usize,
-        order: Order,
-    ) -> Result<Vec<Entry>, Error> {
+    fn page(&self, range: &Range<Vec<u8>>, limit: usize, order: Order) -> Result<Vec<Entry>, Error> {
         if range.start >= range.end {
             return Ok(Vec::new());
         }
         let tree = self.tree.read().unwrap_or_else(PoisonError::into_inner);
-        let entries = tree
-            .range(range.clone())
-            .map(|(key, value)| (key.clone(), value.clone()));
+        let entries = tree.range(range.clone()).map(|(key, value)| (key.clone(), value.clone()));
         Ok(match order {
             Order::Ascending => entries.take(limit).collect(),
             Order::Descending => entries.rev().take(limit).collect(),

@@ -25,10 +25,7 @@ pub struct Models {
 
 impl Models {
     pub(crate) fn new(files: Arc<Files>) -> Self {
-        Self {
-            files,
-            held: Mutex::default(),
-        }
+        Self { files, held: Mutex::default() }
     }
 
     /// Keeps an archive and returns its SHA-256 in lowercase hexadecimal; durable when it returns. Putting the same
@@ -36,11 +33,7 @@ impl Models {
     pub fn put(&self, bytes: &[u8]) -> Result<String, Error> {
         let sha256 = hexadecimal(&Sha256::digest(bytes));
         let mut held = self.held();
-        if self
-            .files
-            .open(&path(&sha256))?
-            .is_none_or(|file| file.size() != bytes.len() as u64)
-        {
+        if self.files.open(&path(&sha256))?.is_none_or(|file| file.size() != bytes.len() as u64) {
             self.files.write_whole(&path(&sha256), bytes)?;
         }
         *held.entry(sha256.clone()).or_default() += 1;
@@ -49,9 +42,7 @@ impl Models {
 
     /// Opens an archive. A digest that is not in the store, or is no digest, is [`Error::ModelNotFound`].
     pub fn open(&self, sha256: &str) -> Result<FileReader, Error> {
-        let missing = || Error::ModelNotFound {
-            sha256: sha256.to_owned(),
-        };
+        let missing = || Error::ModelNotFound { sha256: sha256.to_owned() };
         if !is_digest(sha256) {
             return Err(missing());
         }
@@ -88,11 +79,7 @@ impl Models {
     /// The digests of all archives.
     pub(crate) fn all(&self) -> Result<Vec<String>, Error> {
         let names = self.files.names("models")?;
-        Ok(names
-            .iter()
-            .filter_map(|name| name.strip_suffix(ENDING))
-            .map(str::to_owned)
-            .collect())
+        Ok(names.iter().filter_map(|name| name.strip_suffix(ENDING)).map(str::to_owned).collect())
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
@@ -105,10 +92,7 @@ fn path(sha256: &str) -> String {
 }
 
 fn is_digest(text: &str) -> bool {
-    text.len() == 64
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -129,21 +113,11 @@ mod tests {
     fn models_are_named_by_their_content() {
         let models = Models::new(Arc::new(Files::in_memory()));
         let sha256 = models.put(b"abc").unwrap();
-        assert_eq!(
-            sha256,
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         let mut content = String::new();
-        models
-            .open(&sha256)
-            .unwrap()
-            .read_to_string(&mut content)
-            .unwrap();
+        models.open(&sha256).unwrap().read_to_string(&mut content).unwrap();
         assert_eq!(content, "abc");
-        assert!(matches!(
-            models.open("../token"),
-            Err(Error::ModelNotFound { .. })
-        ));
+        assert!(matches!(models.open("../token"), Err(Error::ModelNotFound { .. })));
     }
 
     #[test]
@@ -151,18 +125,12 @@ mod tests {
         let models = Models::new(Arc::new(Files::in_memory()));
         let sha256 = models.put(b"abc").unwrap();
         let candidates = [sha256.clone()];
-        models
-            .remove_unless(&candidates, || Ok(Vec::new()))
-            .unwrap();
+        models.remove_unless(&candidates, || Ok(Vec::new())).unwrap();
         assert!(models.open(&sha256).is_ok(), "held");
         models.claimed(&sha256);
-        models
-            .remove_unless(&candidates, || Ok(vec![sha256.clone()]))
-            .unwrap();
+        models.remove_unless(&candidates, || Ok(vec![sha256.clone()])).unwrap();
         assert!(models.open(&sha256).is_ok(), "named");
-        models
-            .remove_unless(&candidates, || Ok(Vec::new()))
-            .unwrap();
+        models.remove_unless(&candidates, || Ok(Vec::new())).unwrap();
         assert!(models.open(&sha256).is_err());
     }
 }

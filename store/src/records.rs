@@ -19,7 +19,7 @@ const PART: usize = 7 * 1024;
 /// The largest value, packed or not, in bytes.
 pub(crate) const MAX_VALUE: usize = 8 << 20;
 /// Values from this size on are compressed.
-const COMPRESS_FROM: usize = 2 * 1024;
+const COMPRESS_FROM: usize = 512;
 
 const INLINE: u8 = 0;
 const PARTS: u8 = 1;
@@ -39,10 +39,7 @@ impl Records {
 
     /// The value of a key.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.backend
-            .get(key)?
-            .map(|entry| self.join(key, entry))
-            .transpose()
+        self.backend.get(key)?.map(|entry| self.join(key, entry)).transpose()
     }
 
     /// At most `limit` entries of a range, from the end that `order` names.
@@ -76,10 +73,7 @@ impl Records {
         for part in self.keys(&parts, MAX_VALUE / PART + 1)? {
             // A longer key that begins with this one has its parts in the range too.
             if part.len() == first.len() {
-                writes.push(Write {
-                    key: part,
-                    value: None,
-                });
+                writes.push(Write { key: part, value: None });
             }
         }
         writes.push(Write { key, value: None });
@@ -103,20 +97,13 @@ impl Records {
     }
 
     fn join_parts(&self, key: &[u8], entry: &[u8]) -> Result<Vec<u8>, Error> {
-        let length = entry
-            .get(1..5)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u32::from_be_bytes);
-        let length = length
-            .map(|length| length as usize)
-            .filter(|length| *length <= MAX_VALUE);
+        let length = entry.get(1..5).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+        let length = length.map(|length| length as usize).filter(|length| *length <= MAX_VALUE);
         let length = length.ok_or_else(|| Error::broken("stored", "impossible length"))?;
         let mut value = Vec::with_capacity(length);
         for index in 0..length.div_ceil(PART) {
             let part = self.backend.get(&part_key(key, index))?;
-            value.extend(
-                part.ok_or_else(|| Error::broken("stored", format!("part {index} is missing")))?,
-            );
+            value.extend(part.ok_or_else(|| Error::broken("stored", format!("part {index} is missing")))?);
         }
         if value.len() == length {
             Ok(value)
@@ -136,16 +123,10 @@ pub(crate) fn stage_put(key: Vec<u8>, value: &[u8], writes: &mut Vec<Write>) {
         entry.push(PARTS);
         entry.extend_from_slice(&(value.len() as u32).to_be_bytes());
         for (index, part) in value.chunks(PART).enumerate() {
-            writes.push(Write {
-                key: part_key(&key, index),
-                value: Some(part.to_vec()),
-            });
+            writes.push(Write { key: part_key(&key, index), value: Some(part.to_vec()) });
         }
     }
-    writes.push(Write {
-        key,
-        value: Some(entry),
-    });
+    writes.push(Write { key, value: Some(entry) });
 }
 
 /// The range of the parts of all keys in `range`.
@@ -161,11 +142,7 @@ fn part_key(key: &[u8], index: usize) -> Vec<u8> {
 /// A value as it is stored: compressed if that is worth it.
 pub(crate) fn pack(what: &'static str, value: &[u8]) -> Result<Vec<u8>, Error> {
     if value.len() > MAX_VALUE - 1024 {
-        return Err(Error::TooLarge {
-            what,
-            size: value.len(),
-            limit: MAX_VALUE - 1024,
-        });
+        return Err(Error::TooLarge { what, size: value.len(), limit: MAX_VALUE - 1024 });
     }
     if value.len() >= COMPRESS_FROM {
         let packed = zstd::bulk::compress(value, 1).map_err(|error| Error::broken(what, error))?;
@@ -186,9 +163,7 @@ pub(crate) fn unpack(what: &'static str, packed: &[u8]) -> Result<Vec<u8>, Error
     match packed.split_first() {
         Some((&PLAIN, value)) => Ok(value.to_vec()),
         Some((&ZSTD, rest)) => {
-            let (length, frame) = rest
-                .split_first_chunk()
-                .ok_or_else(|| Error::broken(what, "cut short"))?;
+            let (length, frame) = rest.split_first_chunk().ok_or_else(|| Error::broken(what, "cut short"))?;
             let length = u32::from_be_bytes(*length) as usize;
             if length > MAX_VALUE {
                 return Err(Error::broken(what, "impossible length"));
@@ -207,9 +182,7 @@ mod tests {
     fn noise(length: usize) -> Vec<u8> {
         let mut state = 1_u64;
         let step = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 56) as u8
         };
         std::iter::repeat_with(step).take(length).collect()
@@ -223,12 +196,11 @@ mod tests {
             let value = noise(size);
             let mut writes = Vec::new();
             stage_put(b"tkey".to_vec(), &value, &mut writes);
-            assert!(writes.iter().all(|write| {
-                write
-                    .value
-                    .as_ref()
-                    .is_some_and(|value| value.len() <= PART + 1)
-            }));
+            assert!(
+                writes
+                    .iter()
+                    .all(|write| { write.value.as_ref().is_some_and(|value| value.len() <= PART + 1) })
+            );
             records.commit(writes).unwrap();
             assert_eq!(records.get(b"tkey").unwrap(), Some(value));
         }
@@ -238,9 +210,7 @@ mod tests {
         records.commit(writes).unwrap();
         assert_eq!(records.get(b"tkey").unwrap(), None);
         assert_eq!(records.get(b"tkeyed").unwrap(), Some(noise(2 * PART)));
-        let all = backend
-            .page(&(vec![0]..vec![255]), 100, Order::Ascending)
-            .unwrap();
+        let all = backend.page(&(vec![0]..vec![255]), 100, Order::Ascending).unwrap();
         assert_eq!(all.len(), 3, "no part of the deleted value is left");
     }
 
@@ -251,25 +221,16 @@ mod tests {
         stage_put(b"tkey".to_vec(), &noise(2 * PART), &mut writes);
         writes.remove(1);
         records.commit(writes).unwrap();
-        assert!(matches!(
-            records.get(b"tkey"),
-            Err(Error::BrokenRecord { .. })
-        ));
+        assert!(matches!(records.get(b"tkey"), Err(Error::BrokenRecord { .. })));
     }
 
     #[test]
     fn packing_is_undone_and_bounded() {
         for value in [Vec::new(), noise(100), noise(5_000), vec![7; 5_000]] {
-            assert_eq!(
-                unpack("test", &pack("test", &value).unwrap()).unwrap(),
-                value
-            );
+            assert_eq!(unpack("test", &pack("test", &value).unwrap()).unwrap(), value);
         }
         assert!(pack("test", &vec![7; 5_000]).unwrap().len() < 100);
-        assert!(matches!(
-            pack("test", &vec![0; MAX_VALUE]),
-            Err(Error::TooLarge { .. })
-        ));
+        assert!(matches!(pack("test", &vec![0; MAX_VALUE]), Err(Error::TooLarge { .. })));
         assert!(unpack("test", &[9]).is_err());
         assert!(unpack("test", &[ZSTD, 255, 255, 255, 255, 0]).is_err());
     }

@@ -34,9 +34,7 @@ impl Removal<'_> {
         let mut model = String::new();
         if let Some(created) = created {
             if !created.request_id.is_empty() {
-                batch
-                    .deletes
-                    .push(Key::Request(created.request_id).encode());
+                batch.deletes.push(Key::Request(created.request_id).encode());
             }
             model = created.model_sha256;
         }
@@ -53,8 +51,8 @@ impl Removal<'_> {
             let Some(key) = page.first() else {
                 return Ok(());
             };
-            let experiment = keys::u64_at(key, 1)
-                .ok_or_else(|| Error::broken("deletion", "its key is broken"))?;
+            let experiment =
+                keys::u64_at(key, 1).ok_or_else(|| Error::broken("deletion", "its key is broken"))?;
             tracing::info!(experiment, "finishing the deletion of an experiment");
             self.finish(experiment)?;
         }
@@ -70,11 +68,7 @@ impl Removal<'_> {
     }
 
     fn remove_models(&self, candidates: &[String]) -> Result<(), Error> {
-        unless_broken(
-            self.models
-                .remove_unless(candidates, || self.named_models()),
-        )
-        .map(drop)
+        unless_broken(self.models.remove_unless(candidates, || self.named_models())).map(drop)
     }
 
     fn finish(&self, experiment: u64) -> Result<(), Error> {
@@ -86,28 +80,18 @@ impl Removal<'_> {
                     if removes.is_empty() {
                         break;
                     }
-                    (self.write)(Prepared {
-                        removes,
-                        forget: Some(experiment),
-                        ..Prepared::default()
-                    })?;
+                    (self.write)(Prepared { removes, forget: Some(experiment), ..Prepared::default() })?;
                 }
             }
         }
         snapshot::remove(self.files, experiment)?;
         crate::logs::remove(self.files, experiment)?;
         if let Some(model) = self.records.get(&note(experiment))? {
-            let model =
-                String::from_utf8(model).map_err(|error| Error::broken("deletion", error))?;
-            self.models
-                .remove_unless(&[model], || self.named_models())?;
+            let model = String::from_utf8(model).map_err(|error| Error::broken("deletion", error))?;
+            self.models.remove_unless(&[model], || self.named_models())?;
         }
         let removes = vec![note(experiment)];
-        (self.write)(Prepared {
-            removes,
-            forget: Some(experiment),
-            ..Prepared::default()
-        })
+        (self.write)(Prepared { removes, forget: Some(experiment), ..Prepared::default() })
     }
 
     /// The models that the first journal records name. A journal whose first record is broken is an error: nothing is
@@ -120,8 +104,8 @@ impl Removal<'_> {
             let Some((key, _)) = self.records.page(&range, 1, Order::Ascending)?.pop() else {
                 return Ok(named);
             };
-            let experiment = keys::u64_at(&key, 1)
-                .ok_or_else(|| Error::broken("journal", "its key is broken"))?;
+            let experiment =
+                keys::u64_at(&key, 1).ok_or_else(|| Error::broken("journal", "its key is broken"))?;
             named.extend(created(self.records, experiment)?.map(|created| created.model_sha256));
             let Some(following) = experiment.checked_add(1) else {
                 return Ok(named);
@@ -148,9 +132,7 @@ fn note(experiment: u64) -> Vec<u8> {
 }
 
 fn created(records: &Records, experiment: u64) -> Result<Option<ExperimentCreated>, Error> {
-    let first = Journal::open(records.clone(), experiment, 1)?
-        .next()
-        .transpose()?;
+    let first = Journal::open(records.clone(), experiment, 1)?.next().transpose()?;
     Ok(first.and_then(|record| match record.input {
         Some(Input::Created(created)) => Some(created),
         _ => None,
@@ -175,7 +157,7 @@ mod tests {
             let records = Records::new(Arc::new(Memory::default()));
             let mut writes = Vec::new();
             stage_put(Key::Experiment(1).encode(), b"summary", &mut writes);
-            stage_put(Key::Trial(1, 1).encode(), &[7; 20_000], &mut writes);
+            stage_put(Key::Trial(1, 1).encode(), &vec![7; 20_000], &mut writes);
             records.commit(writes).unwrap();
             let left = Cell::new(commits);
             let write = |batch: Prepared| {
@@ -184,20 +166,12 @@ mod tests {
                     return Err(Error::Closed);
                 }
                 let mut writes = Vec::new();
-                batch
-                    .puts
-                    .iter()
-                    .for_each(|(key, value)| stage_put(key.clone(), value, &mut writes));
+                batch.puts.iter().for_each(|(key, value)| stage_put(key.clone(), value, &mut writes));
                 let removed = batch.deletes.into_iter().chain(batch.removes);
                 writes.extend(removed.map(|key| Write { key, value: None }));
                 records.commit(writes)
             };
-            let removal = Removal {
-                records: &records,
-                files: &files,
-                models: &models,
-                write: &write,
-            };
+            let removal = Removal { records: &records, files: &files, models: &models, write: &write };
             assert_eq!(removal.start(1).is_ok(), commits > 3, "commit {commits}");
             left.set(100);
             removal.finish_all().unwrap();

@@ -33,11 +33,7 @@ impl SledBackend {
     /// Opens or creates the tree in `<dir>/db`.
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, Error> {
         let opened = open(dir, cache_bytes)?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            cache_bytes,
-            open: RwLock::new(Some(opened)),
-        })
+        Ok(Self { dir: dir.to_owned(), cache_bytes, open: RwLock::new(Some(opened)) })
     }
 
     fn with<T>(&self, read: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, Error> {
@@ -74,10 +70,7 @@ impl SledBackend {
             opened.db.flush()?;
             Ok(())
         })?;
-        opened
-            .file
-            .sync_data()
-            .map_err(|error| Error::io("sync", &database_file(&self.dir), error))
+        opened.file.sync_data().map_err(|error| Error::io("sync", &database_file(&self.dir), error))
     }
 }
 
@@ -86,12 +79,7 @@ impl Backend for SledBackend {
         self.with(|db| Ok(db.get(key)?.map(|value| value.to_vec())))
     }
 
-    fn page(
-        &self,
-        range: &Range<Vec<u8>>,
-        limit: usize,
-        order: Order,
-    ) -> Result<Vec<Entry>, Error> {
+    fn page(&self, range: &Range<Vec<u8>>, limit: usize, order: Order) -> Result<Vec<Entry>, Error> {
         if range.start >= range.end {
             return Ok(Vec::new());
         }
@@ -125,10 +113,7 @@ impl Backend for SledBackend {
 }
 
 fn open(dir: &Path, cache_bytes: u64) -> Result<Opened, Error> {
-    let config = sled::Config::new()
-        .path(dir.join("db"))
-        .cache_capacity(cache_bytes)
-        .mode(sled::Mode::HighThroughput);
+    let config = sled::Config::new().path(dir.join("db")).cache_capacity(cache_bytes);
     let db = guarded(dir, || config.open())?;
     let path = database_file(dir);
     let file = File::options()
@@ -150,19 +135,14 @@ fn database_file(dir: &Path) -> PathBuf {
 
 /// Runs a call into sled; a panic or a corruption becomes [`Error::Corrupt`].
 fn guarded<T>(dir: &Path, call: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
-    let corrupt = |reason: String| Error::Corrupt {
-        dir: dir.to_owned(),
-        reason,
-    };
+    let corrupt = |reason: String| Error::Corrupt { dir: dir.to_owned(), reason };
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(sled::Error::Io(error))) => Err(Error::io("use the database in", dir, error)),
         Ok(Err(sled::Error::Corruption { at, .. })) => {
             Err(corrupt(format!("the database is broken at {at:?}")))
         }
-        Ok(Err(error)) => Err(Error::Database {
-            reason: error.to_string(),
-        }),
+        Ok(Err(error)) => Err(Error::Database { reason: error.to_string() }),
         Err(panic) => Err(corrupt(panic_text(&*panic))),
     }
 }
@@ -170,10 +150,7 @@ fn guarded<T>(dir: &Path, call: impl FnOnce() -> sled::Result<T>) -> Result<T, E
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    format!(
-        "the database gave up: {}",
-        text.unwrap_or("no reason given")
-    )
+    format!("the database gave up: {}", text.unwrap_or("no reason given"))
 }
 
 #[cfg(test)]
@@ -181,10 +158,7 @@ mod tests {
     use super::*;
 
     fn put(key: &[u8]) -> Vec<Write> {
-        vec![Write {
-            key: key.to_vec(),
-            value: Some(b"value".to_vec()),
-        }]
+        vec![Write { key: key.to_vec(), value: Some(b"value".to_vec()) }]
     }
 
     #[test]
@@ -193,10 +167,7 @@ mod tests {
         let backend = SledBackend::open(dir.path(), 1 << 20).unwrap();
         backend.commit(put(b"before")).unwrap();
         backend.fail();
-        assert!(matches!(
-            backend.get(b"before"),
-            Err(Error::Database { .. })
-        ));
+        assert!(matches!(backend.get(b"before"), Err(Error::Database { .. })));
         backend.commit(put(b"after")).unwrap();
         assert_eq!(backend.get(b"before").unwrap(), Some(b"value".to_vec()));
         assert_eq!(backend.get(b"after").unwrap(), Some(b"value".to_vec()));
@@ -205,8 +176,6 @@ mod tests {
     #[test]
     fn a_panic_inside_the_database_is_an_error() {
         let result: Result<(), Error> = guarded(Path::new("here"), || panic!("page {} is zero", 7));
-        assert!(
-            matches!(result, Err(Error::Corrupt { reason, .. }) if reason.contains("page 7 is zero"))
-        );
+        assert!(matches!(result, Err(Error::Corrupt { reason, .. }) if reason.contains("page 7 is zero")));
     }
 }

@@ -27,15 +27,8 @@ pub struct Snapshot {
 pub(crate) fn write(files: &Files, experiment: u64, snapshot: &Snapshot) -> Result<(), Error> {
     let directory = directory(experiment);
     let name = format!("{:020}.snapshot", snapshot.seq);
-    files.write_whole(
-        &format!("{directory}/{name}"),
-        &encode(experiment, snapshot),
-    )?;
-    for older in files
-        .names(&directory)?
-        .iter()
-        .filter(|other| **other < name)
-    {
+    files.write_whole(&format!("{directory}/{name}"), &encode(experiment, snapshot))?;
+    for older in files.names(&directory)?.iter().filter(|other| **other < name) {
         files.remove(&format!("{directory}/{older}"))?;
     }
     Ok(())
@@ -50,12 +43,9 @@ pub(crate) fn read(files: &Files, experiment: u64) -> Result<Option<Snapshot>, E
         };
         match decode(experiment, &bytes) {
             Ok(snapshot) => return Ok(Some(snapshot)),
-            Err(reason) => tracing::warn!(
-                experiment,
-                name,
-                reason,
-                "snapshot passed over; the journal is replayed"
-            ),
+            Err(reason) => {
+                tracing::warn!(experiment, name, reason, "snapshot passed over; the journal is replayed")
+            }
         }
     }
     Ok(None)
@@ -103,11 +93,7 @@ fn decode(experiment: u64, bytes: &[u8]) -> Result<Snapshot, &'static str> {
     if u64_at(16)? != experiment {
         return Err("of another experiment");
     }
-    Ok(Snapshot {
-        seq: u64_at(24)?,
-        version: u32_at(12)?,
-        bytes: content.to_vec(),
-    })
+    Ok(Snapshot { seq: u64_at(24)?, version: u32_at(12)?, bytes: content.to_vec() })
 }
 
 fn checksum(head: &[u8], content: &[u8]) -> u32 {
@@ -122,11 +108,7 @@ mod tests {
     use super::*;
 
     fn snapshot(seq: u64) -> Snapshot {
-        Snapshot {
-            seq,
-            version: 3,
-            bytes: b"state".to_vec(),
-        }
+        Snapshot { seq, version: 3, bytes: b"state".to_vec() }
     }
 
     #[test]
@@ -160,9 +142,7 @@ mod tests {
     fn a_broken_snapshot_is_passed_over() {
         let files = Files::in_memory();
         write(&files, 1, &snapshot(9)).unwrap();
-        files
-            .write_whole("snapshots/1/00000000000000000010.snapshot", b"junk")
-            .unwrap();
+        files.write_whole("snapshots/1/00000000000000000010.snapshot", b"junk").unwrap();
         assert_eq!(read(&files, 1).unwrap(), Some(snapshot(9)));
     }
 }

@@ -41,11 +41,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            cache_bytes: 32 << 20,
-            queue: 4096,
-            max_commit: 256,
-        }
+        Self { cache_bytes: 8 << 20, queue: 4096, max_commit: 256 }
     }
 }
 
@@ -127,21 +123,11 @@ impl Store {
         let models = Arc::new(Models::new(files.clone()));
         clean_up(&records, &files, &models)?;
         let committer = Committer::new(records.clone(), models.clone());
-        let (writer, thread) =
-            Writer::start(committer, options.queue, QUEUE_BYTES, options.max_commit)?;
+        let (writer, thread) = Writer::start(committer, options.queue, QUEUE_BYTES, options.max_commit)?;
         let (logs, logs_thread) = Logs::start(records.clone(), files.clone(), writer.clone())?;
         let threads = vec![logs_thread, thread];
-        let inner = Inner {
-            records,
-            files,
-            models,
-            logs,
-            writer,
-            threads,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner = Inner { records, files, models, logs, writer, threads };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// A store without files and threads: everything happens on the caller's thread, callbacks included, and goes away
@@ -152,17 +138,8 @@ impl Store {
         let models = Arc::new(Models::new(files.clone()));
         let writer = Writer::inline(Committer::new(records.clone(), models.clone()));
         let logs = Logs::inline(records.clone(), files.clone(), writer.clone());
-        let inner = Inner {
-            records,
-            files,
-            models,
-            logs,
-            writer,
-            threads: Vec::new(),
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner = Inner { records, files, models, logs, writer, threads: Vec::new() };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Writes a batch; durable when it returns. Waits while the queue is full.
@@ -182,9 +159,7 @@ impl Store {
         batch: Batch,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        self.inner
-            .writer
-            .submit(Prepared::new(batch)?, Box::new(done))
+        self.inner.writer.submit(Prepared::new(batch)?, Box::new(done))
     }
 
     /// The journal of an experiment from record `from_seq` (at least 1) on. If `from_seq` is beyond the record that
@@ -199,18 +174,12 @@ impl Store {
     }
 
     /// At most `limit` experiments with ids below `before`, newest first: (id, record).
-    pub fn experiments(
-        &self,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+    pub fn experiments(&self, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, Error> {
         let mut range = start(Kind::Experiment).prefix();
         if let Some(before) = before {
             range.end = Key::Experiment(before).encode();
         }
-        self.page("experiment", &range, limit, Order::Descending, |key| {
-            keys::u64_at(key, 1)
-        })
+        self.page("experiment", &range, limit, Order::Descending, |key| keys::u64_at(key, 1))
     }
 
     /// The record of an experiment.
@@ -234,9 +203,7 @@ impl Store {
         if let Some(after) = after {
             range.start = keys::after(&Key::Trial(experiment, after).encode());
         }
-        self.page("trial", &range, limit, Order::Ascending, |key| {
-            keys::u32_at(key, 9)
-        })
+        self.page("trial", &range, limit, Order::Ascending, |key| keys::u32_at(key, 9))
     }
 
     /// At most `limit` report chunks of a trial after chunk `after`, in order: (chunk, value).
@@ -251,9 +218,7 @@ impl Store {
         if let Some(after) = after {
             range.start = keys::after(&Key::ReportChunk(experiment, trial, after).encode());
         }
-        self.page("report chunk", &range, limit, Order::Ascending, |key| {
-            keys::u64_at(key, 13)
-        })
+        self.page("report chunk", &range, limit, Order::Ascending, |key| keys::u64_at(key, 13))
     }
 
     /// At most `limit` checkpoints of an experiment, or of one of its trials, after (trial, uuid), in this order.
@@ -277,20 +242,14 @@ impl Store {
             let uuid = String::from_utf8(key.get(13..)?.to_vec()).ok()?;
             Some((keys::u32_at(key, 9)?, uuid))
         })?;
-        Ok(found
-            .into_iter()
-            .map(|((trial, uuid), bytes)| CheckpointRecord { trial, uuid, bytes })
-            .collect())
+        Ok(found.into_iter().map(|((trial, uuid), bytes)| CheckpointRecord { trial, uuid, bytes }).collect())
     }
 
     /// The experiment that a request created.
     pub fn request(&self, request_id: &str) -> Result<Option<u64>, Error> {
         let value = self.get("request", &Key::Request(request_id.to_owned()))?;
         let experiment = |value: Vec<u8>| value.try_into().map(u64::from_be_bytes);
-        value
-            .map(experiment)
-            .transpose()
-            .map_err(|_| Error::broken("request", "not 8 bytes"))
+        value.map(experiment).transpose().map_err(|_| Error::broken("request", "not 8 bytes"))
     }
 
     /// The value of a [`Key::Meta`].
@@ -307,9 +266,7 @@ impl Store {
     ) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let mut range = start(Kind::Meta).text(prefix).prefix();
         if let Some(after) = after {
-            range.start = range
-                .start
-                .max(keys::after(&Key::Meta(after.to_owned()).encode()));
+            range.start = range.start.max(keys::after(&Key::Meta(after.to_owned()).encode()));
         }
         self.page("meta", &range, limit, Order::Ascending, |key| {
             String::from_utf8(key.get(1..)?.to_vec()).ok()
@@ -325,15 +282,7 @@ impl Store {
         version: u32,
         bytes: Vec<u8>,
     ) -> Result<(), Error> {
-        snapshot::write(
-            &self.inner.files,
-            experiment,
-            &Snapshot {
-                seq,
-                version,
-                bytes,
-            },
-        )
+        snapshot::write(&self.inner.files, experiment, &Snapshot { seq, version, bytes })
     }
 
     /// The newest snapshot that can be read. A broken one is reported in the log and passed over: the journal is
@@ -349,13 +298,8 @@ impl Store {
         let inner = &self.inner;
         inner.logs.forget(experiment)?;
         let write = |batch| inner.writer.write_blocking(batch);
-        Removal {
-            records: &inner.records,
-            files: &inner.files,
-            models: &inner.models,
-            write: &write,
-        }
-        .start(experiment)
+        Removal { records: &inner.records, files: &inner.files, models: &inner.models, write: &write }
+            .start(experiment)
     }
 
     /// The model archives.
@@ -398,27 +342,18 @@ fn check_format(dir: &Path) -> Result<(), Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             if dir.join("db").exists() {
                 let reason = "there is a database but no file named format".to_owned();
-                return Err(Error::Corrupt {
-                    dir: dir.to_owned(),
-                    reason,
-                });
+                return Err(Error::Corrupt { dir: dir.to_owned(), reason });
             }
             return write_whole(&path, format!("{FORMAT}\n").as_bytes());
         }
         Err(error) => return Err(Error::io("read", &path, error)),
     };
     match text.trim().parse::<u32>() {
-        Ok(found) if found > FORMAT => Err(Error::NewerFormat {
-            found,
-            known: FORMAT,
-        }),
+        Ok(found) if found > FORMAT => Err(Error::NewerFormat { found, known: FORMAT }),
         Ok(1..=FORMAT) => Ok(()),
         _ => {
             let reason = format!("the file named format holds {text:?} instead of a number");
-            Err(Error::Corrupt {
-                dir: dir.to_owned(),
-                reason,
-            })
+            Err(Error::Corrupt { dir: dir.to_owned(), reason })
         }
     }
 }
@@ -427,18 +362,10 @@ fn check_format(dir: &Path) -> Result<(), Error> {
 fn clean_up(records: &Records, files: &Files, models: &Models) -> Result<(), Error> {
     // Finishing a deletion only removes entries, and there is no writer yet whose order had to be kept.
     let write = |batch: Prepared| {
-        let removed = batch
-            .removes
-            .into_iter()
-            .map(|key| crate::backend::Write { key, value: None });
+        let removed = batch.removes.into_iter().map(|key| crate::backend::Write { key, value: None });
         records.commit(removed.collect())
     };
-    let removal = Removal {
-        records,
-        files,
-        models,
-        write: &write,
-    };
+    let removal = Removal { records, files, models, write: &write };
     removal.finish_all()?;
     removal.sweep_models()
 }

@@ -45,11 +45,7 @@ pub(crate) struct Writer {
 
 #[derive(Clone)]
 enum Route {
-    Thread {
-        queue: mpsc::Sender<Request>,
-        bytes: Arc<Semaphore>,
-        limit: u32,
-    },
+    Thread { queue: mpsc::Sender<Request>, bytes: Arc<Semaphore>, limit: u32 },
     Inline(Arc<Mutex<Committer>>),
     Closed,
 }
@@ -66,32 +62,15 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || run(committer, receiver, max_commit.max(1)))
-            .map_err(|error| {
-                Error::io(
-                    "start the writer of",
-                    std::path::Path::new("the store"),
-                    error,
-                )
-            })?;
+            .map_err(|error| Error::io("start the writer of", std::path::Path::new("the store"), error))?;
         let limit = permits(queue_bytes.max(PERMIT_BYTES));
         let bytes = Arc::new(Semaphore::new(limit as usize));
-        Ok((
-            Self {
-                route: Route::Thread {
-                    queue: sender,
-                    bytes,
-                    limit,
-                },
-            },
-            thread,
-        ))
+        Ok((Self { route: Route::Thread { queue: sender, bytes, limit } }, thread))
     }
 
     /// A writer that commits on the caller's thread.
     pub(crate) fn inline(committer: Committer) -> Self {
-        Self {
-            route: Route::Inline(Arc::new(Mutex::new(committer))),
-        }
+        Self { route: Route::Inline(Arc::new(Mutex::new(committer))) }
     }
 
     /// Gives this handle up.
@@ -107,26 +86,13 @@ impl Writer {
                 commit_inline(committer, batch, done);
                 Ok(())
             }
-            Route::Thread {
-                queue,
-                bytes,
-                limit,
-            } => {
+            Route::Thread { queue, bytes, limit } => {
                 let wanted = permits(batch.size()).min(*limit);
-                let permit = bytes
-                    .clone()
-                    .try_acquire_many_owned(wanted)
-                    .map_err(|_| Error::Busy)?;
-                queue
-                    .try_send(Request {
-                        batch,
-                        done,
-                        _permit: Some(permit),
-                    })
-                    .map_err(|error| match error {
-                        mpsc::error::TrySendError::Full(_) => Error::Busy,
-                        mpsc::error::TrySendError::Closed(_) => Error::Closed,
-                    })
+                let permit = bytes.clone().try_acquire_many_owned(wanted).map_err(|_| Error::Busy)?;
+                queue.try_send(Request { batch, done, _permit: Some(permit) }).map_err(|error| match error {
+                    mpsc::error::TrySendError::Full(_) => Error::Busy,
+                    mpsc::error::TrySendError::Closed(_) => Error::Closed,
+                })
             }
         }
     }
@@ -139,22 +105,10 @@ impl Writer {
                 commit_inline(committer, batch, done);
                 Ok(())
             }
-            Route::Thread {
-                queue,
-                bytes,
-                limit,
-            } => {
+            Route::Thread { queue, bytes, limit } => {
                 let wanted = permits(batch.size()).min(*limit);
-                let permit = bytes
-                    .clone()
-                    .acquire_many_owned(wanted)
-                    .await
-                    .map_err(|_| Error::Closed)?;
-                let request = Request {
-                    batch,
-                    done,
-                    _permit: Some(permit),
-                };
+                let permit = bytes.clone().acquire_many_owned(wanted).await.map_err(|_| Error::Closed)?;
+                let request = Request { batch, done, _permit: Some(permit) };
                 queue.send(request).await.map_err(|_| Error::Closed)
             }
         }
@@ -168,13 +122,9 @@ impl Writer {
                 commit_inline(committer, batch, done);
                 Ok(())
             }
-            Route::Thread { queue, .. } => queue
-                .blocking_send(Request {
-                    batch,
-                    done,
-                    _permit: None,
-                })
-                .map_err(|_| Error::Closed),
+            Route::Thread { queue, .. } => {
+                queue.blocking_send(Request { batch, done, _permit: None }).map_err(|_| Error::Closed)
+            }
         }
     }
 
@@ -190,14 +140,10 @@ impl Writer {
 
 /// Waits on a thread for an answer of one of the store's threads.
 pub(crate) fn wait<T>(receiver: &std::sync::mpsc::Receiver<T>) -> Result<T, Error> {
-    receiver
-        .recv_timeout(PATIENCE)
-        .map_err(|error| match error {
-            RecvTimeoutError::Timeout => Error::Late {
-                seconds: PATIENCE.as_secs(),
-            },
-            RecvTimeoutError::Disconnected => Error::Closed,
-        })
+    receiver.recv_timeout(PATIENCE).map_err(|error| match error {
+        RecvTimeoutError::Timeout => Error::Late { seconds: PATIENCE.as_secs() },
+        RecvTimeoutError::Disconnected => Error::Closed,
+    })
 }
 
 fn permits(bytes: usize) -> u32 {
@@ -207,11 +153,7 @@ fn permits(bytes: usize) -> u32 {
 fn commit_inline(committer: &Mutex<Committer>, batch: Prepared, done: Done) {
     let outcomes = {
         let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
-        committer.commit(vec![Request {
-            batch,
-            done,
-            _permit: None,
-        }])
+        committer.commit(vec![Request { batch, done, _permit: None }])
     };
     // Outside the lock: a callback may submit again.
     outcomes.into_iter().for_each(tell);
@@ -247,11 +189,7 @@ pub(crate) struct Committer {
 
 impl Committer {
     pub(crate) fn new(records: Records, models: Arc<Models>) -> Self {
-        Self {
-            records,
-            models,
-            heads: HashMap::new(),
-        }
+        Self { records, models, heads: HashMap::new() }
     }
 
     fn commit(&mut self, group: Vec<Request>) -> Vec<(Done, Result<(), Error>)> {
@@ -264,26 +202,14 @@ impl Committer {
                 Err(error) => outcomes.push((request.done, Err(error))),
             }
         }
-        let result = if writes.is_empty() {
-            Ok(())
-        } else {
-            self.records.commit(writes)
-        };
+        let result = if writes.is_empty() { Ok(()) } else { self.records.commit(writes) };
         if let Err(error) = &result {
             tracing::error!(%error, batches = staged.len(), "commit failed");
             self.heads.clear();
         }
-        for Request {
-            batch,
-            done,
-            _permit,
-        } in staged
-        {
+        for Request { batch, done, _permit } in staged {
             if result.is_ok() {
-                batch
-                    .claims
-                    .iter()
-                    .for_each(|sha256| self.models.claimed(sha256));
+                batch.claims.iter().for_each(|sha256| self.models.claimed(sha256));
             }
             outcomes.push((done, result.clone()));
         }
@@ -328,10 +254,7 @@ impl Committer {
         for key in &batch.deletes {
             self.records.stage_delete(key.clone(), writes)?;
         }
-        writes.extend(batch.removes.iter().map(|key| Write {
-            key: key.clone(),
-            value: None,
-        }));
+        writes.extend(batch.removes.iter().map(|key| Write { key: key.clone(), value: None }));
         Ok(())
     }
 }

@@ -37,10 +37,7 @@ pub struct Logs {
 }
 
 enum Route {
-    Thread {
-        queue: mpsc::Sender<Command>,
-        bytes: Arc<Semaphore>,
-    },
+    Thread { queue: mpsc::Sender<Command>, bytes: Arc<Semaphore> },
     Inline(Box<Mutex<Segments>>),
     Closed,
 }
@@ -75,41 +72,19 @@ impl Logs {
             .name("store-logs".to_owned())
             .spawn(move || run(segments, receiver))
             .map_err(|error| {
-                Error::io(
-                    "start the log writer of",
-                    std::path::Path::new("the store"),
-                    error,
-                )
+                Error::io("start the log writer of", std::path::Path::new("the store"), error)
             })?;
-        let route = Route::Thread {
-            queue,
-            bytes: Arc::new(Semaphore::new(QUEUE_BYTES)),
-        };
-        Ok((
-            Self {
-                route,
-                records,
-                files,
-            },
-            thread,
-        ))
+        let route = Route::Thread { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)) };
+        Ok((Self { route, records, files }, thread))
     }
 
     pub(crate) fn inline(records: Records, files: Arc<Files>, writer: Writer) -> Self {
         let segments = Segments::new(records.clone(), files.clone(), writer);
-        Self {
-            route: Route::Inline(Box::new(Mutex::new(segments))),
-            records,
-            files,
-        }
+        Self { route: Route::Inline(Box::new(Mutex::new(segments))), records, files }
     }
 
     /// Appends lines (trial, attempt, line) of an experiment; durable when it returns. Waits while the queue is full.
-    pub async fn append(
-        &self,
-        experiment: u64,
-        lines: Vec<(u32, u32, LogLine)>,
-    ) -> Result<(), Error> {
+    pub async fn append(&self, experiment: u64, lines: Vec<(u32, u32, LogLine)>) -> Result<(), Error> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         // The receiver is gone if the caller was cancelled; the lines are written all the same.
         let done = Box::new(move |result| drop(sender.send(result)));
@@ -120,10 +95,7 @@ impl Logs {
             Route::Thread { queue, bytes } => {
                 let permit = bytes.clone().acquire_many_owned(append.size as u32).await;
                 append.permit = Some(permit.map_err(|_| Error::Closed)?);
-                queue
-                    .send(Command::Append(append))
-                    .await
-                    .map_err(|_| Error::Closed)?;
+                queue.send(Command::Append(append)).await.map_err(|_| Error::Closed)?;
             }
         }
         receiver.await.map_err(|_| Error::Closed)?
@@ -144,12 +116,10 @@ impl Logs {
             Route::Thread { queue, bytes } => {
                 let permit = bytes.clone().try_acquire_many_owned(append.size as u32);
                 append.permit = Some(permit.map_err(|_| Error::Busy)?);
-                queue
-                    .try_send(Command::Append(append))
-                    .map_err(|error| match error {
-                        mpsc::error::TrySendError::Full(_) => Error::Busy,
-                        mpsc::error::TrySendError::Closed(_) => Error::Closed,
-                    })?;
+                queue.try_send(Command::Append(append)).map_err(|error| match error {
+                    mpsc::error::TrySendError::Full(_) => Error::Busy,
+                    mpsc::error::TrySendError::Closed(_) => Error::Closed,
+                })?;
             }
         }
         Ok(())
@@ -164,23 +134,11 @@ impl Logs {
         from_frame: u64,
         limit_lines: usize,
     ) -> Result<LogPage, Error> {
-        read::forward(
-            &self.records,
-            &self.files,
-            experiment,
-            trial,
-            from_frame,
-            limit_lines,
-        )
+        read::forward(&self.records, &self.files, experiment, trial, from_frame, limit_lines)
     }
 
     /// The last `count` lines of an experiment, or of one of its trials. Synchronous.
-    pub fn tail(
-        &self,
-        experiment: u64,
-        trial: Option<u32>,
-        count: usize,
-    ) -> Result<LogPage, Error> {
+    pub fn tail(&self, experiment: u64, trial: Option<u32>, count: usize) -> Result<LogPage, Error> {
         read::tail(&self.records, &self.files, experiment, trial, count)
     }
 
@@ -194,17 +152,12 @@ impl Logs {
         match &self.route {
             Route::Closed => Err(Error::Closed),
             Route::Inline(segments) => {
-                segments
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .forget(experiment);
+                segments.lock().unwrap_or_else(PoisonError::into_inner).forget(experiment);
                 Ok(())
             }
             Route::Thread { queue, .. } => {
                 let (done, receiver) = std::sync::mpsc::sync_channel(1);
-                queue
-                    .blocking_send(Command::Forget { experiment, done })
-                    .map_err(|_| Error::Closed)?;
+                queue.blocking_send(Command::Forget { experiment, done }).map_err(|_| Error::Closed)?;
                 crate::writer::wait(&receiver)
             }
         }
@@ -219,34 +172,17 @@ pub(crate) fn remove(files: &Files, experiment: u64) -> Result<(), Error> {
 fn prepare(experiment: u64, lines: Vec<(u32, u32, LogLine)>, done: Done) -> Result<Append, Error> {
     let size = lines.iter().map(|(_, _, line)| line.text.len() + 32).sum();
     if size > MAX_APPEND {
-        return Err(Error::TooLarge {
-            what: "an append of log lines",
-            size,
-            limit: MAX_APPEND,
-        });
+        return Err(Error::TooLarge { what: "an append of log lines", size, limit: MAX_APPEND });
     }
     let lines = lines
         .into_iter()
-        .map(|(trial, attempt, line)| TrialLogLine {
-            trial,
-            attempt,
-            line: Some(line),
-        })
+        .map(|(trial, attempt, line)| TrialLogLine { trial, attempt, line: Some(line) })
         .collect();
-    Ok(Append {
-        experiment,
-        lines,
-        size,
-        done,
-        permit: None,
-    })
+    Ok(Append { experiment, lines, size, done, permit: None })
 }
 
 fn append_inline(segments: &Mutex<Segments>, append: Append) {
-    segments
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .append(vec![append]);
+    segments.lock().unwrap_or_else(PoisonError::into_inner).append(vec![append]);
 }
 
 fn run(mut segments: Segments, mut queue: mpsc::Receiver<Command>) {

@@ -36,32 +36,23 @@ struct Index {
 impl Index {
     fn key(&self, frame: u64) -> Vec<u8> {
         match self.trial {
-            Some(trial) => start(Kind::LogOfTrial)
-                .u64(self.experiment)
-                .u32(trial)
-                .u64(frame)
-                .done(),
+            Some(trial) => start(Kind::LogOfTrial).u64(self.experiment).u32(trial).u64(frame).done(),
             None => start(Kind::LogFrame).u64(self.experiment).u64(frame).done(),
         }
     }
 
     /// The entries of a range of frames.
-    fn page(
-        &self,
-        records: &Records,
-        frames: Range<u64>,
-        order: Order,
-    ) -> Result<Vec<(u64, Place)>, Error> {
+    fn page(&self, records: &Records, frames: Range<u64>, order: Order) -> Result<Vec<(u64, Place)>, Error> {
         let range = self.key(frames.start)..self.key(frames.end);
         let entries = records.page(&range, PAGE, order)?;
         let number_at = if self.trial.is_some() { 13 } else { 9 };
         let parsed = entries.into_iter().map(|(key, value)| {
             // The writer packs all values; the index is too short to be compressed.
             let value = crate::records::unpack("log index", &value)?;
-            let place = Place::decode(&value)
-                .ok_or_else(|| Error::broken("log index", "cannot be decoded"))?;
-            let number = keys::u64_at(&key, number_at)
-                .ok_or_else(|| Error::broken("log index", "broken key"))?;
+            let place =
+                Place::decode(&value).ok_or_else(|| Error::broken("log index", "cannot be decoded"))?;
+            let number =
+                keys::u64_at(&key, number_at).ok_or_else(|| Error::broken("log index", "broken key"))?;
             Ok((number, place))
         });
         parsed.collect()
@@ -84,15 +75,9 @@ impl Index {
 
 fn read_frame(files: &Files, experiment: u64, place: Place) -> Result<StreamLogsResponse, Error> {
     let broken = |error: &dyn std::fmt::Display| Error::broken("log frame", error);
-    let bytes = files.read_at(
-        &segment::path(experiment, place.segment),
-        place.offset,
-        place.length as usize,
-    )?;
-    let size = zstd::zstd_safe::get_frame_content_size(&bytes)
-        .ok()
-        .flatten()
-        .unwrap_or(u64::MAX);
+    let bytes =
+        files.read_at(&segment::path(experiment, place.segment), place.offset, place.length as usize)?;
+    let size = zstd::zstd_safe::get_frame_content_size(&bytes).ok().flatten().unwrap_or(u64::MAX);
     if size > segment::MAX_MESSAGE as u64 {
         return Err(Error::broken("log frame", "impossible size"));
     }
@@ -110,10 +95,7 @@ pub(super) fn forward(
     limit: usize,
 ) -> Result<LogPage, Error> {
     let index = Index { experiment, trial };
-    let mut page = LogPage {
-        lines: Vec::new(),
-        next_frame: from_frame,
-    };
+    let mut page = LogPage { lines: Vec::new(), next_frame: from_frame };
     loop {
         let entries = index.page(records, page.next_frame..u64::MAX, Order::Ascending)?;
         if entries.is_empty() {
@@ -161,8 +143,5 @@ pub(super) fn tail(
         found.extend(index.lines(files, frame, place));
     }
     let surplus = found.len().saturating_sub(count);
-    Ok(LogPage {
-        lines: found.split_off(surplus),
-        next_frame,
-    })
+    Ok(LogPage { lines: found.split_off(surplus), next_frame })
 }

@@ -84,13 +84,7 @@ pub(super) struct Segments {
 
 impl Segments {
     pub(super) fn new(records: Records, files: Arc<Files>, writer: Writer) -> Self {
-        Self {
-            records,
-            files,
-            writer,
-            positions: HashMap::new(),
-            segment_bytes: SEGMENT_BYTES,
-        }
+        Self { records, files, writer, positions: HashMap::new(), segment_bytes: SEGMENT_BYTES }
     }
 
     pub(super) fn forget(&mut self, experiment: u64) {
@@ -112,8 +106,7 @@ impl Segments {
         let tell = {
             let waiting = waiting.clone();
             move |result: Result<(), Error>| {
-                let waiting =
-                    std::mem::take(&mut *waiting.lock().unwrap_or_else(PoisonError::into_inner));
+                let waiting = std::mem::take(&mut *waiting.lock().unwrap_or_else(PoisonError::into_inner));
                 for (done, _permit) in waiting {
                     done(result.clone());
                 }
@@ -131,11 +124,7 @@ impl Segments {
     }
 
     /// Writes the frames and returns their index.
-    fn write_frames(
-        &mut self,
-        experiment: u64,
-        lines: Vec<TrialLogLine>,
-    ) -> Result<Prepared, Error> {
+    fn write_frames(&mut self, experiment: u64, lines: Vec<TrialLogLine>) -> Result<Prepared, Error> {
         let mut position = match self.positions.get(&experiment) {
             Some(position) => *position,
             None => self.locate(experiment)?,
@@ -146,17 +135,10 @@ impl Segments {
             if position.size >= self.segment_bytes {
                 position.segment += 1;
             }
-            let offset = self
-                .files
-                .append(&path(experiment, position.segment), &bytes)?;
+            let offset = self.files.append(&path(experiment, position.segment), &bytes)?;
             position.size = offset + bytes.len() as u64;
             let length = bytes.len() as u32;
-            let place = Place {
-                segment: position.segment,
-                offset,
-                length,
-                lines: frame.lines.len() as u32,
-            };
+            let place = Place { segment: position.segment, offset, length, lines: frame.lines.len() as u32 };
             stage_index(experiment, position.frame, place, &frame, &mut index);
             position.frame += 1;
         }
@@ -167,48 +149,25 @@ impl Segments {
     /// A new segment behind those that are there, the frame number after the last in the index.
     fn locate(&self, experiment: u64) -> Result<Position, Error> {
         let names = self.files.names(&directory(experiment))?;
-        let numbers = names
-            .iter()
-            .filter_map(|name| name.strip_suffix(".zst")?.parse::<u32>().ok());
+        let numbers = names.iter().filter_map(|name| name.strip_suffix(".zst")?.parse::<u32>().ok());
         let segment = numbers.max().map_or(0, |last| last + 1);
         let range = start(Kind::LogFrame).u64(experiment).prefix();
         let last = self.records.page(&range, 1, Order::Descending)?.pop();
-        let frame = last
-            .and_then(|(key, _)| keys::u64_at(&key, 9))
-            .map_or(0, |last| last + 1);
-        Ok(Position {
-            segment,
-            size: 0,
-            frame,
-        })
+        let frame = last.and_then(|(key, _)| keys::u64_at(&key, 9)).map_or(0, |last| last + 1);
+        Ok(Position { segment, size: 0, frame })
     }
 }
 
-fn stage_index(
-    experiment: u64,
-    number: u64,
-    place: Place,
-    frame: &StreamLogsResponse,
-    index: &mut Prepared,
-) {
+fn stage_index(experiment: u64, number: u64, place: Place, frame: &StreamLogsResponse, index: &mut Prepared) {
     let mut of_trial: BTreeMap<u32, u32> = BTreeMap::new();
     for line in &frame.lines {
         *of_trial.entry(line.trial).or_default() += 1;
     }
     for (trial, lines) in of_trial {
-        let key = start(Kind::LogOfTrial)
-            .u64(experiment)
-            .u32(trial)
-            .u64(number)
-            .done();
-        index
-            .puts
-            .push((key, plain(&Place { lines, ..place }.encode())));
+        let key = start(Kind::LogOfTrial).u64(experiment).u32(trial).u64(number).done();
+        index.puts.push((key, plain(&Place { lines, ..place }.encode())));
     }
-    index.puts.push((
-        start(Kind::LogFrame).u64(experiment).u64(number).done(),
-        plain(&place.encode()),
-    ));
+    index.puts.push((start(Kind::LogFrame).u64(experiment).u64(number).done(), plain(&place.encode())));
 }
 
 /// Cuts lines into frames of about [`FRAME_BYTES`].
@@ -243,12 +202,7 @@ mod tests {
 
     #[test]
     fn a_place_survives_encoding() {
-        let place = Place {
-            segment: 1,
-            offset: u64::MAX,
-            length: 3,
-            lines: 4,
-        };
+        let place = Place { segment: 1, offset: u64::MAX, length: 3, lines: 4 };
         assert_eq!(Place::decode(&place.encode()), Some(place));
         assert_eq!(Place::decode(&place.encode()[..20]), None);
         assert_eq!(Place::decode(&[]), None);
@@ -264,27 +218,15 @@ mod tests {
         segments.segment_bytes = 200;
         for number in 0..20 {
             let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-            let line = TrialLogLine {
-                trial: number,
-                ..TrialLogLine::default()
-            };
+            let line = TrialLogLine { trial: number, ..TrialLogLine::default() };
             let done: Done = Box::new(move |result| sender.send(result).unwrap());
-            segments.append(vec![Append {
-                experiment: 5,
-                lines: vec![line],
-                size: 0,
-                done,
-                permit: None,
-            }]);
+            segments.append(vec![Append { experiment: 5, lines: vec![line], size: 0, done, permit: None }]);
             receiver.recv().unwrap().unwrap();
         }
         let names = files.names("logs/5").unwrap();
         assert!(names.len() > 1, "{names:?}");
         let page = super::super::read::forward(&records, &files, 5, None, 0, 100).unwrap();
-        assert_eq!(
-            page.lines.iter().map(|line| line.trial).collect::<Vec<_>>(),
-            (0..20).collect::<Vec<_>>()
-        );
+        assert_eq!(page.lines.iter().map(|line| line.trial).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
         files.remove(&path(5, 0)).unwrap();
         let rest = super::super::read::forward(&records, &files, 5, None, 0, 100).unwrap();
         assert!(!rest.lines.is_empty() && rest.lines.len() < 20);

@@ -8,11 +8,7 @@ use crate::{record, write};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Write {
-        journal: Vec<(u64, u8)>,
-        puts: Vec<(Key, Vec<u8>)>,
-        deletes: Vec<Key>,
-    },
+    Write { journal: Vec<(u64, u8)>, puts: Vec<(Key, Vec<u8>)>, deletes: Vec<Key> },
     Delete(u64),
     Snapshot(u64, u64),
     Reopen,
@@ -23,8 +19,7 @@ fn key() -> impl Strategy<Value = Key> {
     let name = "[ab]{0,2}";
     prop_oneof![
         experiment.clone().prop_map(Key::Experiment),
-        (experiment.clone(), 1..4_u32)
-            .prop_map(|(experiment, trial)| Key::Trial(experiment, trial)),
+        (experiment.clone(), 1..4_u32).prop_map(|(experiment, trial)| Key::Trial(experiment, trial)),
         (experiment.clone(), 1..3_u32, 0..4_u64)
             .prop_map(|(experiment, trial, at)| Key::ReportChunk(experiment, trial, at)),
         (experiment, 1..3_u32, name)
@@ -44,11 +39,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 fn step() -> impl Strategy<Value = Step> {
     // A gap of 0 is the record that follows; others are refused.
     let gap = prop_oneof![9 => Just(0_u8), 1 => 1..3_u8];
-    let write = (
-        vec((1..4_u64, gap), 0..4),
-        vec((key(), value()), 0..6),
-        vec(key(), 0..3),
-    );
+    let write = (vec((1..4_u64, gap), 0..4), vec((key(), value()), 0..6), vec(key(), 0..3));
     prop_oneof![
         12 => write.prop_map(|(journal, puts, deletes)| Step::Write { journal, puts, deletes }),
         1 => (1..4_u64).prop_map(Step::Delete),
@@ -58,45 +49,28 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn batch(store: &Store, journal: &[(u64, u8)], puts: &[(Key, Vec<u8>)], deletes: &[Key]) -> Batch {
-    let mut batch = Batch {
-        puts: puts.to_vec(),
-        deletes: deletes.to_vec(),
-        ..Batch::default()
-    };
+    let mut batch = Batch { puts: puts.to_vec(), deletes: deletes.to_vec(), ..Batch::default() };
     for (index, (experiment, gap)) in journal.iter().enumerate() {
-        let earlier = journal[..index]
-            .iter()
-            .filter(|(other, _)| other == experiment)
-            .count() as u64;
+        let earlier = journal[..index].iter().filter(|(other, _)| other == experiment).count() as u64;
         let sequence = store.last_sequence(*experiment).unwrap() + 1 + earlier + u64::from(*gap);
         batch.journal.push((*experiment, record(sequence, "why")));
     }
     batch
 }
 
-fn contents(store: &Store) -> String {
-    let mut text = format!(
-        "{:?} {:?}",
-        store.experiments(None, 99),
-        store.metas("", None, 99)
-    );
+fn contents(store: &Store) -> Vec<String> {
+    let mut all = vec![format!("{:?} {:?}", store.experiments(None, 99), store.metas("", None, 99))];
     for experiment in 1..4 {
         let journal: Result<Vec<_>, _> = store.journal(experiment, 1).unwrap().collect();
-        text += &format!("{:?}", journal.unwrap());
-        text += &format!("{:?}", store.trials(experiment, None, 99).unwrap());
-        text += &format!(
-            "{:?}",
-            store.checkpoints(experiment, None, None, 99).unwrap()
-        );
-        text += &format!("{:?}", store.read_snapshot(experiment).unwrap());
+        all.push(format!("{:?}", journal.unwrap()));
+        all.push(format!("{:?}", store.trials(experiment, None, 99).unwrap()));
+        all.push(format!("{:?}", store.checkpoints(experiment, None, None, 99).unwrap()));
+        all.push(format!("{:?}", store.read_snapshot(experiment).unwrap()));
         for trial in 1..3 {
-            text += &format!(
-                "{:?}",
-                store.report_chunks(experiment, trial, None, 99).unwrap()
-            );
+            all.push(format!("{:?}", store.report_chunks(experiment, trial, None, 99).unwrap()));
         }
     }
-    text
+    all
 }
 
 proptest! {

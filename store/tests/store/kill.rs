@@ -16,16 +16,10 @@ const WINDOW: usize = 32;
 
 fn text(experiment: u64, sequence: u64) -> String {
     // Every tenth record is larger than one entry of the tree.
-    let length = if sequence.is_multiple_of(10) {
-        20_000
-    } else {
-        100
-    };
+    let length = if sequence.is_multiple_of(10) { 20_000 } else { 100 };
     let mut state = experiment * 1_000_003 + sequence;
     let step = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         char::from(b'!' + (state >> 58) as u8)
     };
     std::iter::repeat_with(step).take(length).collect()
@@ -49,10 +43,7 @@ fn child_appends_until_it_is_killed() {
         room.send(()).unwrap();
         let batch = Batch {
             journal: vec![(experiment, record(sequence, &text(experiment, sequence)))],
-            puts: vec![(
-                Key::Trial(experiment, sequence as u32),
-                text(experiment, sequence).into_bytes(),
-            )],
+            puts: vec![(Key::Trial(experiment, sequence as u32), text(experiment, sequence).into_bytes())],
             deletes: Vec::new(),
         };
         let taken = taken.clone();
@@ -69,11 +60,7 @@ fn child_appends_until_it_is_killed() {
 /// Runs the child, kills it after so many acknowledgements, and returns the last one per experiment.
 fn run_and_kill(dir: &std::path::Path, after: usize) -> BTreeMap<u64, u64> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "kill::child_appends_until_it_is_killed",
-            "--nocapture",
-        ])
+        .args(["--exact", "kill::child_appends_until_it_is_killed", "--nocapture"])
         .env(CHILD, dir)
         .stdout(Stdio::piped())
         .spawn()
@@ -109,10 +96,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         let store = Store::open(dir.path(), Options::default()).unwrap();
         for (experiment, sequence) in acknowledged {
             let records = journal(&store, experiment);
-            assert!(
-                records.len() as u64 >= sequence,
-                "experiment {experiment} lost record {sequence}"
-            );
+            assert!(records.len() as u64 >= sequence, "experiment {experiment} lost record {sequence}");
             for (found, sequence) in records.into_iter().zip(1..) {
                 let text = text(experiment, sequence);
                 assert_eq!(found, record(sequence, &text));

@@ -8,25 +8,17 @@ use toprung_store::{Error, Options, Store};
 fn append(store: &Store, experiment: u64, lines: &[(u32, &str)]) -> Result<(), Error> {
     let (sender, receiver) = sync_channel(1);
     let lines = lines.iter().map(|(trial, text)| {
-        let line = LogLine {
-            text: (*text).to_owned(),
-            ..LogLine::default()
-        };
+        let line = LogLine { text: (*text).to_owned(), ..LogLine::default() };
         (*trial, 1, line)
     });
-    store
-        .logs()
-        .submit(experiment, lines.collect(), move |result| {
-            sender.send(result).unwrap()
-        })?;
+    store.logs().submit(experiment, lines.collect(), move |result| {
+        sender.send(result).unwrap();
+    })?;
     receiver.recv().unwrap()
 }
 
 fn texts(lines: &[TrialLogLine]) -> Vec<&str> {
-    lines
-        .iter()
-        .map(|line| line.line.as_ref().unwrap().text.as_str())
-        .collect()
+    lines.iter().map(|line| line.line.as_ref().unwrap().text.as_str()).collect()
 }
 
 fn round_trip(store: &Store) {
@@ -35,39 +27,21 @@ fn round_trip(store: &Store) {
     append(store, 1, &[(1, "e"), (1, "f")]).unwrap();
     append(store, 2, &[(1, "other")]).unwrap();
     let logs = store.logs();
-    assert_eq!(
-        texts(&logs.read(1, None, 0, 100).unwrap().lines),
-        ["a", "b", "c", "d", "e", "f"]
-    );
-    assert_eq!(
-        texts(&logs.read(1, Some(1), 0, 100).unwrap().lines),
-        ["a", "c", "e", "f"]
-    );
+    assert_eq!(texts(&logs.read(1, None, 0, 100).unwrap().lines), ["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(texts(&logs.read(1, Some(1), 0, 100).unwrap().lines), ["a", "c", "e", "f"]);
     let first = logs.read(1, Some(2), 0, 1).unwrap();
     assert_eq!(texts(&first.lines), ["b"]);
     let second = logs.read(1, Some(2), first.next_frame, 100).unwrap();
     assert_eq!(texts(&second.lines), ["d"]);
     let nothing = logs.read(1, Some(2), second.next_frame, 100).unwrap();
-    assert_eq!(
-        (nothing.lines.len(), nothing.next_frame),
-        (0, second.next_frame)
-    );
-    assert_eq!(
-        texts(&logs.tail(1, Some(1), 3).unwrap().lines),
-        ["c", "e", "f"]
-    );
-    assert_eq!(
-        texts(&logs.tail(1, None, 100).unwrap().lines),
-        ["a", "b", "c", "d", "e", "f"]
-    );
+    assert_eq!((nothing.lines.len(), nothing.next_frame), (0, second.next_frame));
+    assert_eq!(texts(&logs.tail(1, Some(1), 3).unwrap().lines), ["c", "e", "f"]);
+    assert_eq!(texts(&logs.tail(1, None, 100).unwrap().lines), ["a", "b", "c", "d", "e", "f"]);
     let none = logs.tail(1, None, 0).unwrap();
     assert_eq!((none.lines.len(), none.next_frame), (0, 3));
     assert_eq!(logs.tail(9, None, 5).unwrap().next_frame, 0);
     append(store, 1, &[(1, "g")]).unwrap();
-    assert_eq!(
-        texts(&logs.read(1, None, none.next_frame, 100).unwrap().lines),
-        ["g"]
-    );
+    assert_eq!(texts(&logs.read(1, None, none.next_frame, 100).unwrap().lines), ["g"]);
 }
 
 #[test]
@@ -89,10 +63,7 @@ fn a_torn_segment_is_left_behind() {
     std::fs::write(&segment, bytes).unwrap();
     let store = Store::open(dir.path(), Options::default()).unwrap();
     append(&store, 1, &[(1, "after")]).unwrap();
-    assert_eq!(
-        texts(&store.logs().read(1, None, 0, 100).unwrap().lines),
-        ["before", "after"]
-    );
+    assert_eq!(texts(&store.logs().read(1, None, 0, 100).unwrap().lines), ["before", "after"]);
     assert!(dir.path().join("logs/1/00000001.zst").exists());
 }
 
@@ -118,12 +89,6 @@ fn logs_go_away_with_their_experiment() {
     assert!(store.logs().read(1, None, 0, 100).unwrap().lines.is_empty());
     assert!(!dir.path().join("logs/1").exists());
     append(&store, 1, &[(1, "new")]).unwrap();
-    assert_eq!(
-        texts(&store.logs().tail(1, Some(1), 9).unwrap().lines),
-        ["new"]
-    );
-    assert_eq!(
-        texts(&store.logs().tail(2, Some(1), 9).unwrap().lines),
-        ["b"]
-    );
+    assert_eq!(texts(&store.logs().tail(1, Some(1), 9).unwrap().lines), ["new"]);
+    assert_eq!(texts(&store.logs().tail(2, Some(1), 9).unwrap().lines), ["b"]);
 }

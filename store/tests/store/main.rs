@@ -20,14 +20,8 @@ fn write(store: &Store, batch: Batch) -> Result<(), Error> {
 }
 
 fn record(sequence: u64, reason: &str) -> JournalRecord {
-    let input = Some(Input::Kill(KillRequested {
-        reason: reason.to_owned(),
-    }));
-    JournalRecord {
-        sequence,
-        input,
-        ..JournalRecord::default()
-    }
+    let input = Some(Input::Kill(KillRequested { reason: reason.to_owned() }));
+    JournalRecord { sequence, input, ..JournalRecord::default() }
 }
 
 fn created(request_id: &str, model_sha256: &str) -> JournalRecord {
@@ -36,17 +30,9 @@ fn created(request_id: &str, model_sha256: &str) -> JournalRecord {
         model_sha256: model_sha256.to_owned(),
         ..ExperimentCreated::default()
     };
-    JournalRecord {
-        sequence: 1,
-        input: Some(Input::Created(created)),
-        ..JournalRecord::default()
-    }
+    JournalRecord { sequence: 1, input: Some(Input::Created(created)), ..JournalRecord::default() }
 }
 
 fn journal(store: &Store, experiment: u64) -> Vec<JournalRecord> {
-    store
-        .journal(experiment, 1)
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap()
+    store.journal(experiment, 1).unwrap().collect::<Result<_, _>>().unwrap()
 }
