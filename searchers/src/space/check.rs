@@ -1,7 +1,7 @@
 //! What can be wrong with a space. `toprung-config` finds the same mistakes earlier, with their lines; this is for those who
 //! build a space in code.
 
-use super::{Dimension, Domain, Space};
+use super::{Dimension, Domain, Space, Value};
 use crate::error::Error;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,8 @@ fn check_group(dimensions: &BTreeMap<String, Dimension>, path: &str) -> Result<(
 
 fn problem(domain: &Domain) -> Option<&'static str> {
     match domain {
-        Domain::Const(_) | Domain::Group(_) => None,
+        Domain::Const(value) => (!value.is_finite()).then_some("its value is not finite"),
+        Domain::Group(_) => None,
         Domain::Int { min, max, .. } if min > max => Some("the minimum is greater than the maximum"),
         Domain::Int { min, log: true, .. } if *min < 1 => {
             Some("on a logarithmic scale the minimum must be at least 1")
@@ -64,7 +65,11 @@ fn problem(domain: &Domain) -> Option<&'static str> {
                 .then_some("base must be greater than 0, exponents in order, and both powers finite")
         }
         Domain::Categorical(values) | Domain::Ordinal(values) => {
-            values.is_empty().then_some("it has no values")
+            if values.iter().all(Value::is_finite) {
+                values.is_empty().then_some("it has no values")
+            } else {
+                Some("one of its values is not finite")
+            }
         }
     }
 }

@@ -36,6 +36,16 @@ impl Value {
         }
     }
 
+    /// Whether every double in it is finite, as JSON needs.
+    pub fn is_finite(&self) -> bool {
+        match self {
+            Self::Double(value) => value.is_finite(),
+            Self::List(values) => values.iter().all(Self::is_finite),
+            Self::Map(values) => values.values().all(Self::is_finite),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::String(_) => true,
+        }
+    }
+
     /// Whether a condition takes the two for the same: equal, or an integer and a double of the same number.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {

@@ -120,9 +120,10 @@ impl World {
                 assert_eq!(create.trial.0 as usize, self.trials.len() + 1);
                 assert_eq!(create.clone_from, None);
                 assert!(create.train_to > 0);
-                let expected = match self.grid {
-                    true => self.space.grid_point(u64::from(create.trial.0) - 1).unwrap(),
-                    false => self.space.draw(SEED, create.trial),
+                let expected = if self.grid {
+                    self.space.grid_point(u64::from(create.trial.0) - 1).unwrap()
+                } else {
+                    self.space.draw(SEED, create.trial)
                 };
                 assert_eq!(create.hparams, expected);
                 self.trials.insert(create.trial, Phase::Running { until: create.train_to });
@@ -164,6 +165,8 @@ impl World {
     }
 
     fn check_views(&mut self) {
+        let idle = self.outstanding() == 0 && self.capacity > 0;
+        assert!(!idle || self.over, "nothing runs and nothing is started: {:?}", self.trials);
         assert!(self.outstanding() <= self.limit);
         assert!(!self.over || self.searcher.is_over());
         let progress = self.searcher.progress();

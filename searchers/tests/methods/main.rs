@@ -6,6 +6,7 @@ mod adaptive;
 mod asha;
 mod contract;
 mod fixed;
+mod model;
 mod plans;
 mod spaces;
 mod traps;

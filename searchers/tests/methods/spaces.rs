@@ -230,6 +230,8 @@ fn mistakes_in_a_space_are_named() {
         Domain::Log { base: -1.0, minval: 0.0, maxval: 1.0, count: None },
         Domain::Log { base: 10.0, minval: 0.0, maxval: 400.0, count: None },
         Domain::Categorical(Vec::new()),
+        Domain::Const(Value::List(vec![Value::Double(f64::NAN)])),
+        Domain::Ordinal(vec![Value::Double(f64::INFINITY)]),
         Domain::Ordinal(Vec::new()),
     ];
     for domain in wrong {
