@@ -1,0 +1,387 @@
+//! An engine that does as a test says, and an agent that is connected to it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status, Streaming};
+use toprung_agent::Options;
+use toprung_proto::v1::{
+    self, AgentMessage, AttemptEvent, AttemptId, EngineMessage, agent_message, agent_service_server,
+    attempt_event, engine_message,
+};
+
+/// No state takes longer to come about, also on a crowded machine.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+type ToAgent = mpsc::Sender<Result<EngineMessage, Status>>;
+
+/// What the agent said, in order, with the answers a test gives.
+struct Service {
+    said: mpsc::Sender<Heard>,
+    models: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+}
+
+enum Heard {
+    Connected(ToAgent),
+    Message(Box<AgentMessage>),
+}
+
+#[tonic::async_trait]
+impl agent_service_server::AgentService for Service {
+    type SessionStream = ReceiverStream<Result<EngineMessage, Status>>;
+    type FetchModelStream = ReceiverStream<Result<v1::ModelChunk, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<AgentMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let token = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        if token != Some("Bearer secret") {
+            return Err(Status::unauthenticated("wrong token"));
+        }
+        let (to_agent, messages) = mpsc::channel(1024);
+        let said = self.said.clone();
+        let mut stream = request.into_inner();
+        said.send(Heard::Connected(to_agent)).await.map_err(|_| Status::aborted("the test is over"))?;
+        tokio::spawn(async move {
+            while let Ok(Some(message)) = stream.message().await {
+                if said.send(Heard::Message(Box::new(message))).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(messages)))
+    }
+
+    async fn fetch_model(
+        &self,
+        request: Request<v1::FetchModelRequest>,
+    ) -> Result<Response<Self::FetchModelStream>, Status> {
+        let hash = request.into_inner().model_sha256;
+        let archive = self.models.lock().unwrap().get(&hash).cloned();
+        let archive = archive.ok_or_else(|| Status::not_found("no such model"))?;
+        let (sender, chunks) = mpsc::channel(64);
+        tokio::spawn(async move {
+            for chunk in archive.chunks(1000) {
+                if sender.send(Ok(v1::ModelChunk { data: chunk.to_vec() })).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(chunks)))
+    }
+}
+
+/// A test's engine with one agent.
+pub struct Bench {
+    heard: mpsc::Receiver<Heard>,
+    to_agent: Option<ToAgent>,
+    models: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    pub state_dir: tempfile::TempDir,
+    shutdown: watch::Sender<bool>,
+    agent: JoinHandle<Result<(), toprung_agent::Error>>,
+    /// Whether batches are acknowledged at once.
+    pub acknowledges: bool,
+    pub registrations: Vec<v1::Register>,
+    pub batches: Vec<v1::Batch>,
+    pub log: Vec<String>,
+    events: VecDeque<AttemptEvent>,
+    /// Attempts told to keep at a reconnect: all that the agent names.
+    pub keeps: bool,
+}
+
+impl Bench {
+    /// Starts both; returns after the agent has registered.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub async fn start_with(change: impl FnOnce(&mut Options)) -> Self {
+        let mut bench = Self::without_waiting(change).await;
+        bench.until_registered().await;
+        bench
+    }
+
+    pub async fn without_waiting(change: impl FnOnce(&mut Options)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (said, heard) = mpsc::channel(4096);
+        let models = Arc::<Mutex<HashMap<String, Vec<u8>>>>::default();
+        let service = Service { said, models: Arc::clone(&models) };
+        let server = tonic::transport::Server::builder()
+            .add_service(agent_service_server::AgentServiceServer::new(service))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        tokio::spawn(server);
+        let state_dir = tempfile::tempdir().unwrap();
+        let mut options = Options::new(format!("http://{address}"), state_dir.path());
+        options.token = Some("secret".to_owned());
+        options.slots = Some(2);
+        options.name = Some("bench".to_owned());
+        options.drain_timeout = Duration::from_millis(500);
+        change(&mut options);
+        let (shutdown, receiver) = watch::channel(false);
+        let agent = tokio::spawn(toprung_agent::run(options, receiver));
+        Self {
+            heard,
+            to_agent: None,
+            models,
+            state_dir,
+            shutdown,
+            agent,
+            acknowledges: true,
+            registrations: Vec::new(),
+            batches: Vec::new(),
+            log: Vec::new(),
+            events: VecDeque::new(),
+            keeps: true,
+        }
+    }
+
+    /// Waits for the next registration and answers it.
+    pub async fn until_registered(&mut self) {
+        let before = self.registrations.len();
+        while self.registrations.len() == before {
+            self.hear().await;
+        }
+    }
+
+    pub async fn send(&mut self, kind: engine_message::Kind) {
+        let message = EngineMessage { kind: Some(kind) };
+        self.to_agent.as_ref().unwrap().send(Ok(message)).await.unwrap();
+    }
+
+    /// Cuts the stream; the agent will come back.
+    pub fn disconnect(&mut self) {
+        self.to_agent = None;
+    }
+
+    /// Takes one message of the agent in and answers it.
+    async fn hear(&mut self) {
+        let heard = timeout(DEADLINE, self.heard.recv()).await.expect("the agent is silent").unwrap();
+        let message = match heard {
+            Heard::Connected(to_agent) => {
+                self.to_agent = Some(to_agent);
+                return;
+            }
+            Heard::Message(message) => message,
+        };
+        match message.kind.unwrap() {
+            agent_message::Kind::Register(register) => {
+                let keep = if self.keeps { register.running.clone() } else { Vec::new() };
+                self.registrations.push(register);
+                let registered = v1::Registered {
+                    lease_seconds: 30,
+                    heartbeat_seconds: 5,
+                    max_batches_in_flight: 4,
+                    keep,
+                };
+                self.send(engine_message::Kind::Registered(registered)).await;
+            }
+            agent_message::Kind::Batch(batch) => {
+                if self.acknowledges {
+                    let sequence = batch.sequence;
+                    self.send(engine_message::Kind::Ack(v1::Ack { sequence })).await;
+                    self.events.extend(batch.events.iter().cloned());
+                }
+                self.batches.push(batch);
+            }
+            agent_message::Kind::Logs(logs) => {
+                let sequence = logs.sequence;
+                self.log.extend(logs.lines.into_iter().flat_map(|lines| lines.lines).map(|line| line.text));
+                self.send(engine_message::Kind::LogAck(v1::LogAck { sequence })).await;
+            }
+            agent_message::Kind::Heartbeat(_) => {}
+        }
+    }
+
+    /// The next acknowledged event, whatever it is.
+    pub async fn event(&mut self) -> attempt_event::Kind {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return event.kind.unwrap();
+            }
+            self.hear().await;
+        }
+    }
+
+    /// Hears one message more, as long as the deadline allows.
+    pub async fn until(&mut self, done: impl Fn(&Self) -> bool) {
+        while !done(self) {
+            self.hear().await;
+        }
+    }
+
+    /// The next report.
+    pub async fn report(&mut self) -> v1::Report {
+        loop {
+            match self.event().await {
+                attempt_event::Kind::Report(report) => return report,
+                attempt_event::Kind::Exit(exit) => panic!("no report before the exit: {exit:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The exit, with the reports and checkpoints before it.
+    pub async fn exit(&mut self) -> (v1::Exit, Vec<v1::Report>, Vec<v1::Checkpoint>) {
+        let (mut reports, mut checkpoints) = (Vec::new(), Vec::new());
+        loop {
+            match self.event().await {
+                attempt_event::Kind::Report(report) => reports.push(report),
+                attempt_event::Kind::Checkpoint(checkpoint) => checkpoints.push(checkpoint),
+                attempt_event::Kind::Exit(exit) => return (exit, reports, checkpoints),
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits until the process has started.
+    pub async fn started(&mut self) -> i32 {
+        loop {
+            match self.event().await {
+                attempt_event::Kind::Started(started) => return started.pid,
+                attempt_event::Kind::Exit(exit) => panic!("not started: {exit:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits for a printed line.
+    pub async fn line(&mut self, text: &str) {
+        self.until(|bench| bench.log.iter().any(|line| line == text)).await;
+    }
+
+    /// Starts an attempt of `script` (run as `script.py`) and returns its order for changes beforehand.
+    pub fn python(&self, script: &str) -> v1::StartAttempt {
+        let hash = self.model(&[("script.py", script)]);
+        order(vec!["python3".to_owned(), "script.py".to_owned()], hash)
+    }
+
+    /// An attempt of a shell line without a model directory.
+    pub fn shell(&self, line: &str) -> v1::StartAttempt {
+        let mut order = order(Vec::new(), String::new());
+        order.run.as_mut().unwrap().shell = line.to_owned();
+        order
+    }
+
+    /// Packs files as a model that can be fetched; returns its hash.
+    pub fn model(&self, files: &[(&str, &str)]) -> String {
+        use sha2::{Digest as _, Sha256};
+        let mut builder = tar::Builder::new(zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap());
+        for (name, content) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            header.set_cksum();
+            builder.append_data(&mut header, name, content.as_bytes()).unwrap();
+        }
+        let archive = builder.into_inner().unwrap().finish().unwrap();
+        let hash = Sha256::digest(&archive).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        self.models.lock().unwrap().insert(hash.clone(), archive);
+        hash
+    }
+
+    pub async fn begin(&mut self, order: v1::StartAttempt) {
+        self.send(engine_message::Kind::Start(order)).await;
+    }
+
+    pub async fn stop(&mut self, kind: v1::StopKind) {
+        let stop = v1::StopAttempt {
+            attempt: Some(attempt()),
+            kind: kind.into(),
+            reason: "as the test says".to_owned(),
+        };
+        self.send(engine_message::Kind::Stop(stop)).await;
+    }
+
+    pub async fn decide(&mut self, at_length: u64, kind: v1::DecisionKind, length: u64) {
+        let decision = v1::Decision { kind: kind.into(), trial: 1, length, reason: "rank 5 of 9".to_owned() };
+        let decision = v1::AttemptDecision { attempt: Some(attempt()), at_length, decision: Some(decision) };
+        self.send(engine_message::Kind::Decision(decision)).await;
+    }
+
+    /// Asks the agent to end.
+    pub fn shut_down(&self) {
+        self.shutdown.send_replace(true);
+    }
+
+    /// How the agent ended.
+    pub async fn ended(self) -> Result<(), toprung_agent::Error> {
+        let Self { mut heard, agent, to_agent, .. } = self;
+        // Whatever it still says is heard, so that nothing holds it up.
+        let listening = async { while heard.recv().await.is_some() {} };
+        tokio::select! {
+            ended = timeout(DEADLINE, agent) => {
+                drop(to_agent);
+                ended.expect("the agent does not end").unwrap()
+            }
+            () = listening => unreachable!("the engine outlives the agent"),
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.state_dir.path().join(name)
+    }
+}
+
+/// The attempt that all orders here are for.
+pub fn attempt() -> AttemptId {
+    AttemptId { experiment: 1, trial: 1, attempt: 1 }
+}
+
+fn order(argv: Vec<String>, model_sha256: String) -> v1::StartAttempt {
+    v1::StartAttempt {
+        attempt: Some(attempt()),
+        slots: vec![0],
+        hparams_json: r#"{"lr": 0.5, "deep": {"width": 64}}"#.to_owned(),
+        model_sha256,
+        train_until: 3,
+        max_length: 9,
+        time_metric: "epochs".to_owned(),
+        metric: "error".to_owned(),
+        trial_seed: 42,
+        run: Some(v1::RunSpec {
+            argv,
+            grace_seconds: 30,
+            preemption_timeout_seconds: 30,
+            experiment_name: "digits".to_owned(),
+            ..v1::RunSpec::default()
+        }),
+        ..v1::StartAttempt::default()
+    }
+}
+
+/// Waits for something that no message tells.
+pub async fn eventually(what: &str, done: impl Fn() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("did not come about: {what}"));
+}
+
+/// Whether a process runs (a zombie does not).
+pub fn runs(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
+}
+
+/// The names in a directory.
+pub fn names(directory: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
