@@ -14,7 +14,9 @@
 //! `Ok`, the whole batch survives the death of the process and, as far as the disk keeps its word on `fdatasync`, a
 //! power cut. After an error the outcome is unknown: read the journal before going on.
 //!
-//! A journal with a hole or a broken checksum is reported ([`Error::BrokenJournal`]), never skipped.
+//! A journal with a hole or a broken checksum is reported ([`Error::BrokenJournal`]), never skipped. A disk that loses
+//! what it had synced can make a journal end early without a trace in it; reading on from a snapshot
+//! (`journal(experiment, snapshot.seq + 1)`) notices that as far as the snapshot reaches.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod backend;

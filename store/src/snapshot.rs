@@ -44,7 +44,7 @@ pub(crate) fn read(files: &Files, experiment: u64) -> Result<Option<Snapshot>, E
         match decode(experiment, &bytes) {
             Ok(snapshot) => return Ok(Some(snapshot)),
             Err(reason) => {
-                tracing::warn!(experiment, name, reason, "snapshot passed over; the journal is replayed")
+                tracing::warn!(experiment, name, reason, "snapshot passed over; the journal is replayed");
             }
         }
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod contract;
+mod damage;
 mod equality;
 mod kill;
 mod log_lines;
