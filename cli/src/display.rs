@@ -15,7 +15,12 @@ use toprung_proto::v1;
 /// Shows views as they come.
 pub(crate) enum Display {
     /// On a terminal. Log lines go to a file meanwhile, where there is a data directory.
-    Live(Box<Live>, Option<ToFile>),
+    Live {
+        /// The screen.
+        live: Box<Live>,
+        /// Sends log lines back to standard error when it is dropped, after the screen.
+        _log: Option<ToFile>,
+    },
     /// Line by line.
     Lines {
         /// Makes them.
@@ -43,7 +48,7 @@ impl Display {
         }
         let log = logging::to_file(data_dir).ok();
         match Live::start(interrupts) {
-            Ok(live) => Self::Live(Box::new(live), log),
+            Ok(live) => Self::Live { live: Box::new(live), _log: log },
             Err(error) => {
                 drop(log);
                 tracing::info!(%error, "no live screen on this terminal");
@@ -55,7 +60,7 @@ impl Display {
     /// Takes over a view.
     pub(crate) fn view(&mut self, view: v1::WatchExperimentResponse) -> Result<(), Error> {
         match self {
-            Self::Live(live, _) => {
+            Self::Live { live, .. } => {
                 live.view(view);
                 Ok(())
             }
@@ -70,7 +75,7 @@ impl Display {
     /// Says something beside the views.
     pub(crate) fn note(&mut self, text: &str) -> Result<(), Error> {
         match self {
-            Self::Live(live, _) => {
+            Self::Live { live, .. } => {
                 live.event(text);
                 Ok(())
             }
@@ -84,7 +89,7 @@ impl Display {
 
     /// What Ctrl-C does from now on; only the live screen shows it all the time.
     pub(crate) fn footer(&mut self, text: &str) {
-        if let Self::Live(live, _) = self {
+        if let Self::Live { live, .. } = self {
             live.footer(text);
         }
     }
@@ -92,7 +97,7 @@ impl Display {
     /// Draws what has changed.
     pub(crate) fn draw(&mut self) -> Result<(), Error> {
         match self {
-            Self::Live(live, _) => live.draw().map_err(Error::io("cannot draw on the terminal")),
+            Self::Live { live, .. } => live.draw().map_err(Error::io("cannot draw on the terminal")),
             _ => Ok(()),
         }
     }

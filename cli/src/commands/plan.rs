@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::output::{self, json, plan, table};
 use toprung_config::ExperimentConfig;
 use toprung_proto::v1;
-use toprung_searchers::{Action, Event, Searcher, space};
+use toprung_searchers::{SearcherConfig, TrialId, space};
 
 /// So many example configurations are drawn.
 const SAMPLES: u32 = 3;
@@ -52,24 +52,23 @@ fn local(config: &ExperimentConfig) -> Result<v1::PreviewExperimentResponse, Err
         help: "correct the searcher or the hyperparameters in the file".to_owned(),
     };
     let planned = toprung_searchers::plan(&settings.method, &config.space).map_err(refused)?;
-    // Without a seed the first trials of the real search will be others: these are examples.
-    let seed = config.experiment_seed.unwrap_or(0);
-    let mut searcher = Searcher::new(settings.method.clone(), config.space.clone(), seed).map_err(refused)?;
     Ok(v1::PreviewExperimentResponse {
         plan: Some(wire(&planned, settings)),
         warnings: Vec::new(),
-        sample_hparams_json: samples(&mut searcher),
+        sample_hparams_json: samples(config),
     })
 }
 
-/// The hyperparameters of the trials that it would begin with.
-fn samples(searcher: &mut Searcher) -> Vec<String> {
-    let actions = searcher.handle(&Event::Capacity(SAMPLES));
-    let created = actions.iter().filter_map(|action| match action {
-        Action::Create(create) => Some(space::to_json_text(&create.hparams)),
-        _ => None,
+/// The hyperparameters of the first trials.
+fn samples(config: &ExperimentConfig) -> Vec<String> {
+    // Without a seed in the file the real search draws others: these are examples.
+    let seed = config.experiment_seed.unwrap_or(0);
+    let drawn = (1..=SAMPLES).filter_map(|trial| match config.searcher.method {
+        SearcherConfig::Single { .. } if trial > 1 => None,
+        SearcherConfig::Grid { .. } => config.space.grid_point(u64::from(trial - 1)),
+        _ => Some(config.space.draw(seed, TrialId(trial))),
     });
-    created.take(SAMPLES as usize).collect()
+    drawn.map(|hparams| space::to_json_text(&hparams)).collect()
 }
 
 fn wire(planned: &toprung_searchers::Plan, settings: &toprung_config::SearcherSettings) -> v1::SearchPlan {
@@ -113,17 +112,14 @@ fn slot_warnings(config: &ExperimentConfig) -> Vec<String> {
     warnings
 }
 
-/// How many trials the searcher wants at once; 0: as many as it can have.
-fn concurrency(method: &toprung_searchers::SearcherConfig) -> u32 {
-    use toprung_searchers::SearcherConfig as Method;
+/// The searcher's `max_concurrent_trials`; 0: it has none.
+fn concurrency(method: &SearcherConfig) -> u32 {
+    use SearcherConfig as Method;
     match *method {
         Method::Random { max_concurrent_trials, .. }
         | Method::Grid { max_concurrent_trials, .. }
         | Method::AsyncHalving { max_concurrent_trials, .. }
         | Method::AdaptiveAsha { max_concurrent_trials, .. } => max_concurrent_trials,
-        Method::Single { .. } => 1,
-        // A method that sets its own concurrency.
-        #[allow(unreachable_patterns, reason = "methods are added")]
         _ => 0,
     }
 }

@@ -15,7 +15,7 @@ pub(super) async fn run(global: &Global, args: Show) -> Result<Exit, Error> {
     }
     let found = look(global, |client, _| async move { client.experiment(args.id).await }).await?;
     if args.config {
-        return config(&found.config_json);
+        return config(&found.config_json, args.json);
     }
     if args.json {
         output::print_json(&serde_json::json!({"experiment": json::experiment(&found)}))?;
@@ -25,10 +25,11 @@ pub(super) async fn run(global: &Global, args: Show) -> Result<Exit, Error> {
     Ok(Exit::Ok)
 }
 
-/// The complete configuration. JSON is YAML too, so what is printed can be run again.
-fn config(text: &str) -> Result<Exit, Error> {
+/// The complete configuration as an experiment file that can be run again, or as JSON.
+fn config(text: &str, as_json: bool) -> Result<Exit, Error> {
     match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(value) => output::print_json(&value)?,
+        Ok(value) if as_json => output::print_json(&value)?,
+        Ok(value) => output::print(&toprung_config::to_yaml(&value))?,
         Err(_) => output::print(&format!("{text}\n"))?,
     }
     Ok(Exit::Ok)

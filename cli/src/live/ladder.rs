@@ -34,7 +34,7 @@ fn line(
     colour: bool,
 ) -> Line<'static> {
     let label = if many_brackets {
-        format!("{} {}", char_of(rung.bracket), rung.length)
+        format!("{} {}", format::bracket(rung.bracket), rung.length)
     } else {
         rung.length.to_string()
     };
@@ -53,11 +53,6 @@ fn line(
         Span::from(format!(" {} → {}", rung.trials, rung.promoted)),
         Span::from(best).dim(),
     ])
-}
-
-/// Brackets are lettered: a number would read as a length.
-fn char_of(bracket: u32) -> char {
-    char::from_u32('A' as u32 + bracket.min(25)).unwrap_or('?')
 }
 
 fn digits(numbers: impl Iterator<Item = u64>) -> usize {

@@ -155,17 +155,27 @@ impl Screen {
         }
         if right.width > 0 {
             let [title, chart] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(right);
-            let metric = self.view.experiment.as_ref().map_or("", |shown| shown.metric.as_str());
-            Paragraph::new(Line::from(format!("{metric} of the best trial")).dim()).render(title, buffer);
+            Paragraph::new(Line::from(self.curve_title(title.width)).dim()).render(title, buffer);
             curve::draw(&self.view.best_curve, chart, buffer, self.paint(Color::Green));
         }
+    }
+
+    fn curve_title(&self, width: u16) -> String {
+        let Some(shown) = &self.view.experiment else { return String::new() };
+        let trial = shown.best.as_ref().map_or(0, |best| best.trial);
+        format::cut(&format!("trial {trial}: {}", shown.metric), usize::from(width))
     }
 
     fn rung_lines(&self, area: Rect) -> Vec<Line<'static>> {
         let unit = self.view.experiment.as_ref().map_or("", |shown| shown.time_metric.as_str());
         let mut lines = vec![Line::from(format!("rungs ({unit}): trials → promoted")).dim()];
-        lines.extend(ladder::lines(&self.view.rungs, area.width, self.colour));
         let room = usize::from(area.height);
+        let mut rungs = self.view.rungs.clone();
+        if rungs.len() >= room {
+            // Rungs that nobody has reached can wait.
+            rungs.retain(|rung| rung.trials > 0);
+        }
+        lines.extend(ladder::lines(&rungs, area.width, self.colour));
         if lines.len() > room && room > 1 {
             let hidden = lines.len() - room + 1;
             lines.truncate(room - 1);

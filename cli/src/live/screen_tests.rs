@@ -81,7 +81,7 @@ fn a_usual_terminal_shows_everything() {
         "lr=0.01 hidden=64",
         "rungs (epochs): trials → promoted",
         "24 → 8",
-        "error of the best trial",
+        "trial 7: error",
         "waits for 1 slot: 2 of 2 in use",
         "installing 3 packages",
         "trial 8 stopped",
@@ -102,7 +102,7 @@ fn working_trials_come_before_waiting_ones() {
 fn a_narrow_terminal_drops_the_curve_and_keeps_the_rungs() {
     let text = shown(&screen(), 48, 20);
     assert!(text.contains("24 → 8"), "{text}");
-    assert!(!text.contains("of the best trial"), "{text}");
+    assert!(!text.contains("trial 7: error"), "{text}");
     assert!(text.contains("Ctrl-C pauses"), "{text}");
 }
 

@@ -159,6 +159,12 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|character| !character.is_control() || *character == '\t').collect()
 }
 
+/// Brackets are lettered for people: a number would read as a length.
+pub(crate) fn bracket(index: u32) -> String {
+    let letter = char::from(b'A' + (index % 26) as u8);
+    if index < 26 { letter.to_string() } else { format!("{letter}{}", index / 26) }
+}
+
 /// "active", …
 pub(crate) fn experiment_state(state: i32) -> &'static str {
     match ExperimentState::try_from(state).unwrap_or_default() {

@@ -53,7 +53,7 @@ fn brackets(plan: &v1::SearchPlan, width: table::Width) -> String {
         let ending: Vec<_> =
             bracket.ending.iter().map(|count| format!("{}@{}", count.trials, count.length)).collect();
         table.add_row(vec![
-            table::right(index + 1),
+            comfy_table::Cell::new(format::bracket(index as u32)),
             table::right(bracket.trials),
             comfy_table::Cell::new(rungs.join(" ")),
             comfy_table::Cell::new(ending.join(" ")),

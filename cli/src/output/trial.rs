@@ -11,10 +11,10 @@ pub(crate) fn show(trial: &v1::Trial, reports: &[v1::TrialReport], metric: &str,
     let mut row = |name: &str, value: &str| {
         if !value.is_empty() {
             // Writing into a String cannot fail.
-            let _ = writeln!(text, "{name:<12}{}", format::printable(value));
+            let _ = writeln!(text, "{name:<17}{}", format::printable(value));
         }
     };
-    row("trial", &format!("{} (bracket {})", trial.id, trial.bracket + 1));
+    row("trial", &format!("{} (bracket {})", trial.id, format::bracket(trial.bracket)));
     row("state", format::trial_state(trial.state));
     row("reason", &trial.reason);
     row("length", &length(trial));
@@ -32,9 +32,8 @@ pub(crate) fn show(trial: &v1::Trial, reports: &[v1::TrialReport], metric: &str,
         let size = format::bytes(checkpoint.total_size);
         row("checkpoint", &format!("{} (length {}, {size})", checkpoint.path, checkpoint.length));
     }
-    row("hyperparameters", " ");
-    for part in format::hyperparameter_lines(&trial.hparams_json) {
-        row("", &part);
+    for (index, part) in format::hyperparameter_lines(&trial.hparams_json).iter().enumerate() {
+        row(if index == 0 { "hyperparameters" } else { "" }, part);
     }
     if trial.failure.is_some() {
         text.push('\n');
@@ -79,6 +78,13 @@ fn learning_curve(reports: &[v1::TrialReport], metric: &str) -> String {
     let points = validations(reports, metric);
     if points.is_empty() {
         return "\nno validation reported yet\n".to_owned();
+    }
+    // Two points make no curve.
+    if points.len() < 3 {
+        let line = |point: &v1::CurvePoint| {
+            format!("length {}: {metric} {}\n", point.length, format::metric(point.metric))
+        };
+        return std::iter::once("\n".to_owned()).chain(points.iter().map(line)).collect();
     }
     let mut text = format!("\n{metric}\n");
     for line in curve::text(&points, 72, 14) {
@@ -143,7 +149,9 @@ mod tests {
         let shown = show(&trial, &reports, "error", 0);
         assert!(shown.contains("9 (training until 27)"), "{shown}");
         assert!(shown.contains("lr=0.1"), "{shown}");
-        assert!(shown.contains("0.9") && shown.contains("0.5"), "{shown}");
+        assert!(shown.contains("0.9│") && shown.contains("0.5│"), "{shown}");
+        let short = show(&trial, &reports[..1], "error", 0);
+        assert!(short.contains("length 1: error 0.9\n") && !short.contains('│'), "{short}");
     }
 
     #[test]
