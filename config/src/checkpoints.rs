@@ -53,10 +53,7 @@ fn storage_place(cx: &mut Context, table: &Table<'_>, kind: Option<&'static str>
             refuse_others(cx, table, "shared_fs");
             let host_path = absolute(cx, table, "host_path", "shared_fs");
             let storage_path = storage_path(cx, table, &host_path);
-            StoragePlace::SharedFs {
-                host_path,
-                storage_path,
-            }
+            StoragePlace::SharedFs { host_path, storage_path }
         }
         Some("directory") => {
             refuse_others(cx, table, "directory");
@@ -65,12 +62,7 @@ fn storage_place(cx: &mut Context, table: &Table<'_>, kind: Option<&'static str>
         Some(remote) => {
             if let Some(place) = table.get("type") {
                 let message = format!("checkpoint storage in `{remote}` is not supported yet");
-                cx.error(
-                    place.node.span,
-                    &place.path,
-                    message,
-                    "use `shared_fs` or `directory`",
-                );
+                cx.error(place.node.span, &place.path, message, "use `shared_fs` or `directory`");
             }
             StoragePlace::BesideStore
         }
@@ -96,10 +88,7 @@ fn absolute(cx: &mut Context, table: &Table<'_>, name: &str, kind: &str) -> Stri
     };
     let path = table.text(cx, name).unwrap_or_default();
     if !path.starts_with('/') {
-        let message = format!(
-            "found {}, expected an absolute path",
-            place.node.described()
-        );
+        let message = format!("found {}, expected an absolute path", place.node.described());
         cx.error(place.node.span, &place.path, message, "begin it with `/`");
     }
     path
@@ -110,20 +99,11 @@ fn storage_path(cx: &mut Context, table: &Table<'_>, host_path: &str) -> Option<
     let place = table.get("storage_path")?;
     let path = table.text(cx, "storage_path")?;
     let below = Path::new(&path);
-    let relative = if below.is_absolute() {
-        below.strip_prefix(host_path).ok()
-    } else {
-        Some(below)
-    };
-    let inside = |path: &Path| {
-        path.components()
-            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-    };
+    let relative = if below.is_absolute() { below.strip_prefix(host_path).ok() } else { Some(below) };
+    let inside =
+        |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     match relative.filter(|path| inside(path)) {
-        Some(path) => path
-            .to_str()
-            .filter(|path| !path.is_empty())
-            .map(str::to_owned),
+        Some(path) => path.to_str().filter(|path| !path.is_empty()).map(str::to_owned),
         None => {
             let message = format!("{} is not below `host_path`", place.node.described());
             cx.error(
@@ -138,37 +118,20 @@ fn storage_path(cx: &mut Context, table: &Table<'_>, host_path: &str) -> Option<
 }
 
 fn refuse_others(cx: &mut Context, table: &Table<'_>, kind: &str) {
-    let allowed = BY_TYPE
-        .iter()
-        .find(|(name, _)| *name == kind)
-        .map_or(&[][..], |(_, fields)| fields);
-    let known = BY_TYPE
-        .iter()
-        .flat_map(|(_, fields)| fields.iter())
-        .chain(REMOTE);
+    let allowed = BY_TYPE.iter().find(|(name, _)| *name == kind).map_or(&[][..], |(_, fields)| fields);
+    let known = BY_TYPE.iter().flat_map(|(_, fields)| fields.iter()).chain(REMOTE);
     let mut seen = std::collections::BTreeSet::new();
     for name in known.filter(|name| !allowed.contains(name)) {
         if let Some(place) = table.get(name).filter(|_| seen.insert(*name)) {
-            let help = format!(
-                "with `type: {kind}` there are {}",
-                listed(allowed.iter().copied())
-            );
-            cx.error(
-                place.key,
-                &place.path,
-                format!("`{name}` does not belong to `type: {kind}`"),
-                help,
-            );
+            let help = format!("with `type: {kind}` there are {}", listed(allowed.iter().copied()));
+            cx.error(place.key, &place.path, format!("`{name}` does not belong to `type: {kind}`"), help);
         }
     }
 }
 
 fn refuse_without_type(cx: &mut Context, table: &Table<'_>) {
-    let known = BY_TYPE
-        .iter()
-        .flat_map(|(_, fields)| fields.iter())
-        .chain(REMOTE);
-    if let Some(place) = known.filter_map(|name| table.get(name)).next() {
+    let mut known = BY_TYPE.iter().flat_map(|(_, fields)| fields.iter()).chain(REMOTE);
+    if let Some(place) = known.find_map(|name| table.get(name)) {
         cx.error(
             place.key,
             &place.path,

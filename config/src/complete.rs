@@ -2,13 +2,12 @@
 //! gives the same config again.
 
 use crate::config::{
-    CheckpointStorage, Entrypoint, Environment, ExperimentConfig, Images, Length, LogPolicy,
-    Metrics, Resources, SearcherSettings, StoragePlace,
+    CheckpointStorage, Entrypoint, Environment, ExperimentConfig, Images, Length, LogPolicy, Metrics,
+    Resources, SearcherSettings, StoragePlace,
 };
-use crate::value::to_json;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
-use toprung_searchers::{Dimension, Domain, Mode, SearcherConfig};
+use toprung_searchers::{Dimension, Domain, Mode, SearcherConfig, Value};
 
 const MASK: &str = "********";
 
@@ -26,50 +25,26 @@ impl ExperimentConfig {
         top.insert("searcher".into(), searcher(&self.searcher));
         top.insert("resources".into(), resources(&self.resources));
         top.insert("environment".into(), environment(&self.environment));
-        top.insert(
-            "checkpoint_storage".into(),
-            storage(&self.checkpoint_storage),
-        );
-        top.insert(
-            "checkpoint_policy".into(),
-            json!(self.checkpoint_policy.word()),
-        );
+        top.insert("checkpoint_storage".into(), storage(&self.checkpoint_storage));
+        top.insert("checkpoint_policy".into(), json!(self.checkpoint_policy.word()));
         self.complete_rules(&mut top);
         Json::Object(top)
     }
 
     fn complete_rules(&self, top: &mut Map<String, Json>) {
-        top.insert(
-            "min_validation_period".into(),
-            length(&self.min_validation_period),
-        );
-        top.insert(
-            "min_checkpoint_period".into(),
-            length(&self.min_checkpoint_period),
-        );
+        top.insert("min_validation_period".into(), length(&self.min_validation_period));
+        top.insert("min_checkpoint_period".into(), length(&self.min_checkpoint_period));
         top.insert("scheduling_unit".into(), json!(self.scheduling_unit));
         top.insert("records_per_epoch".into(), json!(self.records_per_epoch));
-        top.insert(
-            "perform_initial_validation".into(),
-            json!(self.perform_initial_validation),
-        );
+        top.insert("perform_initial_validation".into(), json!(self.perform_initial_validation));
         top.insert("max_restarts".into(), json!(self.max_restarts));
         if let Some(seed) = self.experiment_seed {
             top.insert("reproducibility".into(), json!({"experiment_seed": seed}));
         }
         top.insert("data".into(), self.data.clone());
-        top.insert(
-            "preemption_timeout".into(),
-            json!(self.preemption_timeout_seconds),
-        );
-        top.insert(
-            "log_policies".into(),
-            self.log_policies.iter().map(log_policy).collect(),
-        );
-        top.insert(
-            "retention_policy".into(),
-            json!({"log_retention_days": self.log_retention_days}),
-        );
+        top.insert("preemption_timeout".into(), json!(self.preemption_timeout_seconds));
+        top.insert("log_policies".into(), self.log_policies.iter().map(log_policy).collect());
+        top.insert("retention_policy".into(), json!({"log_retention_days": self.log_retention_days}));
         let profiling = json!({
             "enabled": self.profiling.enabled,
             "begin_on_batch": self.profiling.begin_on_batch,
@@ -125,12 +100,7 @@ fn entrypoint(entrypoint: &Entrypoint) -> Json {
 }
 
 fn group(dimensions: &BTreeMap<String, Dimension>) -> Json {
-    Json::Object(
-        dimensions
-            .iter()
-            .map(|(name, inner)| (name.clone(), dimension(inner)))
-            .collect(),
-    )
+    Json::Object(dimensions.iter().map(|(name, inner)| (name.clone(), dimension(inner))).collect())
 }
 
 fn dimension(dimension: &Dimension) -> Json {
@@ -144,27 +114,16 @@ fn dimension(dimension: &Dimension) -> Json {
         Domain::Group(inner) => return group(inner),
         Domain::Const(value) => {
             map.insert("type".into(), json!("const"));
-            map.insert("val".into(), to_json(value));
+            map.insert("val".into(), value.to_json());
         }
-        Domain::Int {
-            min,
-            max,
-            log,
-            count,
-        } => {
+        Domain::Int { min, max, log, count } => {
             put("type", json!("int"));
             put("minval", json!(min));
             put("maxval", json!(max));
             put("log", json!(log));
             put("count", json!(count));
         }
-        Domain::Double {
-            min,
-            max,
-            log,
-            quantize,
-            count,
-        } => {
+        Domain::Double { min, max, log, quantize, count } => {
             put("type", json!("double"));
             put("minval", json!(min));
             put("maxval", json!(max));
@@ -172,12 +131,7 @@ fn dimension(dimension: &Dimension) -> Json {
             put("quantize", json!(quantize));
             put("count", json!(count));
         }
-        Domain::Log {
-            base,
-            minval,
-            maxval,
-            count,
-        } => {
+        Domain::Log { base, minval, maxval, count } => {
             put("type", json!("log"));
             put("base", json!(base));
             put("minval", json!(minval));
@@ -186,17 +140,17 @@ fn dimension(dimension: &Dimension) -> Json {
         }
         Domain::Categorical(values) => {
             put("type", json!("categorical"));
-            put("vals", values.iter().map(to_json).collect());
+            put("vals", values.iter().map(Value::to_json).collect());
         }
         Domain::Ordinal(values) => {
             put("type", json!("ordinal"));
-            put("vals", values.iter().map(to_json).collect());
+            put("vals", values.iter().map(Value::to_json).collect());
         }
     }
     if !dimension.condition.is_empty() {
         let condition = dimension.condition.iter();
         let condition =
-            condition.map(|(name, values)| (name.clone(), values.iter().map(to_json).collect()));
+            condition.map(|(name, values)| (name.clone(), values.iter().map(Value::to_json).collect()));
         map.insert("condition".into(), Json::Object(condition.collect()));
     }
     Json::Object(map)
@@ -206,10 +160,7 @@ fn searcher(settings: &SearcherSettings) -> Json {
     let mut searcher = method(&settings.method);
     if let Json::Object(map) = &mut searcher {
         map.insert("metric".into(), json!(settings.metric));
-        map.insert(
-            "smaller_is_better".into(),
-            json!(settings.smaller_is_better),
-        );
+        map.insert("smaller_is_better".into(), json!(settings.smaller_is_better));
         map.insert("time_metric".into(), json!(settings.time_metric));
         map.insert("max_time".into(), json!(settings.max_length));
     }
@@ -219,17 +170,10 @@ fn searcher(settings: &SearcherSettings) -> Json {
 fn method(method: &SearcherConfig) -> Json {
     match method {
         SearcherConfig::Single { .. } => json!({"name": "single"}),
-        SearcherConfig::Random {
-            max_trials,
-            max_concurrent_trials,
-            ..
-        } => json!({
+        SearcherConfig::Random { max_trials, max_concurrent_trials, .. } => json!({
             "name": "random", "max_trials": max_trials, "max_concurrent_trials": max_concurrent_trials,
         }),
-        SearcherConfig::Grid {
-            max_concurrent_trials,
-            ..
-        } => json!({
+        SearcherConfig::Grid { max_concurrent_trials, .. } => json!({
             "name": "grid", "max_concurrent_trials": max_concurrent_trials,
         }),
         SearcherConfig::AsyncHalving {
@@ -294,10 +238,7 @@ fn resources(resources: &Resources) -> Json {
 
 fn environment(environment: &Environment) -> Json {
     let lines = |variables: &BTreeMap<String, String>| -> Json {
-        variables
-            .iter()
-            .map(|(name, value)| json!(format!("{name}={value}")))
-            .collect()
+        variables.iter().map(|(name, value)| json!(format!("{name}={value}"))).collect()
     };
     let mut map = Map::new();
     let variables = json!({
@@ -311,31 +252,15 @@ fn environment(environment: &Environment) -> Json {
     set(&mut map, "setup", environment.setup.as_ref());
     if environment.image != Images::default() {
         let Images { cpu, cuda, rocm } = &environment.image;
-        map.insert(
-            "image".into(),
-            json!({"cpu": cpu, "cuda": cuda, "rocm": rocm}),
-        );
+        map.insert("image".into(), json!({"cpu": cpu, "cuda": cuda, "rocm": rocm}));
     }
     set(&mut map, "pod_spec", environment.pod_spec.as_ref());
     map.insert("proxy_ports".into(), json!(environment.proxy_ports));
     set(&mut map, "ports", environment.ports.as_ref());
-    map.insert(
-        "force_pull_image".into(),
-        json!(environment.force_pull_image),
-    );
-    set(
-        &mut map,
-        "registry_auth",
-        environment.registry_auth.as_ref(),
-    );
-    map.insert(
-        "add_capabilities".into(),
-        json!(environment.add_capabilities),
-    );
-    map.insert(
-        "drop_capabilities".into(),
-        json!(environment.drop_capabilities),
-    );
+    map.insert("force_pull_image".into(), json!(environment.force_pull_image));
+    set(&mut map, "registry_auth", environment.registry_auth.as_ref());
+    map.insert("add_capabilities".into(), json!(environment.add_capabilities));
+    map.insert("drop_capabilities".into(), json!(environment.drop_capabilities));
     Json::Object(map)
 }
 
@@ -343,10 +268,7 @@ fn storage(storage: &CheckpointStorage) -> Json {
     let mut map = Map::new();
     match &storage.place {
         StoragePlace::BesideStore => {}
-        StoragePlace::SharedFs {
-            host_path,
-            storage_path,
-        } => {
+        StoragePlace::SharedFs { host_path, storage_path } => {
             map.insert("type".into(), json!("shared_fs"));
             map.insert("host_path".into(), json!(host_path));
             set(&mut map, "storage_path", storage_path.as_ref());
@@ -356,10 +278,7 @@ fn storage(storage: &CheckpointStorage) -> Json {
             map.insert("container_path".into(), json!(path));
         }
     }
-    map.insert(
-        "save_experiment_best".into(),
-        json!(storage.save_experiment_best),
-    );
+    map.insert("save_experiment_best".into(), json!(storage.save_experiment_best));
     map.insert("save_trial_best".into(), json!(storage.save_trial_best));
     map.insert("save_trial_latest".into(), json!(storage.save_trial_latest));
     Json::Object(map)
@@ -369,20 +288,13 @@ fn log_policy(policy: &LogPolicy) -> Json {
     let mut map = Map::new();
     set(&mut map, "name", policy.name.as_ref());
     set(&mut map, "pattern", policy.pattern.as_ref());
-    set(
-        &mut map,
-        "action",
-        policy.action.map(crate::config::LogAction::word),
-    );
+    set(&mut map, "action", policy.action.map(crate::config::LogAction::word));
     Json::Object(map)
 }
 
 fn metrics(metrics: &Metrics) -> Json {
     let mut map = Map::new();
-    let stdout = metrics
-        .stdout
-        .as_ref()
-        .map_or(json!(metrics.stdout_enabled), |pattern| json!(pattern));
+    let stdout = metrics.stdout.as_ref().map_or(json!(metrics.stdout_enabled), |pattern| json!(pattern));
     map.insert("stdout".into(), stdout);
     set(&mut map, "file", metrics.file.as_ref());
     Json::Object(map)

@@ -212,16 +212,9 @@ impl StoragePlace {
     pub fn directory(&self) -> Option<std::path::PathBuf> {
         match self {
             Self::BesideStore => None,
-            Self::SharedFs {
-                host_path,
-                storage_path,
-            } => {
+            Self::SharedFs { host_path, storage_path } => {
                 let base = std::path::Path::new(host_path);
-                Some(
-                    storage_path
-                        .as_ref()
-                        .map_or_else(|| base.to_owned(), |below| base.join(below)),
-                )
+                Some(storage_path.as_ref().map_or_else(|| base.to_owned(), |below| base.join(below)))
             }
             Self::Directory(path) => Some(path.into()),
         }
@@ -320,10 +313,6 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self {
-            stdout_enabled: true,
-            stdout: None,
-            file: None,
-        }
+        Self { stdout_enabled: true, stdout: None, file: None }
     }
 }

@@ -38,14 +38,7 @@ impl Context {
         self.record(Severity::Warning, span, path, message.into(), help.into());
     }
 
-    fn record(
-        &mut self,
-        severity: Severity,
-        span: Span,
-        path: &str,
-        message: String,
-        help: String,
-    ) {
+    fn record(&mut self, severity: Severity, span: Span, path: &str, message: String, help: String) {
         self.problems.push(Problem {
             line: span.line,
             column: span.column,
@@ -60,9 +53,14 @@ impl Context {
 
     /// Everything recorded, in the order of the places in the file.
     pub(crate) fn finish(mut self) -> Problems {
-        self.problems
-            .sort_by_key(|problem| (problem.line, problem.column));
+        self.problems.sort_by_key(|problem| (problem.line, problem.column));
         Problems(self.problems)
+    }
+
+    /// Where a list or map is wanted; what was found may be long or secret, so it is not shown.
+    fn wrong_kind(&mut self, place: &Place<'_>, wanted: &str) {
+        let message = format!("found {}, expected {wanted}", place.node.kind_name());
+        self.error(place.node.span, &place.path, message, "");
     }
 
     fn wrong_type(&mut self, place: &Place<'_>, wanted: &str) {
@@ -83,54 +81,32 @@ pub(crate) struct Place<'n> {
 impl<'n> Place<'n> {
     /// The document as a whole.
     pub(crate) fn root(node: &'n Node) -> Self {
-        let key = Span {
-            line: 1,
-            column: 1,
-            offset: 0,
-            len: 0,
-        };
-        Self {
-            node,
-            path: String::new(),
-            key,
-        }
+        let key = Span { line: 1, column: 1, offset: 0, len: 0 };
+        Self { node, path: String::new(), key }
     }
 
     /// An entry of the map at this place.
     pub(crate) fn entry(&self, key: &Key, node: &'n Node) -> Self {
-        Self {
-            node,
-            path: joined(&self.path, &key.text),
-            key: key.span,
-        }
+        Self { node, path: joined(&self.path, &key.text), key: key.span }
     }
 
     /// The elements, if it is a list; else the mistake is recorded.
     pub(crate) fn list(&self, cx: &mut Context, wanted: &str) -> Vec<Place<'n>> {
         let Kind::List(nodes) = &self.node.kind else {
-            cx.wrong_type(self, wanted);
+            cx.wrong_kind(self, wanted);
             return Vec::new();
         };
         let named = nodes.iter().enumerate();
-        named
-            .map(|(i, node)| Place {
-                node,
-                path: format!("{}[{i}]", self.path),
-                key: node.span,
-            })
-            .collect()
+        named.map(|(i, node)| Place { node, path: format!("{}[{i}]", self.path), key: node.span }).collect()
     }
 
     /// The entries, if it is a map; else the mistake is recorded.
     pub(crate) fn map(&self, cx: &mut Context, wanted: &str) -> Vec<(&'n str, Place<'n>)> {
         let Kind::Map(entries) = &self.node.kind else {
-            cx.wrong_type(self, wanted);
+            cx.wrong_kind(self, wanted);
             return Vec::new();
         };
-        entries
-            .iter()
-            .map(|(key, node)| (key.text.as_str(), self.entry(key, node)))
-            .collect()
+        entries.iter().map(|(key, node)| (key.text.as_str(), self.entry(key, node))).collect()
     }
 
     /// The text, if it is a scalar; else the mistake is recorded.
@@ -168,7 +144,12 @@ impl<'n> Place<'n> {
         match i64::try_from(value) {
             Ok(value) if (min..=max).contains(&value) => Some(value),
             _ => {
-                let message = format!("{value} is out of range, expected {}", integer_in(min, max));
+                let wanted = if value > i128::from(max) {
+                    format!("an integer of at most {max}")
+                } else {
+                    integer_in(min, max)
+                };
+                let message = format!("{value} is out of range, expected {wanted}");
                 cx.error(self.node.span, &self.path, message, "");
                 None
             }
@@ -197,27 +178,13 @@ impl<'n> Place<'n> {
     }
 
     /// One of some words; else the mistake is recorded.
-    pub(crate) fn choice(
-        &self,
-        cx: &mut Context,
-        words: &'static [&'static str],
-    ) -> Option<&'static str> {
+    pub(crate) fn choice(&self, cx: &mut Context, words: &'static [&'static str]) -> Option<&'static str> {
         let text = self.text(cx)?;
         let found = words.iter().find(|word| **word == text);
         if found.is_none() {
-            let message = format!(
-                "found {}, expected one of {}",
-                self.node.described(),
-                words.join(", ")
-            );
-            let help =
-                nearest(&text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
-            cx.error(
-                self.node.span,
-                &self.path,
-                message,
-                help.unwrap_or_default(),
-            );
+            let message = format!("found {}, expected one of {}", self.node.described(), words.join(", "));
+            let help = nearest(&text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
+            cx.error(self.node.span, &self.path, message, help.unwrap_or_default());
         }
         found.copied()
     }
@@ -226,18 +193,14 @@ impl<'n> Place<'n> {
 fn integer_in(min: i64, max: i64) -> String {
     match (min, max) {
         (i64::MIN, i64::MAX) => "an integer".to_owned(),
-        (min, max) if max >= crate::language::LARGEST => format!("an integer of at least {min}"),
+        (min, max) if max >= i64::from(u32::MAX) => format!("an integer of at least {min}"),
         (min, max) => format!("an integer from {min} to {max}"),
     }
 }
 
 /// `outer.inner`.
 pub(crate) fn joined(outer: &str, inner: &str) -> String {
-    if outer.is_empty() {
-        inner.to_owned()
-    } else {
-        format!("{outer}.{inner}")
-    }
+    if outer.is_empty() { inner.to_owned() } else { format!("{outer}.{inner}") }
 }
 
 /// A map read by the description of its section: unknown, removed, missing and not yet supported keys are recorded when
@@ -259,16 +222,11 @@ impl<'n> Table<'n> {
         section: &'static Section,
         path: &str,
     ) -> Self {
-        let mut table = Self {
-            section,
-            path: path.to_owned(),
-            key: Span::default(),
-            entries: Vec::new(),
-        };
+        let mut table = Self { section, path: path.to_owned(), key: Span::default(), entries: Vec::new() };
         let Some(place) = place else { return table };
         table.key = place.key;
         if !matches!(place.node.kind, Kind::Map(_)) {
-            cx.wrong_type(place, "a map");
+            cx.wrong_kind(place, "a map");
             return table;
         }
         for (name, entry) in place.map(cx, "a map") {
@@ -282,10 +240,7 @@ impl<'n> Table<'n> {
         let Some(field) = self.section.field(name) else {
             let known = self.section.names();
             let message = format!("unknown key `{name}` in {}", self.section.title);
-            let help = self
-                .section
-                .stranger(name)
-                .unwrap_or_else(|| suggestion(name, known.iter().copied()));
+            let help = self.section.stranger(name).unwrap_or_else(|| suggestion(name, known.iter().copied()));
             cx.error(place.key, &place.path, message, help);
             return;
         };
@@ -293,51 +248,31 @@ impl<'n> Table<'n> {
             return;
         }
         match field.status {
-            Status::Removed(what) => cx.warning(
-                place.key,
-                &place.path,
-                "is no longer part of the language",
-                what,
-            ),
-            Status::Cluster => cx.warning(place.key, &place.path, "is used on Kubernetes only", ""),
-            Status::NoEffect(what) => cx.warning(
-                place.key,
-                &place.path,
-                "has no effect in this version",
-                what,
-            ),
-            Status::NotYet(instead) => {
-                cx.error(place.key, &place.path, "is not supported yet", instead)
+            Status::Removed(what) => {
+                cx.warning(place.key, &place.path, "is no longer part of the language", what);
             }
+            Status::Cluster => cx.warning(place.key, &place.path, "is used on Kubernetes only", ""),
+            Status::NoEffect(what) => {
+                cx.warning(place.key, &place.path, "has no effect in this version", what);
+            }
+            Status::NotYet(instead) => cx.error(place.key, &place.path, "is not supported yet", instead),
             Status::Optional | Status::Required => {}
         }
         self.entries.push((field, place));
     }
 
     fn require(&self, cx: &mut Context) {
-        for field in self
-            .section
-            .fields()
-            .filter(|field| field.status == Status::Required)
-        {
+        for field in self.section.fields().filter(|field| field.status == Status::Required) {
             if self.get(field.name).is_none() {
                 let message = format!("`{}` is missing in {}", field.name, self.section.title);
-                cx.error(
-                    self.key,
-                    &joined(&self.path, field.name),
-                    message,
-                    format!("it is {}", field.doc),
-                );
+                cx.error(self.key, &joined(&self.path, field.name), message, format!("it is {}", field.doc));
             }
         }
     }
 
     /// The place of a key, unless it is absent or null.
     pub(crate) fn get(&self, name: &str) -> Option<Place<'n>> {
-        self.entries
-            .iter()
-            .find(|(field, _)| field.name == name)
-            .map(|(_, place)| place.clone())
+        self.entries.iter().find(|(field, _)| field.name == name).map(|(_, place)| place.clone())
     }
 
     /// Whether a key is given.
@@ -363,9 +298,7 @@ impl<'n> Table<'n> {
     /// The integer of a field, or its default.
     pub(crate) fn int(&self, cx: &mut Context, name: &str) -> i64 {
         let value = self.optional_int(cx, name);
-        value
-            .or_else(|| self.field(name)?.default_value().as_i64())
-            .unwrap_or_default()
+        value.or_else(|| self.field(name)?.default_value().as_i64()).unwrap_or_default()
     }
 
     /// The same, for a field whose range lies within `u32`.
@@ -382,10 +315,7 @@ impl<'n> Table<'n> {
     pub(crate) fn optional_number(&self, cx: &mut Context, name: &str) -> Option<f64> {
         let place = self.get(name)?;
         let value = place.number(cx)?;
-        if let Some(Field {
-            shape: Shape::Number { above: Some(bound) },
-            ..
-        }) = self.field(name)
+        if let Some(Field { shape: Shape::Number { above: Some(bound) }, .. }) = self.field(name)
             && value <= *bound
         {
             let message = format!("{value} is out of range, expected a number above {bound}");
@@ -398,43 +328,30 @@ impl<'n> Table<'n> {
     /// The finite number of a field, or its default.
     pub(crate) fn number(&self, cx: &mut Context, name: &str) -> f64 {
         let value = self.optional_number(cx, name);
-        value
-            .or_else(|| self.field(name)?.default_value().as_f64())
-            .unwrap_or_default()
+        value.or_else(|| self.field(name)?.default_value().as_f64()).unwrap_or_default()
     }
 
     /// The truth value of a field, or its default.
     pub(crate) fn flag(&self, cx: &mut Context, name: &str) -> bool {
         let value = self.get(name).and_then(|place| place.flag(cx));
-        value
-            .or_else(|| self.field(name)?.default_value().as_bool())
-            .unwrap_or_default()
+        value.or_else(|| self.field(name)?.default_value().as_bool()).unwrap_or_default()
     }
 
     /// The text of a field; an empty one is absent.
     pub(crate) fn text(&self, cx: &mut Context, name: &str) -> Option<String> {
-        self.get(name)
-            .and_then(|place| place.text(cx))
-            .filter(|text| !text.is_empty())
+        self.get(name).and_then(|place| place.text(cx)).filter(|text| !text.is_empty())
     }
 
     /// The word of a field, or its default; `None` if there is neither, or after a mistake.
     pub(crate) fn choice(&self, cx: &mut Context, name: &str) -> Option<&'static str> {
-        let Some(Field {
-            shape: Shape::Choice(words),
-            ..
-        }) = self.field(name)
-        else {
+        let Some(Field { shape: Shape::Choice(words), .. }) = self.field(name) else {
             return None;
         };
         match self.get(name) {
             Some(place) => place.choice(cx, words),
             None => {
                 let default = self.field(name)?.default_value();
-                words
-                    .iter()
-                    .find(|word| default.as_str() == Some(word))
-                    .copied()
+                words.iter().find(|word| default.as_str() == Some(word)).copied()
             }
         }
     }
@@ -444,20 +361,13 @@ impl<'n> Table<'n> {
         let Some(place) = self.get(name) else {
             return Vec::new();
         };
-        place
-            .list(cx, "a list of texts")
-            .iter()
-            .filter_map(|element| element.text(cx))
-            .collect()
+        place.list(cx, "a list of texts").iter().filter_map(|element| element.text(cx)).collect()
     }
 
     /// Records that exactly one of some fields is wanted.
     pub(crate) fn missing_one_of(&self, cx: &mut Context, names: &[&str], help: &str) {
-        let message = format!(
-            "one of {} is missing in {}",
-            listed(names.iter().copied()),
-            self.section.title
-        );
+        let message =
+            format!("one of {} is missing in {}", listed(names.iter().copied()), self.section.title);
         cx.error(self.key, &self.path, message, help);
     }
 }

@@ -27,10 +27,7 @@ pub(crate) fn read(cx: &mut Context, place: Option<&Place<'_>>, space: &Space) -
             words.push(word);
         }
     }
-    if words
-        .first()
-        .is_none_or(|program| program.trim().is_empty())
-    {
+    if words.first().is_none_or(|program| program.trim().is_empty()) {
         cx.error(
             place.node.span,
             &place.path,
@@ -43,24 +40,15 @@ pub(crate) fn read(cx: &mut Context, place: Option<&Place<'_>>, space: &Space) -
 
 fn shell(cx: &mut Context, place: &Place<'_>, space: &Space) -> String {
     let Kind::Text(line) = &place.node.kind else {
-        let message = format!(
-            "found {}, expected a command or a list of arguments",
-            place.node.described()
-        );
+        let message = format!("found {}, expected a command or a list of arguments", place.node.described());
         cx.error(place.node.span, &place.path, message, "");
         return String::new();
     };
     if line.trim().is_empty() {
-        cx.error(
-            place.node.span,
-            &place.path,
-            "is empty, expected a command",
-            "such as `python train.py`",
-        );
+        cx.error(place.node.span, &place.path, "is empty, expected a command", "such as `python train.py`");
     } else if is_trial_class(line) {
-        let message = format!(
-            "the Trial class `{line}` needs the `determined` package, which is not supported yet"
-        );
+        let message =
+            format!("the Trial class `{line}` needs the `determined` package, which is not supported yet");
         cx.error(
             place.node.span,
             &place.path,
@@ -80,9 +68,7 @@ fn is_trial_class(line: &str) -> bool {
         chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
             && chars.all(|c| c.is_alphanumeric() || c == '_')
     };
-    line.trim()
-        .split_once(':')
-        .is_some_and(|(module, class)| module.split('.').all(name) && name(class))
+    line.trim().split_once(':').is_some_and(|(module, class)| module.split('.').all(name) && name(class))
 }
 
 fn check_text(cx: &mut Context, place: &Place<'_>, text: &str, space: &Space) {
@@ -91,27 +77,18 @@ fn check_text(cx: &mut Context, place: &Place<'_>, text: &str, space: &Space) {
     }
     let mut names = leaf_names("", &space.0);
     names.extend(KNOWN.iter().map(|name| (*name).to_owned()));
-    for found in placeholders(text)
-        .into_iter()
-        .filter(|found| !names.iter().any(|name| name == found))
-    {
+    for found in placeholders(text).into_iter().filter(|found| !names.iter().any(|name| name == found)) {
         let known = names.iter().map(String::as_str);
         let help = match nearest(found, known.clone()) {
             Some(name) => format!("did you mean `{{{name}}}`?"),
-            None => format!(
-                "known are {}; a literal brace is written twice",
-                listed(known)
-            ),
+            None => format!("known are {}; a literal brace is written twice", listed(known)),
         };
         let message = format!("`{{{found}}}` stands for nothing that a trial knows");
         cx.error(place.node.span, &place.path, message, help);
     }
 }
 
-fn leaf_names(
-    prefix: &str,
-    dimensions: &std::collections::BTreeMap<String, Dimension>,
-) -> Vec<String> {
+fn leaf_names(prefix: &str, dimensions: &std::collections::BTreeMap<String, Dimension>) -> Vec<String> {
     let mut names = Vec::new();
     for (name, dimension) in dimensions {
         let path = crate::context::joined(prefix, name);
@@ -136,9 +113,7 @@ fn placeholders(text: &str) -> Vec<&str> {
             before = '{';
             continue;
         }
-        let end = inner
-            .find(|c: char| !is_name_char(c))
-            .unwrap_or(inner.len());
+        let end = inner.find(|c: char| !is_name_char(c)).unwrap_or(inner.len());
         let (name, after) = inner.split_at(end);
         if before != '$'
             && after.starts_with('}')
@@ -163,10 +138,7 @@ mod tests {
     #[test]
     fn placeholders_are_names_in_single_braces() {
         for (text, expected) in [
-            (
-                "python t.py --lr {lr} --n {model.hidden}",
-                vec!["lr", "model.hidden"],
-            ),
+            ("python t.py --lr {lr} --n {model.hidden}", vec!["lr", "model.hidden"]),
             ("{{lr}} and {x}", vec!["x"]),
             ("echo ${HOME} $HOME {lr}", vec!["lr"]),
             ("awk '{print $1}' {1} {} {a b}", vec![]),

@@ -44,12 +44,8 @@ fn all_variables(cx: &mut Context, table: &Table<'_>) -> [Variables; 3] {
     let by_device = Table::open(cx, Some(&place), &BY_DEVICE_LISTS, &place.path);
     refuse_both_names(cx, &by_device);
     let cuda = if by_device.has("cuda") { "cuda" } else { "gpu" };
-    ["cpu", cuda, "rocm"].map(|name| {
-        by_device
-            .get(name)
-            .map(|place| variables(cx, &place))
-            .unwrap_or_default()
-    })
+    ["cpu", cuda, "rocm"]
+        .map(|name| by_device.get(name).map(|place| variables(cx, &place)).unwrap_or_default())
 }
 
 fn refuse_both_names(cx: &mut Context, table: &Table<'_>) {
@@ -72,12 +68,7 @@ fn variables(cx: &mut Context, place: &Place<'_>) -> Variables {
         // The value may be secret: messages name the variable only.
         let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             let help = "write `NAME=value`; an empty value is written `NAME=`";
-            cx.error(
-                element.node.span,
-                &element.path,
-                "is not of the form `NAME=value`",
-                help,
-            );
+            cx.error(element.node.span, &element.path, "is not of the form `NAME=value`", help);
             continue;
         };
         if text.contains('\0') {
@@ -89,27 +80,13 @@ fn variables(cx: &mut Context, place: &Place<'_>) -> Variables {
             );
         }
         if name.starts_with("TOPRUNG_") {
-            let message = format!(
-                "`{name}` begins with `TOPRUNG_`, which is kept for the trial's own variables"
-            );
-            cx.error(
-                element.node.span,
-                &element.path,
-                message,
-                "choose another name",
-            );
+            let message =
+                format!("`{name}` begins with `TOPRUNG_`, which is kept for the trial's own variables");
+            cx.error(element.node.span, &element.path, message, "choose another name");
         }
-        if variables
-            .insert(name.to_owned(), value.to_owned())
-            .is_some()
-        {
+        if variables.insert(name.to_owned(), value.to_owned()).is_some() {
             let message = format!("`{name}` is given twice");
-            cx.warning(
-                element.node.span,
-                &element.path,
-                message,
-                "the later one counts",
-            );
+            cx.warning(element.node.span, &element.path, message, "the later one counts");
         }
     }
     variables
@@ -148,11 +125,7 @@ fn images(cx: &mut Context, table: &Table<'_>) -> Images {
     };
     if !matches!(place.node.kind, Kind::Map(_)) {
         let image = place.text(cx).filter(|image| !image.is_empty());
-        return Images {
-            cpu: image.clone(),
-            cuda: image.clone(),
-            rocm: image,
-        };
+        return Images { cpu: image.clone(), cuda: image.clone(), rocm: image };
     }
     let by_device = Table::open(cx, Some(&place), &BY_DEVICE, &place.path);
     refuse_both_names(cx, &by_device);

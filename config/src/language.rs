@@ -88,18 +88,13 @@ impl Section {
 
     /// The keys that may be suggested.
     pub(crate) fn names(&self) -> Vec<&'static str> {
-        let current = self
-            .fields()
-            .filter(|field| !matches!(field.status, Status::Removed(_)));
+        let current = self.fields().filter(|field| !matches!(field.status, Status::Removed(_)));
         current.map(|field| field.name).collect()
     }
 
     /// What to say about a key that is known elsewhere.
     pub(crate) fn stranger(&self, name: &str) -> Option<String> {
-        self.strangers
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, text)| (*text).to_owned())
+        self.strangers.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned())
     }
 }
 
@@ -117,24 +112,12 @@ pub(crate) const fn field(
     default: &'static str,
     doc: &'static str,
 ) -> Field {
-    Field {
-        name,
-        shape,
-        default,
-        doc,
-        status: Status::Optional,
-    }
+    Field { name, shape, default, doc, status: Status::Optional }
 }
 
 /// A field that must be given.
 pub(crate) const fn required(name: &'static str, shape: Shape, doc: &'static str) -> Field {
-    Field {
-        name,
-        shape,
-        default: "",
-        doc,
-        status: Status::Required,
-    }
+    Field { name, shape, default: "", doc, status: Status::Required }
 }
 
 /// A field that is used on Kubernetes only.
@@ -144,13 +127,7 @@ pub(crate) const fn cluster(
     default: &'static str,
     doc: &'static str,
 ) -> Field {
-    Field {
-        name,
-        shape,
-        default,
-        doc,
-        status: Status::Cluster,
-    }
+    Field { name, shape, default, doc, status: Status::Cluster }
 }
 
 /// A field that is kept and has no effect.
@@ -161,35 +138,17 @@ pub(crate) const fn idle(
     doc: &'static str,
     why: &'static str,
 ) -> Field {
-    Field {
-        name,
-        shape,
-        default,
-        doc,
-        status: Status::NoEffect(why),
-    }
+    Field { name, shape, default, doc, status: Status::NoEffect(why) }
 }
 
 /// A field of an older language.
 pub(crate) const fn removed(name: &'static str, what: &'static str) -> Field {
-    Field {
-        name,
-        shape: Shape::Anything,
-        default: "",
-        doc: what,
-        status: Status::Removed(what),
-    }
+    Field { name, shape: Shape::Anything, default: "", doc: what, status: Status::Removed(what) }
 }
 
 /// A field that is refused for now.
 pub(crate) const fn not_yet(name: &'static str, doc: &'static str, instead: &'static str) -> Field {
-    Field {
-        name,
-        shape: Shape::Anything,
-        default: "",
-        doc,
-        status: Status::NotYet(instead),
-    }
+    Field { name, shape: Shape::Anything, default: "", doc, status: Status::NotYet(instead) }
 }
 
 /// An integer from `min` to whatever a count may be.
@@ -199,10 +158,7 @@ pub(crate) const fn at_least(min: i64) -> Shape {
 
 /// An integer from `min` that fits in 32 bits without a sign.
 pub(crate) const fn small(min: i64) -> Shape {
-    Shape::Int {
-        min,
-        max: u32::MAX as i64,
-    }
+    Shape::Int { min, max: u32::MAX as i64 }
 }
 
 /// A finite number above 0.
@@ -215,24 +171,10 @@ mod tests {
     fn check(section: &Section) {
         let mut seen = std::collections::BTreeSet::new();
         for field in section.fields() {
-            assert!(
-                seen.insert(field.name),
-                "{} twice in {}",
-                field.name,
-                section.title
-            );
-            assert!(
-                !field.doc.ends_with('.') && !field.doc.is_empty(),
-                "{}",
-                field.name
-            );
+            assert!(seen.insert(field.name), "{} twice in {}", field.name, section.title);
+            assert!(!field.doc.ends_with('.') && !field.doc.is_empty(), "{}", field.name);
             let parsed = serde_json::from_str::<serde_json::Value>(field.default);
-            assert!(
-                field.default.is_empty() || parsed.is_ok(),
-                "{}: {}",
-                field.name,
-                field.default
-            );
+            assert!(field.default.is_empty() || parsed.is_ok(), "{}: {}", field.name, field.default);
             check_shape(&field.shape);
         }
     }
@@ -249,11 +191,8 @@ mod tests {
     #[test]
     fn every_field_is_named_once_and_described() {
         check(&top::EXPERIMENT);
-        search::SEARCHERS
-            .iter()
-            .for_each(|(_, section)| check(section));
-        search::LEAVES
-            .iter()
-            .for_each(|(_, section)| check(section));
+        for (_, section) in search::SEARCHERS.iter().chain(search::LEAVES) {
+            check(section);
+        }
     }
 }

@@ -9,23 +9,22 @@ use crate::node::{Key, Kind, Node};
 /// The units of the language. Any other counter needs `time_metric`.
 pub(crate) const UNITS: &[&str] = &["batches", "records", "epochs"];
 
+/// Lengths of the language before version 0, in steps of 100 batches.
+pub(crate) const OLD_LENGTHS: &[&str] = &["max_steps", "target_trial_steps"];
+
 /// What lengths count if nothing says so.
 const DEFAULT_UNIT: &str = "batches";
 
 /// The searcher's time metric and maximum; after a mistake, some.
 pub(crate) fn searcher_length(cx: &mut Context, table: &Table<'_>) -> Length {
     let named = table.text(cx, "time_metric");
-    let by_map = table
-        .get("max_length")
-        .and_then(|place| read(cx, &place, 1, named.as_deref()));
+    let by_map = table.get("max_length").and_then(|place| read(cx, &place, 1, named.as_deref()));
     let by_time = table.optional_int(cx, "max_time");
-    let unit = named.unwrap_or_else(|| {
-        by_map
-            .as_ref()
-            .map_or(DEFAULT_UNIT, |length| &length.unit)
-            .to_owned()
-    });
-    if !table.has("max_length") && !table.has("max_time") {
+    let unit =
+        named.unwrap_or_else(|| by_map.as_ref().map_or(DEFAULT_UNIT, |length| &length.unit).to_owned());
+    let given = ["max_length", "max_time"].iter().any(|name| table.has(name));
+    // Lengths of an older language are a mistake of their own.
+    if !given && !OLD_LENGTHS.iter().any(|name| table.has(name)) {
         let help = "write `max_length: {epochs: 32}`, or `time_metric: epochs` and `max_time: 32`";
         table.missing_one_of(cx, &["max_length", "max_time"], help);
     }
@@ -46,13 +45,7 @@ pub(crate) fn searcher_length(cx: &mut Context, table: &Table<'_>) -> Length {
     Length { unit, count }
 }
 
-fn check_agreement(
-    cx: &mut Context,
-    table: &Table<'_>,
-    length: &Length,
-    unit: &str,
-    by_time: Option<u64>,
-) {
+fn check_agreement(cx: &mut Context, table: &Table<'_>, length: &Length, unit: &str, by_time: Option<u64>) {
     let Some(place) = table.get("max_length") else {
         return;
     };
@@ -69,13 +62,8 @@ fn check_agreement(
 
 /// A length outside the searcher, such as `min_validation_period`; a bare number is in the searcher's time metric.
 pub(crate) fn period(cx: &mut Context, table: &Table<'_>, name: &str, time_metric: &str) -> Length {
-    let read = table
-        .get(name)
-        .and_then(|place| read(cx, &place, 0, Some(time_metric)));
-    read.unwrap_or_else(|| Length {
-        unit: DEFAULT_UNIT.to_owned(),
-        count: 0,
-    })
+    let read = table.get(name).and_then(|place| read(cx, &place, 0, Some(time_metric)));
+    read.unwrap_or_else(|| Length { unit: DEFAULT_UNIT.to_owned(), count: 0 })
 }
 
 /// Reads a length. `counter` is the unit of a bare number, and a unit that a map may name beside [`UNITS`].
@@ -84,16 +72,11 @@ fn read(cx: &mut Context, place: &Place<'_>, least: i64, counter: Option<&str>) 
         Kind::Map(entries) => entries,
         Kind::Int(_) | Kind::Float(_) => {
             let count = u64::try_from(place.int(cx, least, LARGEST)?).ok()?;
-            return Some(Length {
-                unit: counter.unwrap_or(DEFAULT_UNIT).to_owned(),
-                count,
-            });
+            return Some(Length { unit: counter.unwrap_or(DEFAULT_UNIT).to_owned(), count });
         }
         _ => {
-            let message = format!(
-                "found {}, expected a length such as `{{epochs: 32}}`",
-                place.node.described()
-            );
+            let message =
+                format!("found {}, expected a length such as `{{epochs: 32}}`", place.node.described());
             cx.error(place.node.span, &place.path, message, "");
             return None;
         }
@@ -102,15 +85,8 @@ fn read(cx: &mut Context, place: &Place<'_>, least: i64, counter: Option<&str>) 
         [(key, node)] => named_length(cx, place, key, node, least, counter),
         _ => {
             let found: Vec<_> = entries.iter().map(|(key, _)| key.text.as_str()).collect();
-            let found = if found.is_empty() {
-                "none".to_owned()
-            } else {
-                found.join(" and ")
-            };
-            let message = format!(
-                "found {found}, expected exactly one of {}",
-                UNITS.join(", ")
-            );
+            let found = if found.is_empty() { "none".to_owned() } else { found.join(" and ") };
+            let message = format!("found {found}, expected exactly one of {}", UNITS.join(", "));
             cx.error(place.key, &place.path, message, "");
             None
         }
@@ -127,11 +103,7 @@ fn named_length(
 ) -> Option<Length> {
     let inner = place.entry(key, node);
     if !UNITS.contains(&key.text.as_str()) && counter != Some(&key.text) {
-        let message = format!(
-            "unknown unit `{}`, expected one of {}",
-            key.text,
-            UNITS.join(", ")
-        );
+        let message = format!("unknown unit `{}`, expected one of {}", key.text, UNITS.join(", "));
         let mut help = suggestion(&key.text, UNITS.iter().copied());
         if counter.is_none() && !help.starts_with("did") {
             help = format!(
@@ -143,8 +115,5 @@ fn named_length(
         return None;
     }
     let count = u64::try_from(inner.int(cx, least, LARGEST)?).ok()?;
-    Some(Length {
-        unit: key.text.clone(),
-        count,
-    })
+    Some(Length { unit: key.text.clone(), count })
 }

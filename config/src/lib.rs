@@ -10,6 +10,7 @@
 //! | `top`, `searcher`, `hyperparameters`, … | the validating layer, a section each |
 //! | [`config`] | what comes out |
 //! | `complete` | back into the file's language, with secrets masked if wanted |
+//! | `emit` | YAML text from a tree |
 //! | `merge` | a template under the file, `--set` over it |
 //! | `schema`, `reference` | what editors and people read |
 
@@ -19,25 +20,32 @@ mod checkpoints;
 mod complete;
 pub mod config;
 mod context;
+mod emit;
 mod entrypoint;
 mod environment;
 mod hyperparameters;
 mod language;
 mod length;
+mod merge;
 mod nearest;
 mod node;
 mod problem;
+mod reference;
 mod resources;
+mod schema;
 mod searcher;
 mod top;
 mod value;
 
 pub use config::{
-    BindMount, CheckpointPolicy, CheckpointStorage, Device, Entrypoint, Environment,
-    ExperimentConfig, Images, Length, LogAction, LogPolicy, Metrics, Profiling, Resources,
-    SearcherSettings, StoragePlace,
+    BindMount, CheckpointPolicy, CheckpointStorage, Device, Entrypoint, Environment, ExperimentConfig,
+    Images, Length, LogAction, LogPolicy, Metrics, Profiling, Resources, SearcherSettings, StoragePlace,
 };
+pub use emit::to_yaml;
+pub use merge::merged;
 pub use problem::{Problem, Problems, Report, Severity};
+pub use reference::reference;
+pub use schema::schema;
 
 /// A file that was accepted.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,10 +71,7 @@ pub fn parse(yaml: &str) -> Result<Parsed, Problems> {
     };
     let problems = cx.finish();
     match config {
-        Some(config) if !problems.has_errors() => Ok(Parsed {
-            config,
-            warnings: problems.0,
-        }),
+        Some(config) if !problems.has_errors() => Ok(Parsed { config, warnings: problems.0 }),
         _ => Err(problems),
     }
 }

@@ -63,14 +63,8 @@ pub(crate) struct SyntaxError {
 /// Reads one YAML document. An empty one is `null`.
 pub(crate) fn read(source: &str) -> Result<Node, SyntaxError> {
     if source.len() > MAX_BYTES {
-        let message = format!(
-            "the file has {} bytes; at most {MAX_BYTES} are read",
-            source.len()
-        );
-        return Err(SyntaxError {
-            span: Span::default(),
-            message,
-        });
+        let message = format!("the file has {} bytes; at most {MAX_BYTES} are read", source.len());
+        return Err(SyntaxError { span: Span::default(), message });
     }
     let options = serde_saphyr::options! {
         strict_booleans: true,
@@ -96,24 +90,15 @@ fn syntax_error(error: &serde_saphyr::Error, source: &str) -> SyntaxError {
     // The position is carried beside the message; the library repeats it at the end.
     let first = text.lines().next().unwrap_or_default();
     let message = first.split(" at line ").next().unwrap_or(first);
-    SyntaxError {
-        span,
-        message: message.trim_end_matches(['.', ',', ':']).to_owned(),
-    }
+    SyntaxError { span, message: message.trim_end_matches(['.', ',', ':']).to_owned() }
 }
 
 /// Errors carry line and column, and not always bytes.
 fn offset_of(source: &str, span: Span) -> usize {
     let before = (span.line as usize).saturating_sub(1);
-    let start: usize = source
-        .split_inclusive('\n')
-        .take(before)
-        .map(str::len)
-        .sum();
+    let start: usize = source.split_inclusive('\n').take(before).map(str::len).sum();
     let line = source.get(start..).unwrap_or_default();
-    let inside = line
-        .char_indices()
-        .nth((span.column as usize).saturating_sub(1));
+    let inside = line.char_indices().nth((span.column as usize).saturating_sub(1));
     start + inside.map_or(line.len(), |(i, _)| i)
 }
 
@@ -122,18 +107,10 @@ fn keep_spelling(node: &mut Node, source: &str) {
     match &mut node.kind {
         Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) => {
             let range = node.span.offset..node.span.offset.saturating_add(node.span.len);
-            node.raw = source
-                .get(range)
-                .map(str::trim)
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned);
+            node.raw = source.get(range).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
         }
-        Kind::List(nodes) => nodes
-            .iter_mut()
-            .for_each(|node| keep_spelling(node, source)),
-        Kind::Map(entries) => entries
-            .iter_mut()
-            .for_each(|(_, node)| keep_spelling(node, source)),
+        Kind::List(nodes) => nodes.iter_mut().for_each(|node| keep_spelling(node, source)),
+        Kind::Map(entries) => entries.iter_mut().for_each(|(_, node)| keep_spelling(node, source)),
         Kind::Null | Kind::Text(_) => {}
     }
 }
@@ -141,11 +118,7 @@ fn keep_spelling(node: &mut Node, source: &str) {
 impl Node {
     /// A node that stands nowhere.
     pub(crate) fn new(kind: Kind) -> Self {
-        Self {
-            span: Span::default(),
-            kind,
-            raw: None,
-        }
+        Self { span: Span::default(), kind, raw: None }
     }
 
     pub(crate) fn is_null(&self) -> bool {
@@ -155,10 +128,7 @@ impl Node {
     /// The value of a key of a map.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         match &self.kind {
-            Kind::Map(entries) => entries
-                .iter()
-                .find(|(k, _)| k.text == key)
-                .map(|(_, node)| node),
+            Kind::Map(entries) => entries.iter().find(|(k, _)| k.text == key).map(|(_, node)| node),
             _ => None,
         }
     }
@@ -171,6 +141,18 @@ impl Node {
             Kind::Int(value) => Some(self.raw.clone().unwrap_or_else(|| value.to_string())),
             Kind::Float(value) => Some(self.raw.clone().unwrap_or_else(|| value.to_string())),
             Kind::Null | Kind::List(_) | Kind::Map(_) => None,
+        }
+    }
+
+    /// What kind of value was found, for a message.
+    pub(crate) fn kind_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Null => "nothing",
+            Kind::Text(_) => "a text",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a map",
+            Kind::Bool(_) => "a truth value",
+            Kind::Int(_) | Kind::Float(_) => "a number",
         }
     }
 
@@ -212,21 +194,14 @@ impl From<Location> for Span {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Kind>::deserialize(deserializer)?;
-        Ok(Self {
-            span: spanned.defined.into(),
-            kind: spanned.value,
-            raw: None,
-        })
+        Ok(Self { span: spanned.defined.into(), kind: spanned.value, raw: None })
     }
 }
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<String>::deserialize(deserializer)?;
-        Ok(Self {
-            span: spanned.defined.into(),
-            text: spanned.value,
-        })
+        Ok(Self { span: spanned.defined.into(), text: spanned.value })
     }
 }
 

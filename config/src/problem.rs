@@ -41,40 +41,21 @@ pub struct Problems(pub Vec<Problem>);
 impl Problems {
     /// Whether the file is refused.
     pub fn has_errors(&self) -> bool {
-        self.0
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
+        self.0.iter().any(|problem| problem.severity == Severity::Error)
     }
 
     /// The problems as one report that draws each under its line. `source` is the text that was parsed.
     pub fn report(&self, file_name: &str, source: &str) -> Report {
         let source = Arc::new(NamedSource::new(file_name, source.to_owned()));
         let text = source.inner().as_str();
-        let drawn = self
-            .0
-            .iter()
-            .map(|problem| Drawn::new(problem, text, &source))
-            .collect();
-        let errors = self
-            .0
-            .iter()
-            .filter(|problem| problem.severity == Severity::Error)
-            .count();
-        Report {
-            file_name: file_name.to_owned(),
-            errors,
-            warnings: self.0.len() - errors,
-            drawn,
-        }
+        let drawn = self.0.iter().map(|problem| Drawn::new(problem, text, &source)).collect();
+        let errors = self.0.iter().filter(|problem| problem.severity == Severity::Error).count();
+        Report { file_name: file_name.to_owned(), errors, warnings: self.0.len() - errors, drawn }
     }
 
     /// One line for each problem: `file:line:column: path: message; help`.
     pub fn lines(&self, file_name: &str) -> String {
-        let lines: Vec<_> = self
-            .0
-            .iter()
-            .map(|problem| format!("{file_name}:{problem}"))
-            .collect();
+        let lines: Vec<_> = self.0.iter().map(|problem| format!("{file_name}:{problem}")).collect();
         lines.join("\n")
     }
 }
@@ -136,17 +117,11 @@ impl std::error::Error for Report {}
 
 impl Diagnostic for Report {
     fn severity(&self) -> Option<miette::Severity> {
-        Some(if self.errors == 0 {
-            miette::Severity::Warning
-        } else {
-            miette::Severity::Error
-        })
+        Some(if self.errors == 0 { miette::Severity::Warning } else { miette::Severity::Error })
     }
 
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
-        Some(Box::new(
-            self.drawn.iter().map(|drawn| drawn as &dyn Diagnostic),
-        ))
+        Some(Box::new(self.drawn.iter().map(|drawn| drawn as &dyn Diagnostic)))
     }
 }
 
@@ -209,9 +184,7 @@ impl Diagnostic for Drawn {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help
-            .as_ref()
-            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -220,8 +193,6 @@ impl Diagnostic for Drawn {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let span = self.span?;
-        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(
-            None, span,
-        ))))
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
     }
 }

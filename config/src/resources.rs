@@ -10,16 +10,12 @@ use crate::node::Kind;
 pub(crate) fn read(cx: &mut Context, place: Option<&Place<'_>>) -> Resources {
     let table = Table::open(cx, place, &RESOURCES, "resources");
     let slots_per_trial = slots(cx, &table);
-    let max_slots = table
-        .optional_int(cx, "max_slots")
-        .and_then(|slots| u32::try_from(slots).ok());
+    let max_slots = table.optional_int(cx, "max_slots").and_then(|slots| u32::try_from(slots).ok());
     if let (Some(max), Some(place)) = (max_slots, table.get("max_slots"))
         && max < slots_per_trial.max(1)
     {
-        let message = format!(
-            "is {max}, but a trial needs {}: none could ever start",
-            slots_per_trial.max(1)
-        );
+        let message =
+            format!("is {max}, but a trial needs {}: none could ever start", slots_per_trial.max(1));
         cx.error(place.node.span, &place.path, message, "");
     }
     Resources {
@@ -42,12 +38,7 @@ fn slots(cx: &mut Context, table: &Table<'_>) -> u32 {
         && value.fract() != 0.0
     {
         let help = "give a whole number; 0 needs no GPU";
-        cx.error(
-            place.node.span,
-            &place.path,
-            "fractions of slots are not supported yet",
-            help,
-        );
+        cx.error(place.node.span, &place.path, "fractions of slots are not supported yet", help);
         return 1;
     }
     table.small(cx, "slots_per_trial")
@@ -72,17 +63,12 @@ fn devices(cx: &mut Context, table: &Table<'_>) -> Vec<Device> {
 /// A number of bytes: an integer, or one with a unit such as `8GiB`, `512m`, `1.5 GB`.
 fn bytes(cx: &mut Context, place: &Place<'_>) -> Option<u64> {
     if matches!(place.node.kind, Kind::Int(_) | Kind::Float(_)) {
-        return place
-            .int(cx, 1, LARGEST)
-            .and_then(|bytes| u64::try_from(bytes).ok());
+        return place.int(cx, 1, LARGEST).and_then(|bytes| u64::try_from(bytes).ok());
     }
     let text = place.text(cx)?;
     let read = parse_bytes(&text);
     if read.is_none() {
-        let message = format!(
-            "found {}, expected a number of bytes such as `8GiB`",
-            place.node.described()
-        );
+        let message = format!("found {}, expected a number of bytes such as `8GiB`", place.node.described());
         cx.error(
             place.node.span,
             &place.path,
@@ -95,9 +81,7 @@ fn bytes(cx: &mut Context, place: &Place<'_>) -> Option<u64> {
 
 fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let unit = unit.trim().to_lowercase();
     // Of old, `4g` is a binary unit to Docker and Determined; `GB` is decimal and `GiB` binary.

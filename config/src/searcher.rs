@@ -7,17 +7,17 @@ use crate::language::search::{BUILT, NOT_BUILT, OLD, SEARCHERS};
 use crate::length;
 use crate::nearest::nearest;
 use crate::node::Kind;
+use std::collections::BTreeMap;
+use toprung_searchers::config::MAX_BRACKETS;
+use toprung_searchers::divisor::Divisor;
 use toprung_searchers::{Dimension, Domain, Mode, SearcherConfig, Space};
 
 /// A grid with more trials than this is taken for a mistake.
-const MAX_GRID_TRIALS: u128 = 1_000_000;
+const MAX_GRID_TRIALS: u64 = 1_000_000;
+const SMALLER_GRID: &str = "give a smaller `count`, also to `int`, or use the searcher `random`";
 
 /// Reads the section. `None` after a mistake that leaves nothing to go on with.
-pub(crate) fn read(
-    cx: &mut Context,
-    place: Option<&Place<'_>>,
-    space: &Space,
-) -> Option<SearcherSettings> {
+pub(crate) fn read(cx: &mut Context, place: Option<&Place<'_>>, space: &Space) -> Option<SearcherSettings> {
     let place = place?;
     if !matches!(place.node.kind, Kind::Map(_)) {
         place.map(cx, "a map");
@@ -46,6 +46,7 @@ pub(crate) fn read(
         "async_halving" | "asha" => async_halving(cx, &table, max_length),
         _ => adaptive(cx, &table, max_length),
     };
+    check_brackets(cx, &table, &method);
     Some(SearcherSettings {
         method,
         metric: table.text(cx, "metric").unwrap_or_default(),
@@ -53,6 +54,18 @@ pub(crate) fn read(
         time_metric: length.unit,
         max_length,
     })
+}
+
+/// `bracket_rungs` may not name more brackets than there are trials, nor too many.
+fn check_brackets(cx: &mut Context, table: &Table<'_>, method: &SearcherConfig) {
+    let SearcherConfig::AdaptiveAsha { max_trials, bracket_rungs, .. } = method else {
+        return;
+    };
+    let most = (*max_trials).min(MAX_BRACKETS as u64);
+    if let Some(place) = table.get("bracket_rungs").filter(|_| bracket_rungs.len() as u64 > most) {
+        let message = format!("{} brackets are too many, at most {most} are possible", bracket_rungs.len());
+        cx.error(place.node.span, &place.path, message, "each bracket needs a trial at least");
+    }
 }
 
 /// The searcher's name and section, or the reason why there is none.
@@ -84,13 +97,8 @@ fn method(cx: &mut Context, place: &Place<'_>) -> Option<(&'static str, &'static
         );
     } else {
         let known = BUILT.iter().chain(NOT_BUILT).copied();
-        let help =
-            nearest(&word, known).map_or(available, |name| format!("did you mean `{name}`?"));
-        let message = format!(
-            "found {}, expected one of {}",
-            node.described(),
-            BUILT.join(", ")
-        );
+        let help = nearest(&word, known).map_or(available, |name| format!("did you mean `{name}`?"));
+        let message = format!("found {}, expected one of {}", node.described(), BUILT.join(", "));
         cx.error(node.span, &path, message, help);
     }
     None
@@ -112,15 +120,10 @@ fn refuse_old_length(cx: &mut Context, table: &Table<'_>) {
     if table.has("max_length") || table.has("max_time") {
         return;
     }
-    for old in ["max_steps", "target_trial_steps"] {
+    for old in length::OLD_LENGTHS {
         if let Some(place) = table.get(old) {
             let help = "a step had 100 batches: write `max_length: {batches: …}`";
-            cx.error(
-                place.key,
-                &place.path,
-                "steps are no longer part of the language",
-                help,
-            );
+            cx.error(place.key, &place.path, "steps are no longer part of the language", help);
         }
     }
 }
@@ -128,7 +131,7 @@ fn refuse_old_length(cx: &mut Context, table: &Table<'_>) {
 fn async_halving(cx: &mut Context, table: &Table<'_>, max_length: u64) -> SearcherConfig {
     let num_rungs = table.small(cx, "num_rungs");
     let divisor = table.number(cx, "divisor");
-    let possible = rungs_within(max_length as f64, divisor);
+    let possible = rungs_within(max_length, divisor);
     if let Some(place) = table.get("num_rungs").filter(|_| num_rungs > possible) {
         let message = format!(
             "{num_rungs} rungs do not fit in a length of {max_length}: the lowest are all of length 1"
@@ -155,8 +158,7 @@ fn adaptive(cx: &mut Context, table: &Table<'_>, max_length: u64) -> SearcherCon
         _ => Mode::Standard,
     };
     let known = table.has("max_trials") && (table.has("max_length") || table.has("max_time"));
-    let possible =
-        rungs_within(max_length as f64, divisor).min(rungs_within(max_trials as f64, divisor));
+    let possible = rungs_within(max_length, divisor).min(rungs_within(max_trials, divisor));
     SearcherConfig::AdaptiveAsha {
         max_trials,
         mode,
@@ -175,16 +177,12 @@ fn bracket_rungs(cx: &mut Context, table: &Table<'_>, possible: u32) -> Vec<u32>
     };
     let mut rungs = Vec::new();
     for element in place.list(cx, "a list of integers") {
-        let Some(count) = element
-            .int(cx, 1, 64)
-            .and_then(|count| u32::try_from(count).ok())
-        else {
+        let Some(count) = element.int(cx, 1, 64).and_then(|count| u32::try_from(count).ok()) else {
             continue;
         };
         if count > possible {
-            let message = format!(
-                "a bracket of {count} rungs is not possible with this length and so many trials"
-            );
+            let message =
+                format!("a bracket of {count} rungs is not possible with this length and so many trials");
             cx.error(
                 element.node.span,
                 &element.path,
@@ -197,73 +195,39 @@ fn bracket_rungs(cx: &mut Context, table: &Table<'_>, possible: u32) -> Vec<u32>
     rungs
 }
 
-/// `floor(log_divisor(size)) + 1`, found by multiplication, which is exact for integers.
-fn rungs_within(size: f64, divisor: f64) -> u32 {
-    if divisor <= 1.0 || divisor.is_nan() {
-        return u32::MAX;
-    }
-    let mut rungs = 1;
-    let mut power = divisor;
-    while power <= size && rungs < 64 {
-        rungs += 1;
-        power *= divisor;
-    }
-    rungs
+/// How many rungs a length or a number of trials can feed; no limit where the divisor is a mistake of its own.
+fn rungs_within(count: u64, divisor: f64) -> u32 {
+    Divisor::new(divisor).map_or(u32::MAX, |divisor| divisor.rungs_within(count.max(1)))
 }
 
 fn check_grid(cx: &mut Context, place: &Place<'_>, space: &Space) {
-    let mut trials: u128 = 1;
-    for (path, domain) in axes("hyperparameters", &space.0) {
-        match points(domain) {
-            Some(points) => trials = trials.saturating_mul(points),
-            None => cx.error(
-                place.key,
-                &path,
-                "the searcher `grid` needs a `count` here",
-                "say how many values it takes",
-            ),
-        }
+    let missing = without_count("hyperparameters", &space.0);
+    for path in &missing {
+        cx.error(place.key, path, "the searcher `grid` needs a `count` here", "say how many values it takes");
     }
-    if trials > MAX_GRID_TRIALS {
-        let message = format!("the grid has {trials} trials, more than {MAX_GRID_TRIALS}");
-        cx.error(
-            place.key,
-            &place.path,
-            message,
-            "make some `count` smaller, or use the searcher `random`",
-        );
+    if !missing.is_empty() || space.check().is_err() {
+        return;
+    }
+    match space.grid_len() {
+        Ok(trials) if trials <= MAX_GRID_TRIALS => {}
+        Ok(trials) => {
+            let message = format!("the grid has {trials} trials, more than {MAX_GRID_TRIALS}");
+            cx.error(place.key, &place.path, message, SMALLER_GRID);
+        }
+        Err(error) => cx.error(place.key, &place.path, error.to_string(), SMALLER_GRID),
     }
 }
 
-fn axes<'a>(
-    path: &str,
-    dimensions: &'a std::collections::BTreeMap<String, Dimension>,
-) -> Vec<(String, &'a Domain)> {
+/// The hyperparameters that a grid cannot divide by itself.
+fn without_count(path: &str, dimensions: &BTreeMap<String, Dimension>) -> Vec<String> {
     let mut found = Vec::new();
     for (name, dimension) in dimensions {
         let inner = joined(path, name);
         match &dimension.domain {
-            Domain::Group(group) => found.extend(axes(&inner, group)),
-            domain => found.push((inner, domain)),
+            Domain::Group(group) => found.extend(without_count(&inner, group)),
+            Domain::Double { count: None, .. } | Domain::Log { count: None, .. } => found.push(inner),
+            _ => {}
         }
     }
     found
-}
-
-/// How many values of a domain a grid takes; `None` if a `count` is missing.
-fn points(domain: &Domain) -> Option<u128> {
-    match domain {
-        Domain::Const(_) | Domain::Group(_) => Some(1),
-        Domain::Int {
-            min, max, count, ..
-        } => {
-            let width = i128::from(*max)
-                .saturating_sub(i128::from(*min))
-                .saturating_add(1);
-            let width = u128::try_from(width).unwrap_or(1);
-            count.map(|count| u128::from(count).min(width))
-        }
-        Domain::Double { count, .. } | Domain::Log { count, .. } => count.map(u128::from),
-        Domain::Categorical(values) | Domain::Ordinal(values) => Some(values.len() as u128),
-    }
 }

@@ -1,7 +1,11 @@
 //! Tests of the parser as a whole.
 
 mod accepted;
+mod drawn;
+mod properties;
 mod refused;
+mod refused_search;
+mod schema;
 
 use crate::{ExperimentConfig, Problem, Problems, parse};
 

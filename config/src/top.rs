@@ -1,17 +1,14 @@
 //! The top level of the file, and its small sections.
 
 use crate::config::{
-    BindMount, CheckpointPolicy, ExperimentConfig, LogAction, LogPolicy, Metrics, Profiling,
-    SearcherSettings,
+    BindMount, CheckpointPolicy, ExperimentConfig, LogAction, LogPolicy, Metrics, Profiling, SearcherSettings,
 };
 use crate::context::{Context, Place, Table};
 use crate::language::top::{
     BIND_MOUNT, EXPERIMENT, LOG_ACTION, LOG_POLICY, METRICS, PROFILING, REPRODUCIBILITY, RETENTION,
 };
 use crate::node::{Kind, Node};
-use crate::{
-    checkpoints, entrypoint, environment, hyperparameters, length, resources, searcher, value,
-};
+use crate::{checkpoints, entrypoint, environment, hyperparameters, length, resources, searcher, value};
 use regex::Regex;
 use serde_json::Value as Json;
 use toprung_searchers::{Domain, SearcherConfig, Space, Value};
@@ -24,9 +21,7 @@ pub(crate) fn read(cx: &mut Context, root: &Node) -> Option<ExperimentConfig> {
     let space = hyperparameters::read(cx, table.get("hyperparameters").as_ref());
     let searcher = searcher::read(cx, table.get("searcher").as_ref(), &space);
     let entrypoint = entrypoint::read(cx, table.get("entrypoint").as_ref(), &space);
-    let time_metric = searcher
-        .as_ref()
-        .map_or("batches", |searcher| searcher.time_metric.as_str());
+    let time_metric = searcher.as_ref().map_or("batches", |searcher| searcher.time_metric.as_str());
     let min_validation_period = length::period(cx, &table, "min_validation_period", time_metric);
     let min_checkpoint_period = length::period(cx, &table, "min_checkpoint_period", time_metric);
     let (project, workspace) = project(cx, &table);
@@ -78,16 +73,8 @@ fn labels(cx: &mut Context, table: &Table<'_>) -> Vec<String> {
         return Vec::new();
     };
     let found: Vec<String> = match &place.node.kind {
-        Kind::Map(_) => place
-            .map(cx, "")
-            .into_iter()
-            .map(|(key, _)| key.to_owned())
-            .collect(),
-        _ => place
-            .list(cx, "a list of labels")
-            .iter()
-            .filter_map(|label| label.text(cx))
-            .collect(),
+        Kind::Map(_) => place.map(cx, "").into_iter().map(|(key, _)| key.to_owned()).collect(),
+        _ => place.list(cx, "a list of labels").iter().filter_map(|label| label.text(cx)).collect(),
     };
     let mut labels: Vec<String> = Vec::new();
     for label in found {
@@ -100,15 +87,8 @@ fn labels(cx: &mut Context, table: &Table<'_>) -> Vec<String> {
 
 fn project(cx: &mut Context, table: &Table<'_>) -> (Option<String>, Option<String>) {
     let (project, workspace) = (table.text(cx, "project"), table.text(cx, "workspace"));
-    for (given, other, missing) in [
-        (&project, &workspace, "workspace"),
-        (&workspace, &project, "project"),
-    ] {
-        let name = if missing == "workspace" {
-            "project"
-        } else {
-            "workspace"
-        };
+    for (given, other, missing) in [(&project, &workspace, "workspace"), (&workspace, &project, "project")] {
+        let name = if missing == "workspace" { "project" } else { "workspace" };
         if let (Some(_), None, Some(place)) = (given, other, table.get(name)) {
             let message = format!("is given without `{missing}`");
             cx.error(place.key, &place.path, message, "give both or neither");
@@ -135,9 +115,7 @@ fn checkpoint_policy(cx: &mut Context, table: &Table<'_>) -> CheckpointPolicy {
 fn experiment_seed(cx: &mut Context, table: &Table<'_>) -> Option<u32> {
     let section = table.get("reproducibility")?;
     let inner = Table::open(cx, Some(&section), &REPRODUCIBILITY, &section.path);
-    inner
-        .optional_int(cx, "experiment_seed")
-        .and_then(|seed| u32::try_from(seed).ok())
+    inner.optional_int(cx, "experiment_seed").and_then(|seed| u32::try_from(seed).ok())
 }
 
 fn data(cx: &mut Context, table: &Table<'_>) -> Json {
@@ -158,9 +136,8 @@ fn profiling(cx: &mut Context, table: &Table<'_>) -> Profiling {
     let section = table.get("profiling");
     let inner = Table::open(cx, section.as_ref(), &PROFILING, "profiling");
     let begin_on_batch = inner.large(cx, "begin_on_batch");
-    let end_after_batch = inner
-        .optional_int(cx, "end_after_batch")
-        .and_then(|batch| u64::try_from(batch).ok());
+    let end_after_batch =
+        inner.optional_int(cx, "end_after_batch").and_then(|batch| u64::try_from(batch).ok());
     if let (Some(end), Some(place)) = (end_after_batch, inner.get("end_after_batch"))
         && end < begin_on_batch
     {
@@ -169,19 +146,9 @@ fn profiling(cx: &mut Context, table: &Table<'_>) -> Profiling {
     }
     let enabled = inner.flag(cx, "enabled");
     if let Some(place) = inner.get("enabled").filter(|_| enabled) {
-        cx.warning(
-            place.key,
-            &place.path,
-            "has no effect in this version",
-            "nothing is profiled yet",
-        );
+        cx.warning(place.key, &place.path, "has no effect in this version", "nothing is profiled yet");
     }
-    Profiling {
-        enabled,
-        begin_on_batch,
-        end_after_batch,
-        sync_timings: inner.flag(cx, "sync_timings"),
-    }
+    Profiling { enabled, begin_on_batch, end_after_batch, sync_timings: inner.flag(cx, "sync_timings") }
 }
 
 fn bind_mounts(cx: &mut Context, table: &Table<'_>) -> Vec<BindMount> {
@@ -192,24 +159,15 @@ fn bind_mounts(cx: &mut Context, table: &Table<'_>) -> Vec<BindMount> {
     for element in place.list(cx, "a list of maps") {
         let mount = Table::open(cx, Some(&element), &BIND_MOUNT, &element.path);
         let host_path = mount.text(cx, "host_path").unwrap_or_default();
-        if let Some(place) = mount
-            .get("host_path")
-            .filter(|_| !host_path.starts_with('/'))
-        {
-            let message = format!(
-                "found {}, expected an absolute path",
-                place.node.described()
-            );
+        if let Some(place) = mount.get("host_path").filter(|_| !host_path.starts_with('/')) {
+            let message = format!("found {}, expected an absolute path", place.node.described());
             cx.error(place.node.span, &place.path, message, "begin it with `/`");
         }
         mounts.push(BindMount {
             host_path,
             container_path: mount.text(cx, "container_path").unwrap_or_default(),
             read_only: mount.flag(cx, "read_only"),
-            propagation: mount
-                .choice(cx, "propagation")
-                .unwrap_or_default()
-                .to_owned(),
+            propagation: mount.choice(cx, "propagation").unwrap_or_default().to_owned(),
         });
     }
     mounts
@@ -222,12 +180,7 @@ fn log_policies(cx: &mut Context, table: &Table<'_>) -> Vec<LogPolicy> {
             let policy = log_policy(cx, &element);
             if policy.name.is_some() && policies.iter().any(|other| other.name == policy.name) {
                 let message = "has the name of an earlier policy";
-                cx.error(
-                    element.node.span,
-                    &element.path,
-                    message,
-                    "give each policy its own name",
-                );
+                cx.error(element.node.span, &element.path, message, "give each policy its own name");
             }
             policies.push(policy);
         }
@@ -241,16 +194,10 @@ fn log_policies(cx: &mut Context, table: &Table<'_>) -> Vec<LogPolicy> {
 }
 
 fn default_policies() -> Vec<LogPolicy> {
-    let described = EXPERIMENT
-        .field("log_policies")
-        .map(crate::language::Field::default_value)
-        .unwrap_or_default();
+    let described =
+        EXPERIMENT.field("log_policies").map(crate::language::Field::default_value).unwrap_or_default();
     let text = |policy: &Json, key: &str| policy.get(key).and_then(Json::as_str).map(str::to_owned);
-    let policies = described
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default()
-        .iter();
+    let policies = described.as_array().map(Vec::as_slice).unwrap_or_default().iter();
     policies
         .map(|policy| LogPolicy {
             name: text(policy, "name"),
@@ -275,11 +222,7 @@ fn log_policy(cx: &mut Context, place: &Place<'_>) -> LogPolicy {
             "give a `pattern` that lines must match",
         );
     }
-    LogPolicy {
-        name,
-        pattern,
-        action: table.get("action").and_then(|place| log_action(cx, &place)),
-    }
+    LogPolicy { name, pattern, action: table.get("action").and_then(|place| log_action(cx, &place)) }
 }
 
 fn log_action(cx: &mut Context, place: &Place<'_>) -> Option<LogAction> {
@@ -299,17 +242,8 @@ fn regular_expression(cx: &mut Context, place: &Place<'_>, pattern: &str) -> Opt
         Err(error) => {
             // The first lines of the library's message draw the pattern; the last says what is wrong.
             let text = error.to_string();
-            let reason = text
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ");
-            cx.error(
-                place.node.span,
-                &place.path,
-                format!("is not a regular expression: {reason}"),
-                "",
-            );
+            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            cx.error(place.node.span, &place.path, format!("is not a regular expression: {reason}"), "");
             None
         }
     }
@@ -320,39 +254,22 @@ fn metrics(cx: &mut Context, table: &Table<'_>) -> Metrics {
     let inner = Table::open(cx, section.as_ref(), &METRICS, "metrics");
     let file = inner.text(cx, "file");
     let Some(place) = inner.get("stdout") else {
-        return Metrics {
-            file,
-            ..Metrics::default()
-        };
+        return Metrics { file, ..Metrics::default() };
     };
     if let Kind::Bool(stdout_enabled) = place.node.kind {
-        return Metrics {
-            stdout_enabled,
-            stdout: None,
-            file,
-        };
+        return Metrics { stdout_enabled, stdout: None, file };
     }
     let stdout = place.text(cx).filter(|pattern| !pattern.is_empty());
-    if let Some(regex) = stdout
-        .as_ref()
-        .and_then(|pattern| regular_expression(cx, &place, pattern))
-    {
+    if let Some(regex) = stdout.as_ref().and_then(|pattern| regular_expression(cx, &place, pattern)) {
         let missing: Vec<_> = ["name", "value"]
             .into_iter()
             .filter(|group| !regex.capture_names().flatten().any(|name| name == *group))
             .collect();
         if !missing.is_empty() {
-            let message = format!(
-                "the pattern has no group {}",
-                missing.join(" and no group ")
-            );
+            let message = format!("the pattern has no group {}", missing.join(" and no group "));
             let help = r"such as `(?P<name>\w+): (?P<value>[-+.\deE]+)`";
             cx.error(place.node.span, &place.path, message, help);
         }
     }
-    Metrics {
-        stdout_enabled: true,
-        stdout,
-        file,
-    }
+    Metrics { stdout_enabled: true, stdout, file }
 }

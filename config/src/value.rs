@@ -14,12 +14,7 @@ pub(crate) fn hyperparameter(cx: &mut Context, node: &Node, path: &str) -> Value
         Kind::Bool(value) => Value::Bool(*value),
         Kind::Int(value) => i64::try_from(*value).map_or_else(
             |_| {
-                cx.error(
-                    node.span,
-                    path,
-                    format!("{value} does not fit in 64 bits"),
-                    "write it as a text",
-                );
+                cx.error(node.span, path, format!("{value} does not fit in 64 bits"), "write it as a text");
                 Value::Null
             },
             Value::Int,
@@ -57,11 +52,9 @@ pub(crate) fn json(cx: &mut Context, node: &Node, path: &str) -> Json {
             Json::from(*value)
         }
         Kind::Text(text) => Json::String(text.clone()),
-        Kind::List(nodes) => nodes
-            .iter()
-            .enumerate()
-            .map(|(i, node)| json(cx, node, &format!("{path}[{i}]")))
-            .collect(),
+        Kind::List(nodes) => {
+            nodes.iter().enumerate().map(|(i, node)| json(cx, node, &format!("{path}[{i}]"))).collect()
+        }
         Kind::Map(entries) => {
             let read = entries.iter().map(|(key, node)| {
                 let inner = joined(path, &key.text);
@@ -80,23 +73,5 @@ fn check_finite(cx: &mut Context, node: &Node, path: &str, value: f64) {
             format!("{} {NOT_FINITE}", node.described()),
             "write it as a text, in quotes",
         );
-    }
-}
-
-/// A hyperparameter's value as JSON.
-pub(crate) fn to_json(value: &Value) -> Json {
-    match value {
-        Value::Null => Json::Null,
-        Value::Bool(value) => Json::Bool(*value),
-        Value::Int(value) => Json::from(*value),
-        Value::Double(value) => Json::from(*value),
-        Value::String(text) => Json::String(text.clone()),
-        Value::List(values) => values.iter().map(to_json).collect(),
-        Value::Map(values) => Json::Object(
-            values
-                .iter()
-                .map(|(key, value)| (key.clone(), to_json(value)))
-                .collect(),
-        ),
     }
 }

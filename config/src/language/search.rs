@@ -42,22 +42,9 @@ pub(crate) const OLD: &[(&str, &str)] = &[
 ];
 
 const COMMON: &[Field] = &[
-    required(
-        "name",
-        Shape::Named("searcher_name"),
-        "the name of the method",
-    ),
-    required(
-        "metric",
-        Shape::Text,
-        "the validation metric that is optimised, as the script reports it",
-    ),
-    field(
-        "smaller_is_better",
-        Shape::Flag,
-        "true",
-        "whether the metric is minimised",
-    ),
+    required("name", Shape::Named("searcher_name"), "the name of the method"),
+    required("metric", Shape::Text, "the validation metric that is optimised, as the script reports it"),
+    field("smaller_is_better", Shape::Flag, "true", "whether the metric is minimised"),
     not_yet(
         "source_trial_id",
         "the trial whose newest checkpoint every trial starts from",
@@ -95,10 +82,7 @@ const COMMON: &[Field] = &[
 
 const TRIALS: &[Field] = &[required(
     "max_trials",
-    Shape::Int {
-        min: 1,
-        max: 1_000_000,
-    },
+    Shape::Int { min: 1, max: toprung_searchers::config::MAX_TRIALS as i64 },
     "how many trials are created",
 )];
 
@@ -110,12 +94,7 @@ const CONCURRENT: &[Field] = &[field(
 )];
 
 const DIVISOR: &[Field] = &[
-    field(
-        "divisor",
-        Shape::Number { above: Some(1.0) },
-        "4",
-        "one in so many trials goes on at each rung",
-    ),
+    field("divisor", Shape::Number { above: Some(1.0) }, "4", "one in so many trials goes on at each rung"),
     field(
         "stop_once",
         Shape::Flag,
@@ -125,35 +104,17 @@ const DIVISOR: &[Field] = &[
 ];
 
 const ELSEWHERE: &[(&str, &str)] = &[
-    (
-        "max_trials",
-        "it belongs to the searchers `random`, `async_halving` and `adaptive_asha`",
-    ),
+    ("max_trials", "it belongs to the searchers `random`, `async_halving` and `adaptive_asha`"),
     (
         "max_concurrent_trials",
         "it belongs to the searchers `random`, `grid`, `async_halving` and `adaptive_asha`",
     ),
-    (
-        "divisor",
-        "it belongs to the searchers `async_halving` and `adaptive_asha`",
-    ),
-    (
-        "stop_once",
-        "it belongs to the searchers `async_halving` and `adaptive_asha`",
-    ),
-    (
-        "num_rungs",
-        "it belongs to the searcher `async_halving`; `adaptive_asha` has `max_rungs`",
-    ),
-    (
-        "max_rungs",
-        "it belongs to the searcher `adaptive_asha`; `async_halving` has `num_rungs`",
-    ),
+    ("divisor", "it belongs to the searchers `async_halving` and `adaptive_asha`"),
+    ("stop_once", "it belongs to the searchers `async_halving` and `adaptive_asha`"),
+    ("num_rungs", "it belongs to the searcher `async_halving`; `adaptive_asha` has `max_rungs`"),
+    ("max_rungs", "it belongs to the searcher `adaptive_asha`; `async_halving` has `num_rungs`"),
     ("mode", "it belongs to the searcher `adaptive_asha`"),
-    (
-        "bracket_rungs",
-        "it belongs to the searcher `adaptive_asha`",
-    ),
+    ("bracket_rungs", "it belongs to the searcher `adaptive_asha`"),
     ("constraints", "it belongs to the top level of the file"),
 ];
 
@@ -186,11 +147,7 @@ const ASYNC_HALVING: Section = Section {
         TRIALS,
         CONCURRENT,
         DIVISOR,
-        &[required(
-            "num_rungs",
-            Shape::Int { min: 1, max: 64 },
-            "how many rungs there are",
-        )],
+        &[required("num_rungs", Shape::Int { min: 1, max: 64 }, "how many rungs there are")],
     ],
     strangers: ELSEWHERE,
 };
@@ -210,12 +167,7 @@ const ADAPTIVE_ASHA: Section = Section {
                 "\"standard\"",
                 "how early trials are cut",
             ),
-            field(
-                "max_rungs",
-                Shape::Int { min: 1, max: 64 },
-                "5",
-                "how many rungs a bracket has at most",
-            ),
+            field("max_rungs", Shape::Int { min: 1, max: 64 }, "5", "how many rungs a bracket has at most"),
             field(
                 "bracket_rungs",
                 Shape::List(&Shape::Int { min: 1, max: 64 }),
@@ -238,46 +190,23 @@ pub(crate) static LEAVES: &[(&str, &Section)] = &[
 ];
 
 const LEAF: &[Field] = &[
-    required(
-        "type",
-        Shape::Choice(&["const", "int", "double", "log", "categorical", "ordinal"]),
-        "the kind",
-    ),
+    required("type", Shape::Choice(&["const", "int", "double", "log", "categorical", "ordinal"]), "the kind"),
     field(
         "condition",
         Shape::MapOf(&Shape::Anything),
         "",
         "the hyperparameter exists only if each named neighbour has this value, or one of a list of values",
     ),
-    not_yet(
-        "prior",
-        "where good values are expected",
-        "narrow the range instead",
-    ),
+    not_yet("prior", "where good values are expected", "narrow the range instead"),
 ];
 
-const COUNT: Field = field(
-    "count",
-    Shape::Int {
-        min: 1,
-        max: 1_000_000,
-    },
-    "",
-    "how many values the searcher `grid` takes",
-);
+const COUNT: Field =
+    field("count", Shape::Int { min: 1, max: 1_000_000 }, "", "how many values the searcher `grid` takes");
 
 const CONST: Section = Section {
     title: "a `const` hyperparameter",
     doc: "Always the same value. `learning_rate: 0.1` is a shorter way to write it.",
-    groups: &[
-        LEAF,
-        &[field(
-            "val",
-            Shape::Anything,
-            "",
-            "the value; must be given",
-        )],
-    ],
+    groups: &[LEAF, &[field("val", Shape::Anything, "", "the value; must be given")]],
     strangers: &[("value", "did you mean `val`?")],
 };
 
@@ -287,22 +216,8 @@ const INT: Section = Section {
     groups: &[
         LEAF,
         &[
-            required(
-                "minval",
-                Shape::Int {
-                    min: i64::MIN,
-                    max: i64::MAX,
-                },
-                "the smallest value",
-            ),
-            required(
-                "maxval",
-                Shape::Int {
-                    min: i64::MIN,
-                    max: i64::MAX,
-                },
-                "the largest value",
-            ),
+            required("minval", Shape::Int { min: i64::MIN, max: i64::MAX }, "the smallest value"),
+            required("maxval", Shape::Int { min: i64::MIN, max: i64::MAX }, "the largest value"),
             field(
                 "log",
                 Shape::Flag,
@@ -329,11 +244,7 @@ const DOUBLE: Section = Section {
     groups: &[
         LEAF,
         &[
-            required(
-                "minval",
-                Shape::Number { above: None },
-                "the smallest value",
-            ),
+            required("minval", Shape::Number { above: None }, "the smallest value"),
             required("maxval", Shape::Number { above: None }, "the largest value"),
             field(
                 "log",
@@ -341,12 +252,7 @@ const DOUBLE: Section = Section {
                 "false",
                 "whether small values are drawn as often as large ones, by order of magnitude",
             ),
-            field(
-                "quantize",
-                POSITIVE,
-                "",
-                "values are rounded to multiples of this",
-            ),
+            field("quantize", POSITIVE, "", "values are rounded to multiples of this"),
             COUNT,
         ],
     ],
@@ -359,16 +265,8 @@ const LOG: Section = Section {
     groups: &[
         LEAF,
         &[
-            required(
-                "minval",
-                Shape::Number { above: None },
-                "the smallest exponent",
-            ),
-            required(
-                "maxval",
-                Shape::Number { above: None },
-                "the largest exponent",
-            ),
+            required("minval", Shape::Number { above: None }, "the smallest exponent"),
+            required("maxval", Shape::Number { above: None }, "the largest exponent"),
             field("base", POSITIVE, "10", "the base; not 1"),
             COUNT,
         ],
@@ -379,27 +277,13 @@ const LOG: Section = Section {
 const CATEGORICAL: Section = Section {
     title: "a `categorical` hyperparameter",
     doc: "One of some values, without order.",
-    groups: &[
-        LEAF,
-        &[required(
-            "vals",
-            Shape::List(&Shape::Anything),
-            "the values",
-        )],
-    ],
+    groups: &[LEAF, &[required("vals", Shape::List(&Shape::Anything), "the values")]],
     strangers: MISNAMED,
 };
 
 const ORDINAL: Section = Section {
     title: "an `ordinal` hyperparameter",
     doc: "One of some values, in order.",
-    groups: &[
-        LEAF,
-        &[required(
-            "vals",
-            Shape::List(&Shape::Anything),
-            "the values, from first to last",
-        )],
-    ],
+    groups: &[LEAF, &[required("vals", Shape::List(&Shape::Anything), "the values, from first to last")]],
     strangers: MISNAMED,
 };

@@ -2,8 +2,7 @@
 
 use super::surroundings::{CHECKPOINT_STORAGE, ENVIRONMENT, RESOURCES};
 use super::{
-    Field, LARGEST, Section, Shape, at_least, cluster, field, idle, not_yet, removed, required,
-    small,
+    Field, LARGEST, Section, Shape, at_least, cluster, field, idle, not_yet, removed, required, small,
 };
 
 const TRIAL_CLASS: &str =
@@ -30,36 +29,16 @@ pub(crate) const EXPERIMENT: Section = Section {
 };
 
 const NAMES: &[Field] = &[
-    field(
-        "name",
-        Shape::Text,
-        "",
-        "the experiment's name; a readable one is made up if there is none",
-    ),
-    field(
-        "description",
-        Shape::Text,
-        "\"\"",
-        "what the experiment is about",
-    ),
+    field("name", Shape::Text, "", "the experiment's name; a readable one is made up if there is none"),
+    field("description", Shape::Text, "\"\"", "what the experiment is about"),
     field(
         "labels",
         Shape::Either(&[Shape::List(&Shape::Text), Shape::MapOf(&Shape::Anything)]),
         "[]",
         "words to find the experiment by; of a map the keys count",
     ),
-    field(
-        "project",
-        Shape::Text,
-        "",
-        "the project it belongs to; needs `workspace`",
-    ),
-    field(
-        "workspace",
-        Shape::Text,
-        "",
-        "the workspace of the project; needs `project`",
-    ),
+    field("project", Shape::Text, "", "the project it belongs to; needs `workspace`"),
+    field("workspace", Shape::Text, "", "the workspace of the project; needs `project`"),
 ];
 
 const WORK: &[Field] = &[
@@ -68,12 +47,7 @@ const WORK: &[Field] = &[
         Shape::Named("entrypoint"),
         "the command of a trial: a line for the shell, or a list of arguments; `{learning_rate}` stands for a hyperparameter",
     ),
-    field(
-        "hyperparameters",
-        Shape::Named("hyperparameters"),
-        "{}",
-        "what is searched, and constants",
-    ),
+    field("hyperparameters", Shape::Named("hyperparameters"), "{}", "what is searched, and constants"),
     required(
         "searcher",
         Shape::Named("searcher"),
@@ -87,18 +61,8 @@ const WORK: &[Field] = &[
 ];
 
 const SECTIONS: &[Field] = &[
-    field(
-        "resources",
-        Shape::Section(&RESOURCES),
-        "{}",
-        "what a trial needs to run",
-    ),
-    field(
-        "environment",
-        Shape::Section(&ENVIRONMENT),
-        "{}",
-        "what a trial finds when it runs",
-    ),
+    field("resources", Shape::Section(&RESOURCES), "{}", "what a trial needs to run"),
+    field("environment", Shape::Section(&ENVIRONMENT), "{}", "what a trial finds when it runs"),
     field(
         "checkpoint_storage",
         Shape::Section(&CHECKPOINT_STORAGE),
@@ -120,11 +84,12 @@ const SECTIONS: &[Field] = &[
 ];
 
 const RULES: &[Field] = &[
-    field(
+    idle(
         "checkpoint_policy",
         Shape::Choice(&["best", "all", "none"]),
         "\"best\"",
-        "when a Trial class saves a checkpoint after a validation",
+        "after which validations a Trial class saves a checkpoint",
+        TRIAL_CLASS,
     ),
     idle(
         "min_validation_period",
@@ -172,12 +137,7 @@ const RULES: &[Field] = &[
         "{}",
         "what makes a second run of the experiment draw the same hyperparameters",
     ),
-    field(
-        "profiling",
-        Shape::Section(&PROFILING),
-        "{}",
-        "what is measured while a trial runs",
-    ),
+    field("profiling", Shape::Section(&PROFILING), "{}", "what is measured while a trial runs"),
     cluster(
         "bind_mounts",
         Shape::List(&Shape::Section(&BIND_MOUNT)),
@@ -191,53 +151,25 @@ const RULES: &[Field] = &[
           {\"name\": \"ECC Error\", \"pattern\": \".*uncorrectable ECC error encountered.*\"}]",
         "what a line in a trial's log means; the defaults stay unless their name is used",
     ),
-    field(
-        "retention_policy",
-        Shape::Section(&RETENTION),
-        "{}",
-        "how long logs are kept",
-    ),
+    field("retention_policy", Shape::Section(&RETENTION), "{}", "how long logs are kept"),
     field(
         "preemption_timeout",
         small(1),
         "3600",
         "the seconds from the signal that asks a trial to save and leave, to the kill",
     ),
-    field(
-        "debug",
-        Shape::Flag,
-        "false",
-        "whether a trial's own machinery logs more",
-    ),
+    field("debug", Shape::Flag, "false", "whether a trial's own machinery logs more"),
 ];
 
 const OLD: &[Field] = &[
-    removed(
-        "data_layer",
-        "it is ignored: the script reads its data itself",
-    ),
+    removed("data_layer", "it is ignored: the script reads its data itself"),
     removed("internal", "it is ignored"),
-    removed(
-        "security",
-        "it is ignored: encryption is set up with the server",
-    ),
-    removed(
-        "tensorboard_storage",
-        "it is ignored: metrics are kept in the store",
-    ),
-    removed(
-        "optimizations",
-        "it is ignored: they are the script's own matter",
-    ),
+    removed("security", "it is ignored: encryption is set up with the server"),
+    removed("tensorboard_storage", "it is ignored: metrics are kept in the store"),
+    removed("optimizations", "it is ignored: they are the script's own matter"),
     removed("source", "it is ignored"),
-    removed(
-        "template",
-        "it is ignored: give the template with `--template`",
-    ),
-    removed(
-        "batches_per_step",
-        "it is ignored; lengths are counted in batches",
-    ),
+    removed("template", "it is ignored: give the template with `--template`"),
+    removed("batches_per_step", "it is ignored; lengths are counted in batches"),
     removed("integrations", "it is ignored"),
     removed("slurm", "it is ignored: there is no Slurm launcher"),
     removed("pbs", "it is ignored: there is no PBS launcher"),
@@ -248,10 +180,7 @@ pub(crate) const REPRODUCIBILITY: Section = Section {
     doc: "What makes a second run of the experiment draw the same hyperparameters.",
     groups: &[&[field(
         "experiment_seed",
-        Shape::Int {
-            min: 0,
-            max: 2_147_483_647,
-        },
+        Shape::Int { min: 0, max: 2_147_483_647 },
         "",
         "the seed of all draws; drawn and stored if there is none",
     )]],
@@ -264,37 +193,11 @@ pub(crate) const PROFILING: Section = Section {
     title: "`profiling`",
     doc: "What is measured while a trial runs. Kept, without effect in this version.",
     groups: &[&[
-        field(
-            "enabled",
-            Shape::Flag,
-            "false",
-            "whether anything is measured",
-        ),
-        field(
-            "begin_on_batch",
-            at_least(0),
-            "0",
-            "the first batch that is measured",
-        ),
-        field(
-            "end_after_batch",
-            at_least(0),
-            "",
-            "the last batch that is measured",
-        ),
-        field(
-            "sync_timings",
-            Shape::Flag,
-            "true",
-            "whether a timing waits for the GPU",
-        ),
-        idle(
-            "system_metrics",
-            Shape::Anything,
-            "",
-            "an option of older releases",
-            NO_PROFILER,
-        ),
+        field("enabled", Shape::Flag, "false", "whether anything is measured"),
+        field("begin_on_batch", at_least(0), "0", "the first batch that is measured"),
+        field("end_after_batch", at_least(0), "", "the last batch that is measured"),
+        field("sync_timings", Shape::Flag, "true", "whether a timing waits for the GPU"),
+        idle("system_metrics", Shape::Anything, "", "an option of older releases", NO_PROFILER),
     ]],
     strangers: &[],
 };
@@ -305,17 +208,10 @@ pub(crate) const BIND_MOUNT: Section = Section {
     groups: &[&[
         required("host_path", Shape::Text, "an absolute path on the machine"),
         required("container_path", Shape::Text, "a path in the container"),
-        field(
-            "read_only",
-            Shape::Flag,
-            "false",
-            "whether the trial may only read it",
-        ),
+        field("read_only", Shape::Flag, "false", "whether the trial may only read it"),
         field(
             "propagation",
-            Shape::Choice(&[
-                "rprivate", "private", "rshared", "shared", "rslave", "slave",
-            ]),
+            Shape::Choice(&["rprivate", "private", "rshared", "shared", "rslave", "slave"]),
             "\"rprivate\"",
             "how mounts below it are seen",
         ),
@@ -333,12 +229,7 @@ pub(crate) const LOG_POLICY: Section = Section {
             "",
             "what the policy is called; shown beside the trial when a line matched",
         ),
-        field(
-            "pattern",
-            Shape::Text,
-            "",
-            "a regular expression that a line must match",
-        ),
+        field("pattern", Shape::Text, "", "a regular expression that a line must match"),
         field(
             "action",
             Shape::Named("log_action"),
@@ -352,11 +243,7 @@ pub(crate) const LOG_POLICY: Section = Section {
 pub(crate) const LOG_ACTION: Section = Section {
     title: "a log action",
     doc: "The longer way to write an action.",
-    groups: &[&[required(
-        "type",
-        Shape::Choice(&["cancel_retries", "exclude_node"]),
-        "the action",
-    )]],
+    groups: &[&[required("type", Shape::Choice(&["cancel_retries", "exclude_node"]), "the action")]],
     strangers: &[],
 };
 
@@ -365,10 +252,7 @@ pub(crate) const RETENTION: Section = Section {
     doc: "How long logs are kept.",
     groups: &[&[field(
         "log_retention_days",
-        Shape::Int {
-            min: -1,
-            max: 32_767,
-        },
+        Shape::Int { min: -1, max: 32_767 },
         "-1",
         "how many days logs are kept after the end; -1: for ever",
     )]],
@@ -390,12 +274,7 @@ pub(crate) const METRICS: Section = Section {
             "the directory of TensorBoard files to read metrics from",
             "print the metrics, or use `file`",
         ),
-        field(
-            "file",
-            Shape::Text,
-            "",
-            "a file that the script appends JSON objects to, one in a line",
-        ),
+        field("file", Shape::Text, "", "a file that the script appends JSON objects to, one in a line"),
     ]],
     strangers: &[],
 };

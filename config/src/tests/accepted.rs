@@ -26,32 +26,16 @@ entrypoint: model_def:TextTrial
 ";
 
 fn plain(domain: Domain) -> Dimension {
-    Dimension {
-        domain,
-        condition: BTreeMap::new(),
-    }
+    Dimension { domain, condition: BTreeMap::new() }
 }
 
 #[test]
 fn the_smallest_useful_file() {
     let config = accepted(USEFUL);
     assert_eq!(config.name.as_deref(), Some("digits"));
-    assert_eq!(
-        config.entrypoint,
-        Entrypoint::Shell("python train.py".to_owned())
-    );
-    let log = Domain::Log {
-        base: 10.0,
-        minval: -4.0,
-        maxval: -1.0,
-        count: None,
-    };
-    let int = Domain::Int {
-        min: 16,
-        max: 256,
-        log: false,
-        count: None,
-    };
+    assert_eq!(config.entrypoint, Entrypoint::Shell("python train.py".to_owned()));
+    let log = Domain::Log { base: 10.0, minval: -4.0, maxval: -1.0, count: None };
+    let int = Domain::Int { min: 16, max: 256, log: false, count: None };
     assert_eq!(config.space.0["learning_rate"], plain(log));
     assert_eq!(config.space.0["hidden"], plain(int));
     let method = SearcherConfig::AdaptiveAsha {
@@ -65,13 +49,7 @@ fn the_smallest_useful_file() {
         stop_once: false,
     };
     assert_eq!(config.searcher.method, method);
-    assert_eq!(
-        (
-            config.searcher.time_metric.as_str(),
-            config.searcher.max_length
-        ),
-        ("epochs", 27)
-    );
+    assert_eq!((config.searcher.time_metric.as_str(), config.searcher.max_length), ("epochs", 27));
     assert!(config.searcher.smaller_is_better);
     assert!(warnings(USEFUL).is_empty());
 }
@@ -80,74 +58,36 @@ fn the_smallest_useful_file() {
 fn the_older_style_is_refused_only_for_its_trial_class() {
     let problems = refused(OLDER).0;
     assert_eq!(problems.len(), 1, "{problems:?}");
-    assert_eq!(
-        (problems[0].line, problems[0].path.as_str()),
-        (8, "entrypoint")
-    );
-    assert!(
-        problems[0]
-            .message
-            .contains("needs the `determined` package, which is not supported yet")
-    );
+    assert_eq!((problems[0].line, problems[0].path.as_str()), (8, "entrypoint"));
+    assert!(problems[0].message.contains("needs the `determined` package, which is not supported yet"));
 
     let config = accepted(&OLDER.replace("model_def:TextTrial", "python train.py"));
     assert_eq!(config.description, "text_classifier");
     assert_eq!(config.records_per_epoch, 25_000);
     assert_eq!(config.global_batch_size, Some(64));
-    assert_eq!(
-        config.space.0["learning_rate"],
-        plain(Domain::Const(Value::Double(3e-4)))
-    );
-    assert_eq!(
-        config.space.0["global_batch_size"],
-        plain(Domain::Const(Value::Int(64)))
-    );
+    assert_eq!(config.space.0["learning_rate"], plain(Domain::Const(Value::Double(3e-4))));
+    assert_eq!(config.space.0["global_batch_size"], plain(Domain::Const(Value::Int(64))));
 }
 
 #[test]
 fn defaults_are_filled_in() {
     let config = accepted(SMALLEST);
     assert_eq!(
-        (
-            config.max_restarts,
-            config.scheduling_unit,
-            config.preemption_timeout_seconds
-        ),
+        (config.max_restarts, config.scheduling_unit, config.preemption_timeout_seconds),
         (5, 100, 3600)
     );
     assert_eq!(
-        (
-            config.resources.slots_per_trial,
-            config.resources.priority,
-            config.resources.weight
-        ),
+        (config.resources.slots_per_trial, config.resources.priority, config.resources.weight),
         (1, 42, 1.0)
     );
     assert_eq!(config.checkpoint_storage.place, StoragePlace::BesideStore);
     let storage = &config.checkpoint_storage;
-    assert_eq!(
-        (
-            storage.save_experiment_best,
-            storage.save_trial_best,
-            storage.save_trial_latest
-        ),
-        (0, 1, 1)
-    );
-    assert_eq!(
-        config.min_validation_period,
-        Length {
-            unit: "batches".to_owned(),
-            count: 0
-        }
-    );
+    assert_eq!((storage.save_experiment_best, storage.save_trial_best, storage.save_trial_latest), (0, 1, 1));
+    assert_eq!(config.min_validation_period, Length { unit: "batches".to_owned(), count: 0 });
     assert_eq!(config.log_retention_days, -1);
     assert_eq!(config.experiment_seed, None);
     assert!(config.profiling.sync_timings && config.metrics.stdout_enabled);
-    let policies: Vec<_> = config
-        .log_policies
-        .iter()
-        .filter_map(|policy| policy.name.as_deref())
-        .collect();
+    let policies: Vec<_> = config.log_policies.iter().filter_map(|policy| policy.name.as_deref()).collect();
     assert_eq!(policies, ["CUDA OOM", "ECC Error"]);
 }
 
@@ -173,11 +113,7 @@ fn numbers_as_yaml_1_1_and_1_2_write_them() {
         ("2024-01-01", Value::String("2024-01-01".to_owned())),
     ] {
         let config = accepted(&with(&format!("hyperparameters: {{x: {text}}}\n")));
-        assert_eq!(
-            config.space.0["x"],
-            plain(Domain::Const(expected)),
-            "{text}"
-        );
+        assert_eq!(config.space.0["x"], plain(Domain::Const(expected)), "{text}");
     }
 }
 
@@ -190,27 +126,14 @@ fn lengths_in_both_styles() {
         ("time_metric: steps, max_length: 64", "steps", 64),
         ("time_metric: epochs, max_time: 32", "epochs", 32),
         ("time_metric: frames, max_time: 32", "frames", 32),
-        (
-            "max_length: {epochs: 32}, time_metric: epochs, max_time: 32",
-            "epochs",
-            32,
-        ),
-        (
-            "max_length: {epochs: 32}, time_metric: epochs",
-            "epochs",
-            32,
-        ),
+        ("max_length: {epochs: 32}, time_metric: epochs, max_time: 32", "epochs", 32),
+        ("max_length: {epochs: 32}, time_metric: epochs", "epochs", 32),
         ("max_length: {steps: 32}, time_metric: steps", "steps", 32),
         ("max_time: 7", "batches", 7),
     ] {
-        let yaml =
-            format!("entrypoint: ./run\nsearcher: {{name: single, metric: loss, {length}}}\n");
+        let yaml = format!("entrypoint: ./run\nsearcher: {{name: single, metric: loss, {length}}}\n");
         let searcher = accepted(&yaml).searcher;
-        assert_eq!(
-            (searcher.time_metric.as_str(), searcher.max_length),
-            (unit, count),
-            "{length}"
-        );
+        assert_eq!((searcher.time_metric.as_str(), searcher.max_length), (unit, count), "{length}");
     }
 }
 
@@ -248,9 +171,8 @@ fn null_means_absent() {
 
 #[test]
 fn spelling_is_kept_where_text_is_wanted() {
-    let config = accepted(&with(
-        "name: 2024\nenvironment: {python: 3.10, requirements: r.txt}\nlabels: [1, on, 1]\n",
-    ));
+    let config =
+        accepted(&with("name: 2024\nenvironment: {python: 3.10, requirements: r.txt}\nlabels: [1, on, 1]\n"));
     assert_eq!(config.name.as_deref(), Some("2024"));
     assert_eq!(config.environment.python.as_deref(), Some("3.10"));
     assert_eq!(config.environment.requirements, ["-r r.txt"]);
@@ -259,22 +181,11 @@ fn spelling_is_kept_where_text_is_wanted() {
 
 #[test]
 fn variables_by_kind_of_slot() {
-    let config = accepted(&with(
-        "environment: {environment_variables: {cpu: [A=1], gpu: ['B=x=y']}}\n",
-    ));
-    assert_eq!(
-        config.environment.variables,
-        BTreeMap::from([("A".to_owned(), "1".to_owned())])
-    );
-    assert_eq!(
-        config.environment.gpu_variables,
-        BTreeMap::from([("B".to_owned(), "x=y".to_owned())])
-    );
+    let config = accepted(&with("environment: {environment_variables: {cpu: [A=1], gpu: ['B=x=y']}}\n"));
+    assert_eq!(config.environment.variables, BTreeMap::from([("A".to_owned(), "1".to_owned())]));
+    assert_eq!(config.environment.gpu_variables, BTreeMap::from([("B".to_owned(), "x=y".to_owned())]));
     let config = accepted(&with("environment: {environment_variables: [A=]}\n"));
-    assert_eq!(
-        config.environment.rocm_variables,
-        BTreeMap::from([("A".to_owned(), String::new())])
-    );
+    assert_eq!(config.environment.rocm_variables, BTreeMap::from([("A".to_owned(), String::new())]));
 }
 
 #[test]
@@ -293,23 +204,17 @@ hyperparameters:
 ",
     );
     let space = accepted(&yaml).space.0;
-    let Domain::Group(adam) = &space["adam"].domain else {
-        panic!("{space:?}")
-    };
+    let Domain::Group(adam) = &space["adam"].domain else { panic!("{space:?}") };
     assert_eq!(adam.keys().collect::<Vec<_>>(), ["beta", "momentum"]);
-    let condition = BTreeMap::from([(
-        "optimizer".to_owned(),
-        vec![Value::String("sgd".to_owned())],
-    )]);
+    let condition = BTreeMap::from([("optimizer".to_owned(), vec![Value::String("sgd".to_owned())])]);
     assert_eq!(space["nesterov"].condition, condition);
     assert_eq!(space["type"].domain, Domain::Const(Value::Null));
 }
 
 #[test]
 fn a_default_log_policy_is_switched_off_by_its_name() {
-    let config = accepted(&with(
-        "log_policies: [{name: ECC Error}, {pattern: x, action: {type: exclude_node}}]\n",
-    ));
+    let config =
+        accepted(&with("log_policies: [{name: ECC Error}, {pattern: x, action: {type: exclude_node}}]\n"));
     assert_eq!(config.log_policies.len(), 3);
     assert_eq!(config.log_policies[0].pattern, None);
 }
