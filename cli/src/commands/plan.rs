@@ -120,7 +120,7 @@ fn concurrency(method: &SearcherConfig) -> u32 {
         | Method::Grid { max_concurrent_trials, .. }
         | Method::AsyncHalving { max_concurrent_trials, .. }
         | Method::AdaptiveAsha { max_concurrent_trials, .. } => max_concurrent_trials,
-        _ => 0,
+        Method::Single { .. } => 0,
     }
 }
 

@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn a_trial_is_shown_with_its_curve() {
-        let reports =
-            [report(v1::MetricGroup::Validation, 1, 0.9), report(v1::MetricGroup::Validation, 9, 0.5)];
+        let validation = |length, value| report(v1::MetricGroup::Validation, length, value);
+        let reports = [validation(1, 0.9), validation(3, 0.7), validation(9, 0.5)];
         let trial = v1::Trial {
             id: 4,
             length: 9,
