@@ -8,7 +8,7 @@
 //! | [`method`] | the contract: events, actions, the [`Method`] trait |
 //! | [`config`] | what a search is configured with |
 //! | [`searcher`] | the [`Searcher`] that runs one method |
-//! | [`plan`] | what a search will cost before it starts |
+//! | [`mod@plan`] | what a search will cost before it starts |
 //! | `brackets` | how adaptive ASHA shares out its trials |
 //! | [`reason`] | why a searcher did something, with the numbers used |
 //! | [`space`] | hyperparameters, the domains they are drawn from, grids |

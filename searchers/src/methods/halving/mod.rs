@@ -224,3 +224,13 @@ impl Halving {
         &mut self.members[member as usize - 1]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_takes_16_bytes() {
+        assert_eq!(size_of::<Member>(), 16);
+    }
+}
