@@ -104,49 +104,10 @@ fn group(dimensions: &BTreeMap<String, Dimension>) -> Json {
 }
 
 fn dimension(dimension: &Dimension) -> Json {
-    let mut map = Map::new();
-    let mut put = |key: &str, value: Json| {
-        if !value.is_null() {
-            map.insert(key.to_owned(), value);
-        }
-    };
-    match &dimension.domain {
+    let mut map = match &dimension.domain {
         Domain::Group(inner) => return group(inner),
-        Domain::Const(value) => {
-            map.insert("type".into(), json!("const"));
-            map.insert("val".into(), value.to_json());
-        }
-        Domain::Int { min, max, log, count } => {
-            put("type", json!("int"));
-            put("minval", json!(min));
-            put("maxval", json!(max));
-            put("log", json!(log));
-            put("count", json!(count));
-        }
-        Domain::Double { min, max, log, quantize, count } => {
-            put("type", json!("double"));
-            put("minval", json!(min));
-            put("maxval", json!(max));
-            put("log", json!(log));
-            put("quantize", json!(quantize));
-            put("count", json!(count));
-        }
-        Domain::Log { base, minval, maxval, count } => {
-            put("type", json!("log"));
-            put("base", json!(base));
-            put("minval", json!(minval));
-            put("maxval", json!(maxval));
-            put("count", json!(count));
-        }
-        Domain::Categorical(values) => {
-            put("type", json!("categorical"));
-            put("vals", values.iter().map(Value::to_json).collect());
-        }
-        Domain::Ordinal(values) => {
-            put("type", json!("ordinal"));
-            put("vals", values.iter().map(Value::to_json).collect());
-        }
-    }
+        domain => leaf(domain),
+    };
     if !dimension.condition.is_empty() {
         let condition = dimension.condition.iter();
         let condition =
@@ -154,6 +115,45 @@ fn dimension(dimension: &Dimension) -> Json {
         map.insert("condition".into(), Json::Object(condition.collect()));
     }
     Json::Object(map)
+}
+
+/// A domain that is no group. An absent `count` or `quantize` is left out.
+fn leaf(domain: &Domain) -> Map<String, Json> {
+    let values = |values: &[Value]| -> Json { values.iter().map(Value::to_json).collect() };
+    let fields = match domain {
+        // A constant may be null and is given nevertheless.
+        Domain::Const(value) => return object(vec![("type", json!("const")), ("val", value.to_json())]),
+        Domain::Int { min, max, log, count } => vec![
+            ("type", json!("int")),
+            ("minval", json!(min)),
+            ("maxval", json!(max)),
+            ("log", json!(log)),
+            ("count", json!(count)),
+        ],
+        Domain::Double { min, max, log, quantize, count } => vec![
+            ("type", json!("double")),
+            ("minval", json!(min)),
+            ("maxval", json!(max)),
+            ("log", json!(log)),
+            ("quantize", json!(quantize)),
+            ("count", json!(count)),
+        ],
+        Domain::Log { base, minval, maxval, count } => vec![
+            ("type", json!("log")),
+            ("base", json!(base)),
+            ("minval", json!(minval)),
+            ("maxval", json!(maxval)),
+            ("count", json!(count)),
+        ],
+        Domain::Categorical(all) => vec![("type", json!("categorical")), ("vals", values(all))],
+        Domain::Ordinal(all) => vec![("type", json!("ordinal")), ("vals", values(all))],
+        Domain::Group(_) => Vec::new(),
+    };
+    object(fields.into_iter().filter(|(_, value)| !value.is_null()).collect())
+}
+
+fn object(fields: Vec<(&str, Json)>) -> Map<String, Json> {
+    fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 fn searcher(settings: &SearcherSettings) -> Json {

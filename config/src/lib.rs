@@ -63,6 +63,8 @@ pub struct Parsed {
 pub fn parse(yaml: &str) -> Result<Parsed, Problems> {
     let mut cx = context::Context::default();
     let config = match node::read(yaml) {
+        // An empty file lacks what a map without keys lacks.
+        Ok(root) if root.is_null() => top::read(&mut cx, &node::Node::new(node::Kind::Map(Vec::new()))),
         Ok(root) => top::read(&mut cx, &root),
         Err(error) => {
             cx.error(error.span, "", error.message, "");

@@ -86,11 +86,32 @@ pub(crate) fn read(source: &str) -> Result<Node, SyntaxError> {
 fn syntax_error(error: &serde_saphyr::Error, source: &str) -> SyntaxError {
     let mut span = error.location().map(Span::from).unwrap_or_default();
     span.offset = offset_of(source, span);
-    let text = error.without_snippet().to_string();
-    // The position is carried beside the message; the library repeats it at the end.
-    let first = text.lines().next().unwrap_or_default();
-    let message = first.split(" at line ").next().unwrap_or(first);
-    SyntaxError { span, message: message.trim_end_matches(['.', ',', ':']).to_owned() }
+    let message = own_words(error.without_snippet()).unwrap_or_else(|| {
+        let text = error.without_snippet().to_string();
+        // The position is carried beside the message; the library repeats it at the end.
+        let first = text.lines().next().unwrap_or_default();
+        let message = first.split(" at line ").next().unwrap_or(first);
+        message.trim_end_matches(['.', ',', ':']).to_owned()
+    });
+    SyntaxError { span, message }
+}
+
+/// Where the library's message speaks to programmers.
+fn own_words(error: &serde_saphyr::Error) -> Option<String> {
+    use serde_saphyr::Error;
+    match error {
+        Error::DuplicateMappingKey { key: Some(key), .. } => Some(format!("the key `{key}` is given twice")),
+        Error::DuplicateMappingKey { key: None, .. } => Some("a key is given twice".to_owned()),
+        Error::MultipleDocuments { .. } => {
+            Some("a second YAML document begins here, expected one".to_owned())
+        }
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            Some("an alias stands inside its own anchor".to_owned())
+        }
+        Error::NullIntoString { .. } => Some("found nothing as a key, expected a word".to_owned()),
+        Error::InvalidScalar { ty, .. } => Some(format!("the value does not fit its tag ({ty})")),
+        _ => None,
+    }
 }
 
 /// Errors carry line and column, and not always bytes.

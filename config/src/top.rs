@@ -15,15 +15,13 @@ use toprung_searchers::{Domain, SearcherConfig, Space, Value};
 
 /// Reads a document. `None` only after a mistake.
 pub(crate) fn read(cx: &mut Context, root: &Node) -> Option<ExperimentConfig> {
-    let empty = Node::new(Kind::Map(Vec::new()));
-    let place = Place::root(if root.is_null() { &empty } else { root });
-    let table = Table::open(cx, Some(&place), &EXPERIMENT, "");
+    let table = Table::open(cx, Some(&Place::root(root)), &EXPERIMENT, "");
     let space = hyperparameters::read(cx, table.get("hyperparameters").as_ref());
     let searcher = searcher::read(cx, table.get("searcher").as_ref(), &space);
     let entrypoint = entrypoint::read(cx, table.get("entrypoint").as_ref(), &space);
     let time_metric = searcher.as_ref().map_or("batches", |searcher| searcher.time_metric.as_str());
-    let min_validation_period = length::period(cx, &table, "min_validation_period", time_metric);
-    let min_checkpoint_period = length::period(cx, &table, "min_checkpoint_period", time_metric);
+    let [min_validation_period, min_checkpoint_period] = ["min_validation_period", "min_checkpoint_period"]
+        .map(|name| length::period(cx, &table, name, time_metric));
     let (project, workspace) = project(cx, &table);
     let mut config = ExperimentConfig {
         name: table.text(cx, "name"),

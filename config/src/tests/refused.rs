@@ -139,10 +139,11 @@ fn storage() {
 #[test]
 fn what_is_not_yaml() {
     for (yaml, line, message) in [
-        ("name: a\nname: b\n", 2, "duplicate"),
+        ("name: a\nname: b\n", 2, "the key `name` is given twice"),
         ("name: [a\n", 1, "unclosed bracket"),
-        ("a: *b\n", 1, ""),
-        ("a: 1\n---\nb: 2\n", 0, ""),
+        ("a: *b\n", 1, "unknown anchor"),
+        ("a: 1\n---\nb: 2\n", 3, "second YAML document"),
+        ("a: &a [*a]\n", 1, "inside its own anchor"),
     ] {
         let problems = refused(yaml).0;
         assert_eq!(problems.len(), 1, "{yaml}: {problems:?}");

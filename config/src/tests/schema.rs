@@ -5,9 +5,11 @@ use crate::context::Context;
 use crate::{node, parse, schema, value};
 use jsonschema::Validator;
 use serde_json::Value as Json;
+use std::sync::LazyLock;
 
-pub(super) fn validator() -> Validator {
-    jsonschema::validator_for(&schema()).unwrap()
+pub(super) fn validator() -> &'static Validator {
+    static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| jsonschema::validator_for(&schema()).unwrap());
+    &VALIDATOR
 }
 
 fn json(yaml: &str) -> Json {
