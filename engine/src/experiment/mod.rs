@@ -6,6 +6,8 @@
 //! | file | holds |
 //! |---|---|
 //! | [`machine`] | the state, and `step`: where each input is handled |
+//! | [`reports`] | what agents say of attempts: starts, reports, checkpoints |
+//! | [`control`] | pause, resume, kill, and the way to the end |
 //! | [`exits`] | what follows from the end of an attempt (retry, requeue, error) |
 //! | [`actions`] | what follows from the searcher's actions |
 //! | [`trial`] | one trial's state |
@@ -21,6 +23,7 @@
 //! * every trial ends once the experiment has ended, and every allocation is released exactly once.
 
 pub mod actions;
+pub mod control;
 pub mod effect;
 pub mod exits;
 pub mod machine;
@@ -31,6 +34,7 @@ mod machine_tests;
 #[cfg(test)]
 mod machine_world;
 pub mod reconcile;
+pub mod reports;
 pub mod snapshot;
 pub mod spec;
 pub mod trial;

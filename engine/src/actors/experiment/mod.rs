@@ -1,0 +1,197 @@
+//! One experiment's actor (`shell`) and the way to it (this file). It feeds inputs to the [`Machine`], makes the records durable, then does the effects.
+//!
+//! An error of the store ends the actor: its supervisor starts it again from the journal, so what was not durable never
+//! happened. Answers to readers wait until what they show is durable.
+
+mod shell;
+
+use ractor::{Actor, ActorRef};
+use tokio::sync::{oneshot, watch};
+use toprung_proto::v1::{self, journal_record::Input};
+use toprung_store::Store;
+
+use super::experiments::ExperimentsHandle;
+use super::group::Reply;
+use super::pool::PoolHandle;
+use super::session::BatchAck;
+use super::sessions::SessionsHandle;
+use super::{Unavailable, answer, cast};
+use crate::experiment::reconcile::Held;
+use crate::scheduler::Allocation;
+
+use shell::ExperimentActor;
+pub use shell::Shell;
+
+type Query = Box<dyn FnOnce(&Shell) -> Reply + Send>;
+
+/// What the actor is told.
+pub enum Message {
+    /// An input from the pool, a timer or the supervisor.
+    Input(Input),
+    /// A part of an agent's batch.
+    AgentEvents(v1::AgentEvents, BatchAck),
+    /// An agent came back with what it runs; answered with what it may keep.
+    AgentReturned(String, Vec<v1::AttemptId>, oneshot::Sender<Vec<Held>>),
+    /// An agent's lease ended.
+    AgentLost(String, String),
+    /// Why requests wait.
+    Waiting(Option<String>),
+    /// A command of a person.
+    Control(Control, oneshot::Sender<Result<v1::Experiment, Refused>>),
+    /// A question.
+    Query(Query),
+    /// The group on its way has reached the store, or has not.
+    Committed(Result<(), toprung_store::Error>),
+    /// Write a snapshot and end; the experiment goes on at the next start.
+    Close(oneshot::Sender<()>),
+}
+
+/// A command of a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Let the trials save and give their slots back.
+    Pause,
+    /// Go on.
+    Resume,
+    /// End.
+    Kill,
+}
+
+/// A command does not fit the state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("experiment {id} is {state}: it cannot be {what}")]
+pub struct Refused {
+    /// The experiment.
+    pub id: u64,
+    /// Its state.
+    pub state: &'static str,
+    /// What was wanted of it.
+    pub what: &'static str,
+}
+
+/// How an experiment's actor begins.
+pub enum Begin {
+    /// A new experiment; `created` is told once it is durable.
+    New { created: Box<v1::ExperimentCreated>, durable: oneshot::Sender<v1::Experiment> },
+    /// From snapshot and journal.
+    Load(u64),
+}
+
+/// What the actor works with.
+#[derive(Clone)]
+pub struct Neighbours {
+    /// Where records go.
+    pub store: Store,
+    /// Who gives slots.
+    pub pool: PoolHandle,
+    /// Who reaches agents.
+    pub sessions: SessionsHandle,
+    /// The supervisor.
+    pub experiments: ExperimentsHandle,
+}
+
+/// The way to an experiment.
+#[derive(Clone)]
+pub struct ExperimentHandle {
+    actor: ActorRef<Message>,
+    version: watch::Receiver<u64>,
+}
+
+impl ExperimentHandle {
+    /// Starts the actor under its supervisor.
+    ///
+    /// # Errors
+    /// The experiment cannot be loaded; the error says why.
+    pub async fn start(
+        begin: Begin,
+        neighbours: Neighbours,
+        supervisor: ractor::ActorCell,
+    ) -> Result<Self, ractor::SpawnErr> {
+        let (sender, version) = watch::channel(0);
+        let arguments = (begin, neighbours, sender, version.clone());
+        let (actor, _) = Actor::spawn_linked(None, ExperimentActor, arguments, supervisor).await?;
+        Ok(Self { actor, version })
+    }
+
+    /// The pool gave slots.
+    pub fn allocated(&self, allocation: Allocation) {
+        let Allocation { attempt, agent, slots } = allocation;
+        let input = v1::AttemptAllocated { trial: attempt.trial, attempt: attempt.attempt, agent, slots };
+        cast(&self.actor, Message::Input(Input::Allocated(input)));
+    }
+
+    /// The pool could hold so many trials.
+    pub fn capacity(&self, trials: u32) {
+        cast(&self.actor, Message::Input(Input::Capacity(v1::CapacityChanged { trials })));
+    }
+
+    /// Why requests wait.
+    pub fn waiting(&self, why: Option<String>) {
+        cast(&self.actor, Message::Waiting(why));
+    }
+
+    /// A part of an agent's batch. Answers `false` if the actor is gone.
+    pub fn agent_events(&self, events: v1::AgentEvents, ack: BatchAck) {
+        cast(&self.actor, Message::AgentEvents(events, ack));
+    }
+
+    /// An agent came back.
+    pub fn agent_returned(&self, agent: String, running: Vec<v1::AttemptId>) -> oneshot::Receiver<Vec<Held>> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.actor, Message::AgentReturned(agent, running, reply));
+        receiver
+    }
+
+    /// An agent's lease ended.
+    pub fn agent_lost(&self, agent: String, reason: String) {
+        cast(&self.actor, Message::AgentLost(agent, reason));
+    }
+
+    /// Carries out a command; answers once it is durable.
+    ///
+    /// # Errors
+    /// The actor does not answer, or the command does not fit the state.
+    pub async fn control(&self, control: Control) -> Result<Result<v1::Experiment, Refused>, Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.actor, Message::Control(control, reply));
+        answer("the experiment", receiver).await
+    }
+
+    /// Asks a question; answers once everything the answer shows is durable.
+    ///
+    /// # Errors
+    /// The actor does not answer.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Shell) -> T + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        let query: Query = Box::new(move |shell| {
+            let found = question(shell);
+            // A caller that has given up waits for nothing.
+            Box::new(move || drop(reply.send(found)))
+        });
+        cast(&self.actor, Message::Query(query));
+        answer("the experiment", receiver).await
+    }
+
+    /// Changes with every durable step.
+    pub fn version(&self) -> watch::Receiver<u64> {
+        self.version.clone()
+    }
+
+    /// Writes a snapshot and ends the actor.
+    ///
+    /// # Errors
+    /// The actor does not answer.
+    pub async fn close(&self) -> Result<(), Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.actor, Message::Close(reply));
+        answer("the experiment", receiver).await
+    }
+
+    /// Whether this handle reaches the actor with this id.
+    pub fn is(&self, actor: ractor::ActorId) -> bool {
+        self.actor.get_id() == actor
+    }
+}

@@ -1,0 +1,108 @@
+//! What people ask for: pause, resume, kill; and how the experiment comes to rest or to its end.
+
+use super::effect::Effect;
+use super::machine::{Machine, State, Turn};
+use super::trial::{End, Intent, Phase};
+use super::view;
+
+impl Machine {
+    pub(super) fn on_pause(&mut self, turn: &mut Turn) -> bool {
+        if self.fold.state != State::Active {
+            return false;
+        }
+        self.set_state(State::Pausing, "pause requested", turn);
+        for id in self.active_ids() {
+            match self.trial_mut(id).phase {
+                Phase::Pending { backing_off: false } => {
+                    turn.step.effects.push(Effect::Withdraw { trial: id })
+                }
+                Phase::Starting | Phase::Running => {
+                    self.stop_attempt(id, Intent::Preempt, "pause requested", turn)
+                }
+                _ => {}
+            }
+        }
+        true
+    }
+
+    pub(super) fn on_resume(&mut self, turn: &mut Turn) -> bool {
+        if !matches!(self.fold.state, State::Paused | State::Pausing) {
+            return false;
+        }
+        self.set_state(State::Active, "resumed", turn);
+        for id in self.active_ids() {
+            if self.trial_mut(id).phase == (Phase::Pending { backing_off: false }) {
+                self.request(id, turn);
+            }
+        }
+        true
+    }
+
+    pub(super) fn on_kill(&mut self, reason: &str, end: State, turn: &mut Turn) -> bool {
+        if self.fold.state.is_end() || self.fold.end.is_some() {
+            return false;
+        }
+        self.fold.end = Some(end);
+        self.set_state(State::Killing, reason, turn);
+        for id in self.active_ids() {
+            match self.trial_mut(id).phase {
+                Phase::Pending { .. } => {
+                    turn.step.effects.push(Effect::Withdraw { trial: id });
+                    self.end_trial(id, End::Killed, reason, turn);
+                }
+                Phase::Stopping(Intent::Stop { .. }) => {}
+                _ => self.stop_attempt(id, Intent::Kill, reason, turn),
+            }
+        }
+        true
+    }
+
+    pub(super) fn on_retry(&mut self, id: u32, attempt: u32, turn: &mut Turn) -> bool {
+        let Some(trial) = self.trial(id) else { return false };
+        if trial.phase != (Phase::Pending { backing_off: true }) || trial.attempt != attempt {
+            return false;
+        }
+        self.set_phase(id, Phase::Pending { backing_off: false });
+        if self.fold.state == State::Active {
+            self.request(id, turn);
+        }
+        true
+    }
+
+    /// Moves on to the state that everything has now come to.
+    pub(super) fn settle(&mut self, turn: &mut Turn) {
+        let holding = self.holding();
+        match (self.fold.state, self.fold.end) {
+            (State::Pausing, _) if holding == 0 => self.set_state(State::Paused, "paused", turn),
+            (State::Killing, Some(end)) if holding == 0 => self.finish(end, turn),
+            _ => {}
+        }
+    }
+
+    /// Ends the experiment. Nothing holds slots.
+    pub(super) fn finish(&mut self, end: State, turn: &mut Turn) {
+        let reason = self.fold.reason.clone();
+        for id in 1..=self.fold.trials.len() as u32 {
+            if !matches!(self.trial_mut(id).phase, Phase::Ended(_)) {
+                self.end_trial(id, End::Killed, &reason, turn);
+            }
+        }
+        self.fold.ended_ms = turn.now_ms;
+        self.set_state(end, &reason, turn);
+        turn.step.effects.push(Effect::Ended);
+    }
+
+    pub(super) fn set_state(&mut self, state: State, reason: &str, turn: &mut Turn) {
+        if self.fold.state == State::Active {
+            self.fold.active_ms += turn.now_ms.saturating_sub(self.fold.active_since_ms).max(0) as u64;
+        }
+        if state == State::Active {
+            self.fold.active_since_ms = turn.now_ms;
+        }
+        self.fold.state = state;
+        reason.clone_into(&mut self.fold.reason);
+        turn.state_changed = true;
+        let word = view::state_word(state);
+        turn.step.lines.push(format!("experiment {}: {word}: {reason}", self.spec.id));
+    }
+}

@@ -1,0 +1,155 @@
+//! What agents say of attempts: starts, reports, checkpoints. Only the newest attempt of a trial has a say in the
+//! search; reports of older ones are kept as data.
+
+use prost::Message as _;
+use toprung_proto::v1::{self, attempt_event};
+use toprung_searchers::{Event, TrialId};
+use toprung_store::Key;
+
+use super::machine::{Best, Machine, Turn};
+use super::snapshot::Stored;
+use super::trial::{Intent, Phase};
+
+/// Reports of one trial that gather before they are written as a chunk.
+const CHUNK: usize = 64;
+
+impl Machine {
+    pub(super) fn on_agent_events(&mut self, batch: &v1::AgentEvents, turn: &mut Turn) -> bool {
+        if self.fold.state.is_end() {
+            return false;
+        }
+        let newest = self.fold.agents.get(&batch.agent);
+        let repeated = newest
+            .is_some_and(|(instance, sequence)| *instance == batch.instance && batch.sequence <= *sequence);
+        if repeated {
+            return false;
+        }
+        self.fold.agents.insert(batch.agent.clone(), (batch.instance.clone(), batch.sequence));
+        for event in &batch.events {
+            if let (Some(attempt), Some(kind)) = (&event.attempt, &event.kind) {
+                self.on_attempt_event(attempt.trial, attempt.attempt, kind, turn);
+                self.run_actions(turn);
+            }
+        }
+        true
+    }
+
+    fn on_attempt_event(&mut self, id: u32, attempt: u32, kind: &attempt_event::Kind, turn: &mut Turn) {
+        let Some(trial) = self.trial(id) else { return };
+        let current = trial.attempt == attempt && trial.holds_slots();
+        match kind {
+            attempt_event::Kind::Report(report) => self.on_report(id, attempt, current, report, turn),
+            attempt_event::Kind::Checkpoint(checkpoint) if current => {
+                self.on_checkpoint(id, checkpoint, turn)
+            }
+            attempt_event::Kind::Started(_) if current && trial.phase == Phase::Starting => {
+                self.set_phase(id, Phase::Running);
+                self.fold.started = true;
+                let trial = self.trial_mut(id);
+                trial.reason = "".into();
+                let agent =
+                    trial.placement.as_ref().map(|placement| placement.agent.clone()).unwrap_or_default();
+                turn.step.lines.push(format!("trial {id}: attempt {attempt} runs on {agent}"));
+            }
+            attempt_event::Kind::Exit(exit) if current => self.on_exit(id, exit, turn),
+            // Of an attempt that has no authority any more, or known already.
+            attempt_event::Kind::Checkpoint(_)
+            | attempt_event::Kind::Started(_)
+            | attempt_event::Kind::Exit(_)
+            | attempt_event::Kind::Preparing(_) => {}
+        }
+    }
+
+    fn on_report(&mut self, id: u32, attempt: u32, current: bool, report: &v1::Report, turn: &mut Turn) {
+        let trial = self.trial_mut(id);
+        trial.recent.push(Stored(v1::AttemptReport { attempt, report: Some(report.clone()) }));
+        if trial.recent.len() >= CHUNK || !current {
+            self.write_chunk(id, turn);
+        }
+        if !current {
+            return;
+        }
+        let trial = self.trial_mut(id);
+        let gained = report.length.saturating_sub(trial.length);
+        trial.length += gained;
+        self.fold.total_length += gained;
+        if report.group == i32::from(v1::MetricGroup::Validation) {
+            let found = report.metrics.iter().find(|metric| metric.name == self.spec.config.searcher.metric);
+            if let Some(metric) = found {
+                self.on_validation(id, report.length, metric.value, turn);
+            }
+        }
+    }
+
+    fn on_validation(&mut self, id: u32, length: u64, reported: f64, turn: &mut Turn) {
+        let metric = self.spec.normalise(reported);
+        self.fold.validated = true;
+        let trial = self.trial_mut(id);
+        trial.validated = true;
+        trial.latest = metric;
+        // NaN compares false: it never becomes the best, and anything replaces a NaN best.
+        if metric < trial.best || (trial.best.is_nan() && !metric.is_nan()) {
+            trial.best = metric;
+            trial.best_length = length;
+            self.consider_best(id);
+        }
+        let trial = self.trial_mut(id);
+        let phase = trial.phase;
+        let waits = length >= trial.train_until;
+        let searched = matches!(phase, Phase::Starting | Phase::Running | Phase::Stopping(Intent::Preempt));
+        if !searched || self.fold.end.is_some() {
+            return;
+        }
+        let decided = turn.step.record.decisions.len();
+        self.tell(Event::Validated { trial: TrialId(id), length, metric }, turn);
+        self.run_actions(turn);
+        let silent = !turn.step.record.decisions[decided..].iter().any(|decision| decision.trial == id);
+        if waits && silent {
+            // Known already (a retrained length): the trial must not wait for an answer that never comes.
+            self.repeat_decision(id, length, turn);
+        }
+    }
+
+    fn consider_best(&mut self, id: u32) {
+        let trial = self.trial_mut(id);
+        let (metric, length) = (trial.best, trial.best_length);
+        let hparams_json = trial.hparams_json.clone();
+        let checkpoint = trial.checkpoint.as_deref().cloned();
+        match &mut self.fold.best {
+            Some(best) if best.trial == id => {
+                best.metric = metric;
+                best.length = length;
+            }
+            Some(best) if metric >= best.metric => {}
+            best => *best = Some(Best { trial: id, metric, length, hparams_json, checkpoint }),
+        }
+    }
+
+    fn on_checkpoint(&mut self, id: u32, checkpoint: &v1::Checkpoint, turn: &mut Turn) {
+        let key = Key::Checkpoint(self.spec.id, id, checkpoint.uuid.clone());
+        turn.step.puts.push((key, checkpoint.encode_to_vec()));
+        let trial = self.trial_mut(id);
+        let newer = trial.checkpoint.as_ref().is_none_or(|known| checkpoint.length >= known.0.length);
+        if newer {
+            trial.checkpoint = Some(Box::new(Stored(checkpoint.clone())));
+        }
+        if let Some(best) = &mut self.fold.best
+            && best.trial == id
+            && checkpoint.length <= best.length
+        {
+            best.checkpoint = Some(Stored(checkpoint.clone()));
+        }
+    }
+
+    pub(super) fn write_chunk(&mut self, id: u32, turn: &mut Turn) {
+        let experiment = self.spec.id;
+        let trial = self.trial_mut(id);
+        if trial.recent.is_empty() {
+            return;
+        }
+        let reports = std::mem::take(&mut trial.recent).into_iter().map(|report| report.0).collect();
+        let key = Key::ReportChunk(experiment, id, u64::from(trial.chunks));
+        trial.chunks += 1;
+        turn.step.puts.push((key, v1::ReportChunk { reports }.encode_to_vec()));
+    }
+}
