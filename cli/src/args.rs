@@ -37,13 +37,29 @@ pub(crate) struct Global {
     #[arg(help_heading = "Global options")]
     pub tls_ca: Option<PathBuf>,
     /// Where experiments are kept when no server is given.
-    #[arg(long, global = true, env = "TOPRUNG_DATA_DIR", value_name = "DIR", default_value = ".toprung")]
+    #[arg(long, global = true, env = "TOPRUNG_DATA_DIR", value_name = "DIR", default_value = DATA_DIR)]
     #[arg(help_heading = "Global options", hide_env_values = true)]
     pub data_dir: PathBuf,
     /// Say more on standard error (-v: progress, -vv: everything); TOPRUNG_LOG=FILTER is finer.
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
 }
+
+impl Global {
+    /// What a command in a hint needs to reach the same engine: " --server URL", " --data-dir DIR" or nothing.
+    pub(crate) fn in_hints(&self) -> String {
+        let by_variable = |name| std::env::var_os(name).is_some();
+        match &self.server {
+            Some(_) if by_variable("TOPRUNG_SERVER") => String::new(),
+            Some(url) => format!(" --server {url}"),
+            None if self.data_dir.as_os_str() == DATA_DIR || by_variable("TOPRUNG_DATA_DIR") => String::new(),
+            None => format!(" --data-dir {}", self.data_dir.display()),
+        }
+    }
+}
+
+/// Where experiments are kept unless another place is named.
+const DATA_DIR: &str = ".toprung";
 
 /// The commands, in the order of `toprung help`.
 #[derive(Debug, Subcommand)]
@@ -354,6 +370,14 @@ mod tests {
             assert!(help.contains(&format!("\n  {}", command.get_name())), "{}", command.get_name());
         }
         assert!(help.contains("130  Ctrl-C"));
+    }
+
+    #[test]
+    fn hints_reach_the_same_engine() {
+        let hint = |line: &[&str]| Arguments::parse_from(line).global.in_hints();
+        assert_eq!(hint(&["toprung", "list"]), "");
+        assert_eq!(hint(&["toprung", "list", "--server", "h"]), " --server h");
+        assert_eq!(hint(&["toprung", "list", "--data-dir", "d"]), " --data-dir d");
     }
 
     #[test]

@@ -201,6 +201,12 @@ fn at_rest(experiment: &v1::Experiment) -> Option<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Global;
+    use crate::connect::{self, Need};
+    use crate::model::{archive, listing::Listing};
+    use std::path::Path;
+
+    const CLOSE: Duration = Duration::from_secs(5);
 
     #[test]
     fn only_states_without_a_future_end_it() {
@@ -214,5 +220,94 @@ mod tests {
         assert!(matches!(outcome(State::Paused), Some(Outcome::Paused(_))));
         assert!(outcome(State::Pausing).is_none());
         assert!(outcome(State::Active).is_none());
+    }
+
+    const SEARCH: &str = "\
+name: waiting
+entrypoint: python train.py
+hyperparameters:
+  lr: {type: log, minval: -4, maxval: -1}
+searcher: {name: random, metric: error, max_trials: 4, max_length: {epochs: 2}}
+";
+
+    /// An engine without an agent, and a search in it that waits for one.
+    async fn waiting_search(data_dir: &Path) -> (Session, u64) {
+        let global =
+            Global { server: None, token: None, tls_ca: None, data_dir: data_dir.to_path_buf(), verbose: 0 };
+        let session = connect::open(&global, Need::Look).await.unwrap();
+        let model = tempfile::tempdir().unwrap();
+        let listing = Listing::of(model.path(), data_dir).unwrap();
+        let request = v1::CreateExperimentRequest {
+            config_yaml: SEARCH.to_owned(),
+            config_file: "search.yaml".to_owned(),
+            model_archive: archive::pack(&listing, |_| {}).unwrap(),
+            request_id: "one".to_owned(),
+        };
+        let created = session.client.create(request).await.unwrap();
+        (session, created.experiment.unwrap().id)
+    }
+
+    #[tokio::test]
+    async fn control_c_pauses_an_embedded_search_durably() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut session, id) = waiting_search(dir.path()).await;
+        let mut interrupts = Interrupts::start().unwrap();
+        interrupts.sender().try_send(()).unwrap();
+        let outcome = follow(&mut session, id, Display::Quiet, &mut interrupts).await.unwrap();
+        assert!(matches!(outcome, Outcome::Paused(_)), "{outcome:?}");
+        assert_eq!(session.client.experiment(id).await.unwrap().state(), State::Paused);
+        session.close(CLOSE).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_second_control_c_leaves_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (session, id) = waiting_search(dir.path()).await;
+        let client = session.client.clone();
+        let mut follower = Follower::new(client, id, Mode::Embedded, Display::Quiet);
+        assert!(follower.interrupted().unwrap().is_none());
+        assert!(matches!(follower.interrupted().unwrap(), Some(Outcome::Abandoned)));
+        session.close(CLOSE).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn with_a_server_control_c_only_detaches() {
+        let dir = tempfile::tempdir().unwrap();
+        let (session, id) = waiting_search(dir.path()).await;
+        let global = Global {
+            server: Some(session.client.url().to_owned()),
+            token: Some(std::fs::read_to_string(dir.path().join("token")).unwrap()),
+            tls_ca: None,
+            data_dir: "unused".into(),
+            verbose: 0,
+        };
+        let mut remote = connect::open(&global, Need::Look).await.unwrap();
+        let mut interrupts = Interrupts::start().unwrap();
+        interrupts.sender().try_send(()).unwrap();
+        let outcome = follow(&mut remote, id, Display::Quiet, &mut interrupts).await.unwrap();
+        assert!(matches!(outcome, Outcome::Detached), "{outcome:?}");
+        assert_eq!(session.client.experiment(id).await.unwrap().state(), State::Active);
+        session.close(CLOSE).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_killed_search_ends_the_following() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut session, id) = waiting_search(dir.path()).await;
+        session.client.kill(id).await.unwrap();
+        let mut interrupts = Interrupts::start().unwrap();
+        let outcome = follow(&mut session, id, Display::Quiet, &mut interrupts).await.unwrap();
+        assert!(matches!(outcome, Outcome::Ended), "{outcome:?}");
+        session.close(CLOSE).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_experiment_that_is_not_there_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut session, id) = waiting_search(dir.path()).await;
+        let mut interrupts = Interrupts::start().unwrap();
+        let error = follow(&mut session, id + 1, Display::Quiet, &mut interrupts).await.unwrap_err();
+        assert!(matches!(error, Error::NotFound(_)), "{error}");
+        session.close(CLOSE).await.unwrap();
     }
 }

@@ -10,15 +10,15 @@ use toprung_proto::v1;
 /// Pauses; returns when it is durable, not when every trial has saved.
 pub(super) async fn pause(global: &Global, args: Control) -> Result<Exit, Error> {
     let found = look(global, |client, _| async move { client.pause(args.id).await }).await?;
-    let id = args.id;
-    say(&found, args.json, &format!("go on with: toprung resume {id}"))
+    let (id, hint) = (args.id, global.in_hints());
+    say(&found, args.json, &format!("go on with: toprung resume {id}{hint}"))
 }
 
 /// Ends it.
 pub(super) async fn kill(global: &Global, args: Control) -> Result<Exit, Error> {
     let found = look(global, |client, _| async move { client.kill(args.id).await }).await?;
-    let id = args.id;
-    say(&found, args.json, &format!("its trials stay: toprung trials {id}"))
+    let (id, hint) = (args.id, global.in_hints());
+    say(&found, args.json, &format!("its trials stay: toprung trials {id}{hint}"))
 }
 
 fn say(found: &v1::Experiment, as_json: bool, next: &str) -> Result<Exit, Error> {

@@ -20,7 +20,7 @@ pub(super) async fn run(global: &Global, args: Resume) -> Result<Exit, Error> {
     }
     let need = Need::Train { slots: args.slots };
     let session = spinner::waiting("starting", connect::open(global, need)).await?;
-    match resume(args, &session).await {
+    match resume(global, args, &session).await {
         Ok(true) => watch::watch(global, session, args.id, args.show).await,
         Ok(false) => {
             session.close(CLOSE).await?;
@@ -36,7 +36,7 @@ pub(super) async fn run(global: &Global, args: Resume) -> Result<Exit, Error> {
 }
 
 /// Whether it is to be followed.
-async fn resume(args: Resume, session: &Session) -> Result<bool, Error> {
+async fn resume(global: &Global, args: Resume, session: &Session) -> Result<bool, Error> {
     if args.detach && session.mode == Mode::Embedded {
         return Err(Error::Usage {
             message: "--detach needs an engine that goes on after this command".to_owned(),
@@ -47,18 +47,18 @@ async fn resume(args: Resume, session: &Session) -> Result<bool, Error> {
     if experiment.state() != State::Active {
         experiment = session.client.resume(args.id).await?;
     }
-    watch::say_what_goes_on(session, args.id).await?;
+    watch::say_what_goes_on(session, args.id, &global.in_hints()).await?;
     if args.detach {
-        say(&experiment, args.show.json)?;
+        say(&experiment, args.show.json, &global.in_hints())?;
     }
     Ok(!args.detach)
 }
 
-fn say(experiment: &Experiment, as_json: bool) -> Result<(), Error> {
+fn say(experiment: &Experiment, as_json: bool, hint: &str) -> Result<(), Error> {
     if as_json {
         return output::print_json(&serde_json::json!({"experiment": json::experiment(experiment)}));
     }
     let state = format::experiment_state(experiment.state);
     let id = experiment.id;
-    output::print(&format!("experiment {id} is {state}; watch it with: toprung show {id} --follow\n"))
+    output::print(&format!("experiment {id} is {state}; watch it with: toprung show {id} --follow{hint}\n"))
 }

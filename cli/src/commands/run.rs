@@ -27,7 +27,7 @@ pub(super) async fn run(global: &Global, args: &Run) -> Result<Exit, Error> {
     let archive = pack(global, args, &loaded)?;
     let session =
         spinner::waiting("starting", connect::open(global, Need::Train { slots: args.slots })).await?;
-    match submit(args, &session, &loaded, archive).await {
+    match submit(global, args, &session, &loaded, archive).await {
         Ok(Some(id)) => watch::watch(global, session, id, args.show).await,
         Ok(None) => {
             session.close(CLOSE).await?;
@@ -73,6 +73,7 @@ fn directory_of(file: &Path) -> PathBuf {
 
 /// The id to follow; none if it is not followed.
 async fn submit(
+    global: &Global,
     args: &Run,
     session: &Session,
     loaded: &Loaded,
@@ -95,14 +96,15 @@ async fn submit(
     // Those of the file were drawn already; the engine may know more.
     let experiment = answer.experiment.unwrap_or_default();
     announce(session, &experiment, args.slots.is_some());
-    watch::say_what_goes_on(session, experiment.id).await?;
+    let hint = global.in_hints();
+    watch::say_what_goes_on(session, experiment.id, &hint).await?;
     if !args.detach {
         return Ok(Some(experiment.id));
     }
     if args.show.json {
         output::print_json(&serde_json::json!({"experiment": json::experiment(&experiment)}))?;
     } else {
-        output::print(&format!("watch it with: toprung show {} --follow\n", experiment.id))?;
+        output::print(&format!("watch it with: toprung show {} --follow{hint}\n", experiment.id))?;
     }
     Ok(None)
 }

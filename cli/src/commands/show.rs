@@ -7,6 +7,7 @@ use crate::errors::Error;
 use crate::exit::Exit;
 use crate::output::{self, experiment, format, json};
 use std::time::Duration;
+use toprung_proto::v1::{Experiment, ExperimentState as State};
 
 /// Shows one experiment, its configuration, or follows it.
 pub(super) async fn run(global: &Global, args: Show) -> Result<Exit, Error> {
@@ -38,13 +39,22 @@ fn config(text: &str, as_json: bool) -> Result<Exit, Error> {
 async fn follow(global: &Global, args: Show) -> Result<Exit, Error> {
     let session = connect::open(global, Need::Look).await?;
     if session.mode == Mode::Embedded {
-        session.close(Duration::from_secs(5)).await?;
-        return Err(Error::Conflict(format!(
-            "nothing runs in {}: go on with `toprung resume {}`",
-            global.data_dir.display(),
-            args.id
-        )));
+        let found = session.client.experiment(args.id).await;
+        if !found.as_ref().is_ok_and(has_ended) {
+            session.close(Duration::from_secs(5)).await?;
+            found?;
+            return Err(Error::Conflict(format!(
+                "nothing runs in {}: go on with `toprung resume {}{}`",
+                global.data_dir.display(),
+                args.id,
+                global.in_hints()
+            )));
+        }
     }
     let showing = Showing { json: args.json, quiet: false };
     watch::watch(global, session, args.id, showing).await
+}
+
+fn has_ended(experiment: &Experiment) -> bool {
+    matches!(experiment.state(), State::Completed | State::Killed | State::Error)
 }

@@ -63,13 +63,15 @@ async fn watch_all(
             next.id
         ));
         last = next.id;
-        let quiet = Showing { quiet: showing.quiet || showing.json, json: false };
-        let (ended, soon) = watch_one(global, session, last, quiet, interrupts).await?;
-        hurry = soon;
-        if ended == Exit::Interrupted {
-            break;
+        // Who has submitted it prints its result.
+        let display = Display::choose(showing, interrupts.sender(), &global.data_dir);
+        match follow(session, last, display, interrupts).await? {
+            Outcome::Ended | Outcome::Paused(_) => {}
+            Outcome::Detached => break,
+            Outcome::Abandoned => hurry = true,
         }
     }
+    say_what_waits(session, id, &global.in_hints()).await?;
     Ok((exit, hurry))
 }
 
@@ -81,34 +83,35 @@ async fn watch_one(
     interrupts: &mut Interrupts,
 ) -> Result<(Exit, bool), Error> {
     let display = Display::choose(showing, interrupts.sender(), &global.data_dir);
+    let hint = global.in_hints();
     match follow(session, id, display, interrupts).await? {
         Outcome::Ended => {
-            let exit = print_ending(&session.client, id, showing).await?;
+            let exit = print_ending(&session.client, id, showing, &hint).await?;
             Ok((exit, false))
         }
         Outcome::Paused(experiment) => {
             if showing.json {
                 output::print_json(&serde_json::json!({"experiment": json::experiment(&experiment)}))?;
             }
-            output::note(&format!("paused; go on with: toprung resume {id}"));
+            output::note(&format!("paused; go on with: toprung resume {id}{hint}"));
             Ok((Exit::Interrupted, false))
         }
         Outcome::Detached => {
             output::note(&format!(
-                "no longer watched; the search goes on\n  watch again: toprung show {id} --follow\n  \
-                 pause:       toprung pause {id}\n  end:         toprung kill {id}"
+                "no longer watched; the search goes on\n  watch again: toprung show {id} --follow{hint}\n  \
+                 pause:       toprung pause {id}{hint}\n  end:         toprung kill {id}{hint}"
             ));
             Ok((Exit::Interrupted, false))
         }
         Outcome::Abandoned => {
-            output::note(&format!("left while trials were saving; go on with: toprung resume {id}"));
+            output::note(&format!("left while trials were saving; go on with: toprung resume {id}{hint}"));
             Ok((Exit::Interrupted, true))
         }
     }
 }
 
 /// Prints the result of an experiment that has ended.
-async fn print_ending(client: &Client, id: u64, showing: Showing) -> Result<Exit, Error> {
+async fn print_ending(client: &Client, id: u64, showing: Showing, hint: &str) -> Result<Exit, Error> {
     let ended = client.experiment(id).await?;
     let request =
         v1::ListTrialsRequest { experiment: id, after: 0, limit: experiment::RANKED, best_first: true };
@@ -122,7 +125,7 @@ async fn print_ending(client: &Client, id: u64, showing: Showing) -> Result<Exit
             "failed_trial": failed.as_ref().map(json::trial),
         }))?;
     } else {
-        let ending = experiment::Ending { experiment: &ended, best: &best, failed: failed.as_ref() };
+        let ending = experiment::Ending { experiment: &ended, best: &best, failed: failed.as_ref(), hint };
         output::print(&experiment::ending(&ending, format::now_ms(), table::terminal_width()))?;
     }
     Ok(if ended.state() == State::Completed { Exit::Ok } else { Exit::SearchFailed })
@@ -163,14 +166,32 @@ async fn submitted_after(client: &Client, id: u64) -> Result<Option<v1::Experime
 }
 
 /// Says which experiments go on because the engine has started: their process had ended before them.
-pub(super) async fn say_what_goes_on(session: &Session, but: u64) -> Result<(), Error> {
+pub(super) async fn say_what_goes_on(session: &Session, but: u64, hint: &str) -> Result<(), Error> {
     if session.mode != Mode::Embedded {
         return Ok(());
     }
     for experiment in session.client.experiments(100).await?.experiments {
         if experiment.state() == State::Active && experiment.id != but {
             output::note(&format!(
-                "experiment {} ({}) goes on too; stop it with: toprung pause {}",
+                "experiment {} ({}) goes on too; stop it with: toprung pause {}{hint}",
+                experiment.id,
+                format::printable(&experiment.name),
+                experiment.id
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Says which other experiments stop working because the engine of this process ends.
+async fn say_what_waits(session: &Session, but: u64, hint: &str) -> Result<(), Error> {
+    if session.mode != Mode::Embedded {
+        return Ok(());
+    }
+    for experiment in session.client.experiments(100).await?.experiments {
+        if experiment.state() == State::Active && experiment.id != but {
+            output::note(&format!(
+                "experiment {} ({}) has not ended; go on with: toprung resume {}{hint}",
                 experiment.id,
                 format::printable(&experiment.name),
                 experiment.id

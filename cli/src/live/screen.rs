@@ -49,8 +49,11 @@ impl Screen {
         let head = 5.min(area.height.saturating_sub(1));
         let mut left = area.height.saturating_sub(head + 1);
         let active = (self.view.active.len() as u16 + 1).clamp(2, left.max(2)).min(left);
-        let rungs = self.view.rungs.len().max(if self.view.best_curve.is_empty() { 0 } else { 5 });
-        // The active trials may take what the rungs do not need, but at least a third stays for the rungs.
+        let reached = self.view.rungs.iter().filter(|rung| rung.trials > 0).count();
+        let all = self.view.rungs.len();
+        let rungs = if all + 1 > usize::from(left.saturating_sub(active)) { reached } else { all };
+        let rungs = rungs.max(if self.view.best_curve.is_empty() { 0 } else { 5 });
+        // The rungs take what the active trials leave, and up to two thirds even if those need more.
         let middle = (rungs as u16 + 1).min(left.saturating_sub(active).max(left * 2 / 3));
         let middle = if rungs == 0 || middle < 3 { 0 } else { middle };
         left -= middle;

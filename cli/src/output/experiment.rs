@@ -16,6 +16,8 @@ pub(crate) struct Ending<'a> {
     pub best: &'a [v1::Trial],
     /// The trial whose failure ended it, if one did.
     pub failed: Option<&'a v1::Trial>,
+    /// What the commands for more need to reach the same engine.
+    pub hint: &'a str,
 }
 
 /// The end of a search: the best trials, where the checkpoint lies, what it cost, and how to see more.
@@ -37,7 +39,11 @@ pub(crate) fn ending(ending: &Ending<'_>, now_ms: i64, width: table::Width) -> S
     }
     line(&mut text, &format!("training    {}", spent(experiment)));
     let took = format::between(experiment.created_unix_ms, experiment.ended_unix_ms, now_ms);
-    line(&mut text, &format!("time        {}", format::duration_ms(took)));
+    let active = match took.saturating_sub(experiment.active_ms) {
+        0..10_000 => String::new(),
+        _ => format!(" (active {})", format::duration_ms(experiment.active_ms)),
+    };
+    line(&mut text, &format!("time        {}{active}", format::duration_ms(took)));
     line(&mut text, &format!("more        {}", more(ending)));
     text
 }
@@ -59,12 +65,11 @@ pub(crate) fn failure(trial: &v1::Trial) -> String {
     let Some(exit) = &trial.failure else {
         return format!("trial {} failed: {}\n", trial.id, format::printable(&trial.reason));
     };
-    let mut text = format!(
-        "trial {} failed ({}): {}\n",
-        trial.id,
-        format::exit_cause(exit.cause),
-        format::printable(&exit.message)
-    );
+    let cause = match exit.cause() {
+        v1::ExitCause::Unspecified | v1::ExitCause::Failed => String::new(),
+        _ => format!(" ({})", format::exit_cause(exit.cause).replace('_', " ")),
+    };
+    let mut text = format!("trial {} failed{cause}: {}\n", trial.id, format::printable(&exit.message));
     for last in &exit.last_lines {
         line(&mut text, &format!("  | {}", format::printable(last)));
     }
@@ -78,7 +83,10 @@ fn more(ending: &Ending<'_>) -> String {
         .map(|trial| trial.id)
         .or_else(|| ending.experiment.best.as_ref().map(|best| best.trial))
         .unwrap_or(1);
-    format!("toprung trials {id} · toprung logs {id} --trial {trial} · toprung best {id} --json")
+    let hint = ending.hint;
+    format!(
+        "toprung trials {id}{hint} · toprung logs {id} --trial {trial}{hint} · toprung best {id} --json{hint}"
+    )
 }
 
 fn checkpoint_line(best: &v1::BestTrial) -> String {
@@ -202,6 +210,7 @@ mod tests {
             full_length: 864,
             created_unix_ms: 1_000,
             ended_unix_ms: 131_000,
+            active_ms: 100_000,
             reason: "trial 3 failed 6 times".into(),
             best: Some(v1::BestTrial {
                 trial: 7,
@@ -220,11 +229,11 @@ mod tests {
     fn the_end_says_what_it_cost_and_what_to_do_next() {
         let experiment = experiment(State::Completed);
         let best = [v1::Trial { id: 7, best_metric: Some(0.03), ..Default::default() }];
-        let shown = ending(&Ending { experiment: &experiment, best: &best, failed: None }, 0, None);
+        let shown = ending(&Ending { experiment: &experiment, best: &best, failed: None, hint: "" }, 0, None);
         assert!(shown.starts_with("digits: experiment 1 completed\n"), "{shown}");
         assert!(shown.contains("412 of 864 epochs (48 %)"), "{shown}");
         assert!(shown.contains("/data/c1 (trial 7, length 27, 2.0 KiB)"), "{shown}");
-        assert!(shown.contains("time        2 min 10 s"), "{shown}");
+        assert!(shown.contains("time        2 min 10 s (active 1 min 40 s)"), "{shown}");
         assert!(shown.contains("toprung logs 1 --trial 7"), "{shown}");
     }
 
@@ -238,11 +247,11 @@ mod tests {
         };
         exit.set_cause(v1::ExitCause::Failed);
         let trial = v1::Trial { id: 3, failure: Some(exit), ..Default::default() };
-        let given = Ending { experiment: &experiment, best: &[], failed: Some(&trial) };
+        let given = Ending { experiment: &experiment, best: &[], failed: Some(&trial), hint: " --server h" };
         let shown = ending(&given, 0, None);
         assert!(shown.starts_with("digits: experiment 1 error: trial 3 failed 6 times\n"), "{shown}");
-        assert!(shown.contains("trial 3 failed (failed): exit code 1\n  | ValueError: [31mno"), "{shown}");
-        assert!(shown.contains("--trial 3"), "{shown}");
+        assert!(shown.contains("trial 3 failed: exit code 1\n  | ValueError: [31mno"), "{shown}");
+        assert!(shown.contains("--trial 3 --server h ·"), "{shown}");
     }
 
     #[test]

@@ -45,14 +45,13 @@ pub(crate) fn text(table: &Table) -> String {
 
 /// `toprung list`
 pub(crate) fn experiments(experiments: &[v1::Experiment], now_ms: i64, width: Width) -> String {
-    let headings = ["id", "name", "state", "searcher", "trials", "progress", "best", "started", "took"];
+    let headings = ["id", "name", "state", "searcher", "trials", "progress", "best", "started", "active"];
     let mut table = plain(&headings, width);
     for experiment in experiments {
         let best = experiment.best.as_ref().map_or_else(
             || "-".to_owned(),
             |best| format!("{} {}", experiment.metric, format::metric(best.metric)),
         );
-        let took = format::between(experiment.created_unix_ms, experiment.ended_unix_ms, now_ms);
         table.add_row(vec![
             right(experiment.id),
             Cell::new(format::printable(&experiment.name)),
@@ -62,7 +61,7 @@ pub(crate) fn experiments(experiments: &[v1::Experiment], now_ms: i64, width: Wi
             right(format!("{:.0} %", experiment.progress * 100.0)),
             Cell::new(best),
             Cell::new(format::ago(experiment.created_unix_ms, now_ms)),
-            Cell::new(format::duration_ms(took)),
+            Cell::new(format::duration_ms(experiment.active_ms)),
         ]);
     }
     text(&table)
