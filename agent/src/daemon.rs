@@ -7,6 +7,7 @@ use crate::{
     Error, Options,
     attempt::{self, Node},
     contract::{Control, Order},
+    ending::Ending,
     environment::Environments,
     flag::raised,
     identity::{AttemptKey, host_name, random_bits},
@@ -14,11 +15,12 @@ use crate::{
     model::Models,
     orphans::Ledger,
     python_package,
-    report::{Inbox, Reporters},
+    report::{AttemptLine, Credited, Inbox, Reporters},
     session::{
         Effect, SessionState,
         backoff::Backoff,
-        connection::{self, Connection, EngineClient},
+        connection::{self, EngineClient},
+        link::{Arrival, Due, Link},
         state::{Identity, message},
     },
     slots,
@@ -38,12 +40,8 @@ use tokio::{
     time::sleep_until,
 };
 use tonic::{Code, Status};
-use toprung_proto::v1::{EngineMessage, ExitCause, Heartbeat, agent_message};
+use toprung_proto::v1::{AttemptEvent, ExitCause, Heartbeat, StartAttempt, agent_message};
 
-/// How long the engine may take to answer `Register`.
-const REGISTERING: Duration = Duration::from_secs(10);
-/// How long the last words may take after all attempts have ended.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Longer than any end takes.
 const NEVER: Duration = Duration::from_hours(24);
 
@@ -72,7 +70,7 @@ pub async fn run(options: Options, shutdown: watch::Receiver<bool>) -> Result<()
     let state = SessionState::new(Identity { agent, instance: instance.clone(), host, slots });
     let (reporters, inbox) = Reporters::new(options.spool_bytes);
     let daemon = Daemon {
-        options,
+        server: options.server,
         client,
         node: Arc::new(node),
         state,
@@ -81,10 +79,10 @@ pub async fn run(options: Options, shutdown: watch::Receiver<bool>) -> Result<()
         controls: HashMap::new(),
         attempts: JoinSet::new(),
         ids: HashMap::new(),
-        link: Link::Down { until: Instant::now() },
+        link: Link::Down(Instant::now()),
         backoff: Backoff::new(),
         waits: false,
-        stage: None,
+        ending: Ending::new(options.drain_timeout),
         farewell: false,
     };
     let result = daemon.run(shutdown).await;
@@ -107,34 +105,18 @@ fn socket_directory() -> Result<tempfile::TempDir, Error> {
         .map_err(|source| Error::StateDirectory { action: "create", path: base, source })
 }
 
-/// The connection to the engine.
-enum Link {
-    Down { until: Instant },
-    Opening(tokio::task::JoinHandle<Result<Connection, Status>>),
-    Up { connection: Box<Connection>, since: Instant, heartbeat: Option<(Duration, Instant)> },
-}
-
-/// How far the end has come: orders of growing strength, and then no more waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Order(Order),
-    LastWords,
-}
-
 enum Input {
     Shutdown,
-    StageOver,
-    TimeToConnect,
-    Opened(Result<Connection, Status>),
-    Engine(Result<Option<EngineMessage>, Status>),
-    Event(crate::report::Credited<toprung_proto::v1::AttemptEvent>),
-    Line(crate::report::Credited<crate::report::AttemptLine>),
+    Link(Arrival),
+    Event(Credited<AttemptEvent>),
+    Line(Credited<AttemptLine>),
     AttemptEnded(Result<(Id, ()), JoinError>),
+    /// A heartbeat, a batch or a stage of the end is due.
     Tick,
 }
 
 struct Daemon {
-    options: Options,
+    server: String,
     client: EngineClient,
     node: Arc<Node>,
     state: SessionState,
@@ -147,8 +129,7 @@ struct Daemon {
     backoff: Backoff,
     /// Said once that it waits for the engine.
     waits: bool,
-    /// Set from the shutdown on: the stage and its end.
-    stage: Option<(Stage, Instant)>,
+    ending: Ending,
     /// The engine does not want this agent back.
     farewell: bool,
 }
@@ -157,95 +138,82 @@ impl Daemon {
     async fn run(mut self, mut shutdown: watch::Receiver<bool>) -> Result<(), Error> {
         loop {
             let input = self.input(&mut shutdown).await;
-            self.handle(input)?;
-            self.transmit();
-            self.settle();
-            if self.stage.is_some() && self.has_said_everything() {
+            let now = Instant::now();
+            self.handle(input, now)?;
+            for message in self.state.outgoing(now) {
+                self.link.send(message);
+            }
+            if self.attempts.is_empty() {
+                self.ending.all_ended(now);
+            }
+            if self.ending.has_begun() && self.has_said_everything() {
                 break;
             }
-            if let Some((Stage::LastWords, until)) = self.stage
-                && Instant::now() >= until
-            {
+            if self.ending.is_over(now) {
                 tracing::warn!(attempts = self.attempts.len(), "ending without the engine's acknowledgement");
                 break;
             }
         }
-        self.close().await;
+        // Attempts that are left are aborted, which kills their groups.
+        self.attempts.shutdown().await;
         Ok(())
     }
 
     fn has_said_everything(&self) -> bool {
         let nothing_waits = self.inbox.events.is_empty() && self.inbox.logs.is_empty();
-        let nobody_listens = self.farewell && !matches!(self.link, Link::Up { .. });
+        let nobody_listens = self.farewell && !self.link.is_up();
         self.attempts.is_empty() && nothing_waits && (self.state.is_drained() || nobody_listens)
     }
 
-    /// The attempts that are left are aborted: dropping them kills their groups.
-    async fn close(&mut self) {
-        if let Link::Opening(opening) = &self.link {
-            opening.abort();
-        }
-        self.attempts.shutdown().await;
-    }
-
     async fn input(&mut self, shutdown: &mut watch::Receiver<bool>) -> Input {
-        let ending = self.stage.is_some();
-        let stage_end = self.stage.map(|(_, end)| end);
-        let tick = self.next_tick();
+        let ending = self.ending.has_begun();
+        let due =
+            [self.ending.stage_end(), self.link.due_at(), self.state.due_at()].into_iter().flatten().min();
         tokio::select! {
-            // A closed channel means that nobody can ask for the end any more: end.
+            // Without a sender nobody can ask for the end any more: end.
             () = raised(shutdown), if !ending => Input::Shutdown,
-            () = at(stage_end) => Input::StageOver,
-            input = link_input(&mut self.link) => input,
+            arrival = self.link.arrival() => Input::Link(arrival),
             Some(event) = self.inbox.events.recv() => Input::Event(event),
             Some(line) = self.inbox.logs.recv() => Input::Line(line),
             Some(ended) = self.attempts.join_next_with_id() => Input::AttemptEnded(ended),
-            () = at(tick) => Input::Tick,
+            () = at(due) => Input::Tick,
         }
     }
 
-    /// The next heartbeat, due batch or late registration.
-    fn next_tick(&self) -> Option<Instant> {
-        let Link::Up { since, heartbeat, .. } = &self.link else { return None };
-        let link = heartbeat.map_or(*since + REGISTERING, |(_, next)| next);
-        [Some(link), self.state.due_at()].into_iter().flatten().min()
-    }
-
-    fn handle(&mut self, input: Input) -> Result<(), Error> {
-        let now = Instant::now();
+    fn handle(&mut self, input: Input, now: Instant) -> Result<(), Error> {
         match input {
             Input::Shutdown => self.begin_end("the agent shuts down", now),
-            Input::StageOver => self.next_stage(now),
-            Input::TimeToConnect => self.connect(),
-            Input::Opened(Ok(connection)) => {
-                self.link = Link::Up { connection: Box::new(connection), since: now, heartbeat: None };
-            }
-            Input::Opened(Err(status)) => self.lose(&status, now)?,
-            Input::Engine(Ok(Some(message))) => {
-                for effect in self.state.on_engine(message, now) {
-                    self.act(effect, now);
-                }
-            }
-            Input::Engine(Ok(None)) => {
-                self.lose(&Status::unavailable("the engine closed the session"), now)?;
-            }
-            Input::Engine(Err(status)) => self.lose(&status, now)?,
+            Input::Link(arrival) => return self.arrived(arrival, now),
             Input::Event(event) => {
                 self.state.push_event(event, now);
                 while let Ok(event) = self.inbox.events.try_recv() {
                     self.state.push_event(event, now);
                 }
             }
-            Input::Line(line) => self.state.push_line(line, now),
+            Input::Line(line) => {
+                self.state.push_line(line, now);
+                while let Ok(line) = self.inbox.logs.try_recv() {
+                    self.state.push_line(line, now);
+                }
+            }
             Input::AttemptEnded(ended) => self.attempt_ended(ended, now),
-            Input::Tick => self.tick(now)?,
+            Input::Tick => return self.tick(now),
         }
         Ok(())
     }
 
-    fn connect(&mut self) {
-        let opening = connection::open(self.client.clone(), self.state.register());
-        self.link = Link::Opening(tokio::spawn(opening));
+    fn arrived(&mut self, arrival: Arrival, now: Instant) -> Result<(), Error> {
+        match arrival {
+            Arrival::TimeToOpen => self.link = Link::opening(self.client.clone(), self.state.register()),
+            Arrival::Opened(connection) => self.link = Link::up(connection, now),
+            Arrival::Message(message) => {
+                for effect in self.state.on_engine(*message, now) {
+                    self.act(effect, now);
+                }
+            }
+            Arrival::Lost(status) => return self.lose(&status, now),
+        }
+        Ok(())
     }
 
     /// The connection is gone or did not come about.
@@ -253,13 +221,13 @@ impl Daemon {
         self.state.disconnected();
         if matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied) && self.controls.is_empty()
         {
-            let (server, message) = (self.options.server.clone(), status.message().to_owned());
+            let (server, message) = (self.server.clone(), status.message().to_owned());
             return Err(Error::Refused { server, message });
         }
         let wait = if self.farewell { NEVER } else { self.backoff.next() };
-        self.link = Link::Down { until: now + wait };
-        if !self.waits {
-            tracing::warn!(server = self.options.server, reason = status.message(), "waiting for the engine");
+        self.link = Link::Down(now + wait);
+        if !self.waits && !self.farewell {
+            tracing::warn!(server = self.server, reason = status.message(), "waiting for the engine");
             self.waits = true;
         }
         Ok(())
@@ -267,13 +235,11 @@ impl Daemon {
 
     fn act(&mut self, effect: Effect, now: Instant) {
         match effect {
-            Effect::Opened { heartbeat: every } => {
-                if let Link::Up { heartbeat, .. } = &mut self.link {
-                    *heartbeat = Some((every, now + every));
-                }
+            Effect::Opened { heartbeat } => {
+                self.link.registered(heartbeat, now);
                 self.backoff = Backoff::new();
                 self.waits = false;
-                tracing::info!(server = self.options.server, "registered with the engine");
+                tracing::info!(server = self.server, "registered with the engine");
             }
             Effect::Start(order) => self.start(*order, now),
             Effect::Order { key, order, reason } => {
@@ -289,7 +255,7 @@ impl Daemon {
             Effect::Close { reconnect: true, reason } => {
                 tracing::info!(reason, "the engine closes the session for now");
                 self.state.disconnected();
-                self.link = Link::Down { until: now + self.backoff.next() };
+                self.link = Link::Down(now + self.backoff.next());
             }
             Effect::Close { reconnect: false, reason } => {
                 tracing::info!(reason, "the engine says goodbye");
@@ -299,9 +265,9 @@ impl Daemon {
         }
     }
 
-    fn start(&mut self, order: toprung_proto::v1::StartAttempt, now: Instant) {
+    fn start(&mut self, order: StartAttempt, now: Instant) {
         let Some(key) = AttemptKey::from_wire(order.attempt.as_ref()) else { return };
-        if self.stage.is_some() {
+        if self.ending.has_begun() {
             self.state.push_exit(key, ExitCause::AgentLost, "the agent shuts down".to_owned(), now);
             return;
         }
@@ -326,62 +292,24 @@ impl Daemon {
     }
 
     fn tick(&mut self, now: Instant) -> Result<(), Error> {
-        let Link::Up { connection, since, heartbeat } = &mut self.link else { return Ok(()) };
-        match heartbeat {
-            Some((every, next)) if *next <= now => {
-                *next = now + *every;
-                // A full queue is a sign of life, too.
-                let _ = connection.outbound.try_send(message(agent_message::Kind::Heartbeat(Heartbeat {})));
-            }
-            None if now >= *since + REGISTERING => {
+        if let Some(order) = self.ending.advance(now) {
+            self.order_all(order, "the agent shuts down");
+        }
+        match self.link.due(now) {
+            Due::Heartbeat => self.link.send(message(agent_message::Kind::Heartbeat(Heartbeat {}))),
+            Due::Late => {
                 return self
                     .lose(&Status::deadline_exceeded("the engine did not answer the registration"), now);
             }
-            _ => {}
+            Due::Nothing => {}
         }
         Ok(())
     }
 
-    fn transmit(&mut self) {
-        let now = Instant::now();
-        let Link::Up { connection, .. } = &mut self.link else { return };
-        for message in self.state.outgoing(now) {
-            if connection.outbound.try_send(message).is_err() {
-                // The stream is gone; its end comes as the next input, and all of this is sent again.
-                tracing::debug!("a batch found the stream closed");
-            }
-        }
-    }
-
     fn begin_end(&mut self, reason: &str, now: Instant) {
-        if self.stage.is_none() {
-            self.order_all(Order::Preempt, reason);
-            self.stage = Some((Stage::Order(Order::Preempt), now + self.options.drain_timeout));
+        if let Some(order) = self.ending.begin(now) {
+            self.order_all(order, reason);
         }
-    }
-
-    /// With no attempt left, only the last words are waited for.
-    fn settle(&mut self) {
-        if let Some((Stage::Order(_), _)) = self.stage
-            && self.attempts.is_empty()
-        {
-            self.stage = Some((Stage::LastWords, Instant::now() + LAST_WORDS));
-        }
-    }
-
-    fn next_stage(&mut self, now: Instant) {
-        self.stage = match self.stage {
-            Some((Stage::Order(Order::Preempt), _)) if !self.attempts.is_empty() => {
-                self.order_all(Order::Stop, "the agent shuts down");
-                Some((Stage::Order(Order::Stop), now + self.options.drain_timeout))
-            }
-            Some((Stage::Order(Order::Stop), _)) if !self.attempts.is_empty() => {
-                self.order_all(Order::Kill, "the agent shuts down");
-                Some((Stage::Order(Order::Kill), now + LAST_WORDS))
-            }
-            Some((Stage::Order(_), _)) => Some((Stage::LastWords, now + LAST_WORDS)),
-            other => other,
-        };
     }
 
     fn order_all(&self, order: Order, reason: &str) {
@@ -396,19 +324,5 @@ async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment.into()).await,
         None => pending().await,
-    }
-}
-
-async fn link_input(link: &mut Link) -> Input {
-    match link {
-        Link::Down { until } => {
-            sleep_until((*until).into()).await;
-            Input::TimeToConnect
-        }
-        Link::Opening(opening) => {
-            let opened = opening.await.unwrap_or_else(|error| Err(Status::internal(error.to_string())));
-            Input::Opened(opened)
-        }
-        Link::Up { connection, .. } => Input::Engine(connection.inbound.message().await),
     }
 }

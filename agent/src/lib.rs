@@ -20,6 +20,7 @@ mod attempt;
 mod checkpoint;
 mod contract;
 mod daemon;
+mod ending;
 mod environment;
 mod error;
 mod flag;

@@ -25,7 +25,7 @@ while read -r line; do :; done
 for file in "$1"/*.group; do
   [ -e "$file" ] || continue
   group=${file##*/}
-  kill -KILL -- "-${group%.group}" 2>/dev/null
+  kill -s KILL -- "-${group%.group}" 2>/dev/null
 done"#;
 
 /// The process groups of this instance, on disk: `groups/<instance>/<pgid>.group`.

@@ -86,7 +86,13 @@ mod tests {
 
     #[test]
     fn every_node_has_a_slot() {
-        assert!(!detect_slots(None).is_empty());
+        let slots = detect_slots(None);
+        assert!(!slots.is_empty());
+        let driver = std::path::Path::new("/proc/driver/nvidia/version").exists();
+        if driver && std::env::var_os("CUDA_VISIBLE_DEVICES").is_none() {
+            let is_whole = |slot: &Slot| slot.uuid.starts_with("GPU-") && slot.memory_bytes > 0;
+            assert!(slots.iter().all(|slot| slot.kind() == SlotKind::Gpu && is_whole(slot)), "{slots:?}");
+        }
     }
 
     #[test]

@@ -286,9 +286,20 @@ async fn an_environment_is_set_up_once() {
         assert_eq!(exit.cause(), ExitCause::Success, "{exit:?}");
     }
     bench.until(|bench| bench.log.iter().filter(|line| line.starts_with("prefix ")).count() == 2).await;
-    assert_eq!(bench.log.iter().filter(|line| *line == "setting up").count(), 1);
+    let times = |bench: &Bench| bench.log.iter().filter(|line| *line == "setting up").count();
+    assert_eq!(times(&bench), 1);
     let prefix = bench.log.iter().find_map(|line| line.strip_prefix("prefix ")).unwrap();
     assert!(prefix.contains("/environments/"), "{prefix}");
+    // A build that was cut off lacks its marker; it is removed and built again.
+    let prefix = std::path::PathBuf::from(prefix);
+    std::fs::rename(prefix.join(".complete"), prefix.join("junk")).unwrap();
+    let mut order = bench.python("print('third')");
+    order.attempt = Some(v1::AttemptId { attempt: 3, ..attempt() });
+    order.run.as_mut().unwrap().setup = "echo setting up; which python".to_owned();
+    bench.begin(order).await;
+    bench.line("third").await;
+    assert_eq!(times(&bench), 2);
+    assert!(prefix.join(".complete").is_file() && !prefix.join("junk").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -354,7 +365,7 @@ async fn much_output_is_neither_lost_nor_dropped() {
     assert_eq!(exit.cause(), ExitCause::Success, "{exit:?}");
     let is_line = |line: &&String| line.starts_with("line ");
     bench.until(|bench| bench.log.iter().filter(is_line).count() == 60000).await;
-    let last = bench.log.iter().filter(is_line).next_back().unwrap();
+    let last = bench.log.iter().rfind(is_line).unwrap();
     assert!(last.starts_with("line 59999 "), "{last}");
 }
 
@@ -388,4 +399,16 @@ async fn a_wrong_token_is_refused() {
     let error = bench.ended().await.unwrap_err();
     assert!(matches!(error, toprung_agent::Error::Refused { .. }), "{error}");
     assert!(!error.to_string().contains("wrong ") || error.to_string().contains("wrong token"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_complete_script_may_save_its_results() {
+    let mut bench = Bench::start().await;
+    let order = bench.shell("echo epoch=9 error=0.5; sleep 0.3; echo saved");
+    bench.begin(order).await;
+    bench.report().await;
+    bench.decide(9, DecisionKind::Stop, 0).await;
+    let (exit, ..) = bench.exit().await;
+    assert_eq!((exit.cause(), exit.signal, exit.exit_code), (ExitCause::Requested, 0, 0), "{exit:?}");
+    bench.line("saved").await;
 }

@@ -1,6 +1,6 @@
 //! When a process that is to end gets which signal. Pure: time comes in as a parameter.
 //!
-//! | demand | script that asks at `next` | other script |
+//! | demand | script that ends by itself (it asks at `next`, or is complete) | other script |
 //! |---|---|---|
 //! | save | SIGTERM after the preemption timeout | SIGTERM now |
 //! | leave | SIGTERM after the grace period | SIGTERM now |
@@ -28,14 +28,14 @@ impl Escalation {
     }
 
     /// A demand as it stands now; repeating one changes nothing.
-    pub(crate) fn demand(&mut self, demand: Demand, attached: bool, now: Instant) {
+    pub(crate) fn demand(&mut self, demand: Demand, by_itself: bool, now: Instant) {
         let wait = match demand {
             Demand::Kill => {
                 self.kill_at = Some(now.min(self.kill_at.unwrap_or(now)));
                 return;
             }
-            Demand::Save if attached => self.preemption_timeout,
-            Demand::Leave if attached => self.grace,
+            Demand::Save if by_itself => self.preemption_timeout,
+            Demand::Leave if by_itself => self.grace,
             Demand::Save | Demand::Leave | Demand::Terminate => Duration::ZERO,
         };
         let terminate_at = now + wait;

@@ -57,8 +57,8 @@ pub(crate) async fn run(
         Failure::new(ExitCause::Entrypoint, message)
     })?;
     let started = Started { pid: process.pid, time_unix_ms: unix_ms() };
-    let mut following = collectors.follow(&mut process.child, &prepared, &closing);
     reporter.event(Kind::Started(started)).await;
+    let mut following = collectors.follow(&mut process.child, &prepared, &closing);
 
     let mut escalation = Escalation::new(
         Duration::from_secs(run.grace_seconds.into()),
@@ -182,9 +182,9 @@ impl Process {
 
     fn press(&self, control: &Control, escalation: &mut Escalation) {
         let now = Instant::now();
-        if let (Some(demand), attached) = control.read(|contract| (contract.demand(), contract.is_attached()))
-        {
-            escalation.demand(demand, attached, now);
+        let (demand, by_itself) = control.read(|contract| (contract.demand(), contract.ends_by_itself()));
+        if let Some(demand) = demand {
+            escalation.demand(demand, by_itself, now);
         }
         if let Some(signal) = escalation.due(now) {
             self.group.signal(signal);

@@ -44,6 +44,8 @@ pub(crate) struct Terms {
 pub(crate) struct Contract {
     terms: Terms,
     attached: bool,
+    /// A validation at the longest length was reported: the script is about to end.
+    complete: bool,
     /// Length of a validation whose decision has not come.
     undecided: Option<u64>,
     demand: Option<Demand>,
@@ -57,6 +59,7 @@ impl Contract {
         Self {
             terms,
             attached: false,
+            complete: false,
             undecided: None,
             demand: None,
             reason: String::new(),
@@ -72,6 +75,12 @@ impl Contract {
 
     pub(crate) fn is_attached(&self) -> bool {
         self.attached
+    }
+
+    /// Whether a script that is to pause or stop will end without a signal: it asks at `next`, or it is at its end and
+    /// only has to save its results.
+    pub(crate) fn ends_by_itself(&self) -> bool {
+        self.attached || self.complete
     }
 
     pub(crate) fn demand(&self) -> Option<Demand> {
@@ -120,6 +129,7 @@ impl Contract {
             return Err(message);
         }
         self.broken = None;
+        self.complete |= length >= self.terms.max_length;
         if length >= self.terms.train_until {
             self.undecided = self.undecided.max(Some(length));
         }
@@ -232,6 +242,7 @@ mod tests {
         validate(&mut contract, 9);
         assert_eq!(contract.next(9), Some(Answer::Finish));
         assert_eq!(contract.next(8), None);
+        assert!(contract.ends_by_itself() && !contract.is_attached());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod backoff;
 mod book;
 pub(crate) mod connection;
+pub(crate) mod link;
 mod outbox;
 pub(crate) mod state;
 

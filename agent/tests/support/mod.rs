@@ -1,9 +1,14 @@
 //! An engine that does as a test says, and an agent that is connected to it.
 
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
 use std::{
     collections::{HashMap, VecDeque},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -21,19 +26,21 @@ use toprung_proto::v1::{
 };
 
 /// No state takes longer to come about, also on a crowded machine.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 type ToAgent = mpsc::Sender<Result<EngineMessage, Status>>;
 
 /// What the agent said, in order, with the answers a test gives.
 struct Service {
     said: mpsc::Sender<Heard>,
+    connections: AtomicU64,
     models: Arc<Mutex<HashMap<String, Vec<u8>>>>,
 }
 
 enum Heard {
     Connected(ToAgent),
-    Message(Box<AgentMessage>),
+    /// With the number of its connection.
+    Message(u64, Box<AgentMessage>),
 }
 
 #[tonic::async_trait]
@@ -51,11 +58,12 @@ impl agent_service_server::AgentService for Service {
         }
         let (to_agent, messages) = mpsc::channel(1024);
         let said = self.said.clone();
+        let number = self.connections.fetch_add(1, Ordering::SeqCst) + 1;
         let mut stream = request.into_inner();
         said.send(Heard::Connected(to_agent)).await.map_err(|_| Status::aborted("the test is over"))?;
         tokio::spawn(async move {
             while let Ok(Some(message)) = stream.message().await {
-                if said.send(Heard::Message(Box::new(message))).await.is_err() {
+                if said.send(Heard::Message(number, Box::new(message))).await.is_err() {
                     return;
                 }
             }
@@ -85,13 +93,19 @@ impl agent_service_server::AgentService for Service {
 /// A test's engine with one agent.
 pub struct Bench {
     heard: mpsc::Receiver<Heard>,
+    connection: u64,
     to_agent: Option<ToAgent>,
     models: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     pub state_dir: tempfile::TempDir,
     shutdown: watch::Sender<bool>,
-    agent: JoinHandle<Result<(), toprung_agent::Error>>,
+    agent: Option<JoinHandle<Result<(), toprung_agent::Error>>>,
+    pub server: String,
     /// Whether batches are acknowledged at once.
     pub acknowledges: bool,
+    /// Whether log batches are acknowledged at once.
+    pub log_acknowledges: bool,
+    /// Heartbeats since the last message of another kind.
+    pub silent_heartbeats: u32,
     pub registrations: Vec<v1::Register>,
     pub batches: Vec<v1::Batch>,
     pub log: Vec<String>,
@@ -112,33 +126,39 @@ impl Bench {
         bench
     }
 
+    /// An agent that has not registered yet.
     pub async fn without_waiting(change: impl FnOnce(&mut Options)) -> Self {
+        let mut bench = Self::without_agent().await;
+        let mut options = options(&bench.server, bench.state_dir.path());
+        change(&mut options);
+        bench.agent = Some(tokio::spawn(toprung_agent::run(options, bench.shutdown.subscribe())));
+        bench
+    }
+
+    /// Only the engine.
+    pub async fn without_agent() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (said, heard) = mpsc::channel(4096);
         let models = Arc::<Mutex<HashMap<String, Vec<u8>>>>::default();
-        let service = Service { said, models: Arc::clone(&models) };
+        let service = Service { said, connections: AtomicU64::new(0), models: Arc::clone(&models) };
         let server = tonic::transport::Server::builder()
             .add_service(agent_service_server::AgentServiceServer::new(service))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(server);
         let state_dir = tempfile::tempdir().unwrap();
-        let mut options = Options::new(format!("http://{address}"), state_dir.path());
-        options.token = Some("secret".to_owned());
-        options.slots = Some(2);
-        options.name = Some("bench".to_owned());
-        options.drain_timeout = Duration::from_millis(500);
-        change(&mut options);
-        let (shutdown, receiver) = watch::channel(false);
-        let agent = tokio::spawn(toprung_agent::run(options, receiver));
         Self {
             heard,
+            connection: 0,
             to_agent: None,
             models,
             state_dir,
-            shutdown,
-            agent,
+            shutdown: watch::Sender::new(false),
+            agent: None,
+            server: format!("http://{address}"),
             acknowledges: true,
+            log_acknowledges: true,
+            silent_heartbeats: 0,
             registrations: Vec::new(),
             batches: Vec::new(),
             log: Vec::new(),
@@ -171,17 +191,23 @@ impl Bench {
         let message = match heard {
             Heard::Connected(to_agent) => {
                 self.to_agent = Some(to_agent);
+                self.connection += 1;
                 return;
             }
-            Heard::Message(message) => message,
+            // What an old connection still brings is lost, as it would be on a cut line.
+            Heard::Message(number, _) if number != self.connection || self.to_agent.is_none() => return,
+            Heard::Message(_, message) => message,
         };
-        match message.kind.unwrap() {
+        let message = message.kind.unwrap();
+        let silent = matches!(message, agent_message::Kind::Heartbeat(_));
+        self.silent_heartbeats = if silent { self.silent_heartbeats + 1 } else { 0 };
+        match message {
             agent_message::Kind::Register(register) => {
                 let keep = if self.keeps { register.running.clone() } else { Vec::new() };
                 self.registrations.push(register);
                 let registered = v1::Registered {
                     lease_seconds: 30,
-                    heartbeat_seconds: 5,
+                    heartbeat_seconds: 1,
                     max_batches_in_flight: 4,
                     keep,
                 };
@@ -198,7 +224,9 @@ impl Bench {
             agent_message::Kind::Logs(logs) => {
                 let sequence = logs.sequence;
                 self.log.extend(logs.lines.into_iter().flat_map(|lines| lines.lines).map(|line| line.text));
-                self.send(engine_message::Kind::LogAck(v1::LogAck { sequence })).await;
+                if self.log_acknowledges {
+                    self.send(engine_message::Kind::LogAck(v1::LogAck { sequence })).await;
+                }
             }
             agent_message::Kind::Heartbeat(_) => {}
         }
@@ -270,7 +298,7 @@ impl Bench {
     /// An attempt of a shell line without a model directory.
     pub fn shell(&self, line: &str) -> v1::StartAttempt {
         let mut order = order(Vec::new(), String::new());
-        order.run.as_mut().unwrap().shell = line.to_owned();
+        line.clone_into(&mut order.run.as_mut().unwrap().shell);
         order
     }
 
@@ -286,7 +314,7 @@ impl Bench {
             builder.append_data(&mut header, name, content.as_bytes()).unwrap();
         }
         let archive = builder.into_inner().unwrap().finish().unwrap();
-        let hash = Sha256::digest(&archive).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hash = format!("{:x}", Sha256::digest(&archive));
         self.models.lock().unwrap().insert(hash.clone(), archive);
         hash
     }
@@ -321,7 +349,7 @@ impl Bench {
         // Whatever it still says is heard, so that nothing holds it up.
         let listening = async { while heard.recv().await.is_some() {} };
         tokio::select! {
-            ended = timeout(DEADLINE, agent) => {
+            ended = timeout(DEADLINE, agent.unwrap()) => {
                 drop(to_agent);
                 ended.expect("the agent does not end").unwrap()
             }
@@ -332,6 +360,16 @@ impl Bench {
     pub fn path(&self, name: &str) -> PathBuf {
         self.state_dir.path().join(name)
     }
+}
+
+/// An agent's options for a test.
+pub fn options(server: &str, state_dir: &Path) -> Options {
+    let mut options = Options::new(server, state_dir);
+    options.token = Some("secret".to_owned());
+    options.slots = Some(2);
+    options.name = Some("bench".to_owned());
+    options.drain_timeout = Duration::from_millis(500);
+    options
 }
 
 /// The attempt that all orders here are for.
