@@ -92,6 +92,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Run an agent: offer the slots of this machine to a server.
     Agent(Agent),
+    /// Measure what the engine, the agent and the store do on this machine.
+    Bench(Bench),
     /// Print the JSON Schema of the experiment file, for editors.
     Schema,
     /// Print shell completions.
@@ -323,6 +325,23 @@ pub(crate) struct Agent {
     /// Where models, environments, checkpoints and unsent reports are kept (default: <data-dir>/agent).
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+}
+
+/// `toprung bench`
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Bench {
+    /// Only these (default: all).
+    #[arg(value_name = "NAME")]
+    pub names: Vec<crate::bench::Name>,
+    /// Small sizes: shows that everything works, not how fast it is.
+    #[arg(long)]
+    pub quick: bool,
+    /// Where stores are made, on the disk to be measured (default: the system's temporary directory).
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `toprung completions`

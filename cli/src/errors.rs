@@ -112,6 +112,10 @@ impl Error {
         use tonic::Code;
         let url = url.to_owned();
         let cause = status.message().to_owned();
+        // What a server says has no source: this is a connection that broke.
+        if std::error::Error::source(status).is_some() {
+            return Self::Unreachable { url, cause };
+        }
         match status.code() {
             Code::InvalidArgument => match v1::ConfigProblems::decode(status.details()) {
                 Ok(found) if !found.problems.is_empty() => Self::Problems(found.problems),
@@ -205,6 +209,13 @@ mod tests {
         assert_eq!(exit(Code::Internal), Exit::Unavailable);
         assert_eq!(exit(Code::Unauthenticated), Exit::Usage);
         assert_eq!(Error::Locked { dir: "d".into(), holder: String::new() }.exit(), Exit::Store);
+    }
+
+    #[test]
+    fn a_broken_connection_may_be_tried_again() {
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(Error::from_status("u", &Status::from_error(Box::new(broken))).is_transient());
+        assert!(!Error::from_status("u", &Status::unknown("said by a server")).is_transient());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | `follow`, `display`, `live`, `plain` | a search while it runs |
 //! | `model` | what is sent along with an experiment |
 //! | `output` | text, tables, JSON |
+//! | `bench` | what this machine does in a second |
 //! | `errors`, `problems`, `exit` | what went wrong, and what to do |
 //!
 //! Nothing here decides about a search: that is the engine's. Text is made by pure functions, printed elsewhere.
@@ -15,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod args;
+mod bench;
 mod client;
 mod commands;
 mod connect;

@@ -26,8 +26,8 @@ const OUTGOING: usize = 64;
 pub(super) enum Heard {
     /// Start this attempt.
     Start(Box<v1::StartAttempt>),
-    /// End this one.
-    Stop(v1::StopAttempt),
+    /// End an attempt.
+    Stop,
     /// The answer to a validation.
     Decision(v1::AttemptDecision),
     /// So many events are durable.
@@ -115,7 +115,7 @@ impl Agent {
     fn heard(&mut self, kind: engine_message::Kind) -> Result<Option<Heard>, Error> {
         Ok(Some(match kind {
             engine_message::Kind::Start(start) => Heard::Start(Box::new(start)),
-            engine_message::Kind::Stop(stop) => Heard::Stop(stop),
+            engine_message::Kind::Stop(_) => Heard::Stop,
             engine_message::Kind::Decision(decision) => Heard::Decision(decision),
             engine_message::Kind::Ack(_) => Heard::Durable(self.in_flight.pop_front().unwrap_or_default()),
             engine_message::Kind::Goodbye(goodbye) => {
@@ -143,10 +143,8 @@ impl Agent {
 
 /// A connection of its own.
 pub(super) async fn channel(url: &str) -> Result<Channel, Error> {
-    let unreachable = |error: tonic::transport::Error| Error::Unreachable {
-        url: url.to_owned(),
-        cause: error.to_string(),
-    };
+    let unreachable =
+        |error: tonic::transport::Error| Error::Unreachable { url: url.to_owned(), cause: error.to_string() };
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(unreachable)?.tcp_nodelay(true);
     endpoint.connect().await.map_err(unreachable)
 }

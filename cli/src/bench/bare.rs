@@ -27,7 +27,8 @@ pub(super) fn flush(setting: &Setting) -> Result<Figure, Error> {
     }
     let times = Percentiles::of(times);
     let p50 = times.map_or(f64::NAN, |times| times.p50);
-    Ok(Figure::new("bare disk: write and flush 4 KiB", p50, Unit::Milliseconds, Target::None).with_times(times))
+    Ok(Figure::new("bare disk: write and flush 4 KiB", p50, Unit::Milliseconds, Target::None)
+        .with_times(times))
 }
 
 /// Batches a second that the store alone makes durable, from so many tasks with an experiment each. `batch` is given

@@ -89,7 +89,8 @@ impl Figure {
 
     /// As JSON: `value` and the `bare` values have the same unit.
     pub(super) fn json(&self) -> Value {
-        let bare = |bare: &Bare| json!({"what": bare.what, "value": bare.value, "ratio": self.value / bare.value});
+        let bare =
+            |bare: &Bare| json!({"what": bare.what, "value": bare.value, "ratio": self.value / bare.value});
         json!({
             "what": self.what,
             "value": self.value,
@@ -202,7 +203,8 @@ mod tests {
 
     #[test]
     fn the_table_shows_figures_and_ratios() {
-        let figures = [figure(12_345.6, 120.0, Target::AtLeastWithin(20_000.0, 10.0)).against("wire", 24_691.2)];
+        let figures =
+            [figure(12_345.6, 120.0, Target::AtLeastWithin(20_000.0, 10.0)).against("wire", 24_691.2)];
         let text = table(&figures, None);
         assert!(text.contains("12 346/s"), "{text}");
         assert!(text.contains("≥ 20 000/s, p99 ≤ 10.00 ms") && text.contains("NO"), "{text}");

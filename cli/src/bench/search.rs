@@ -51,7 +51,10 @@ pub(super) async fn completed(client: &Client, id: u64, trials: u64) -> Result<(
             return Ok(());
         }
         let state = experiment.state().as_str_name();
-        return Err(failed(format!("{state} with {found} of {trials} trials completed: {}", experiment.reason)));
+        return Err(failed(format!(
+            "{state} with {found} of {trials} trials completed: {}",
+            experiment.reason
+        )));
     }
 }
 

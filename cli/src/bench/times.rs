@@ -15,7 +15,8 @@ impl Percentiles {
     /// Of these times; none of none.
     pub(super) fn of(mut times: Vec<Duration>) -> Option<Self> {
         times.sort_unstable();
-        let at = |share: usize| times.get((times.len().checked_sub(1)? * share).div_ceil(100)).map(milliseconds);
+        let at =
+            |share: usize| times.get((times.len().checked_sub(1)? * share).div_ceil(100)).map(milliseconds);
         Some(Self { p50: at(50)?, p99: at(99)? })
     }
 }

@@ -29,11 +29,7 @@ pub(super) async fn measure(setting: &Setting) -> Result<Vec<Figure>, Error> {
     Ok(vec![figure])
 }
 
-async fn transitions(
-    place: &Place,
-    clients: usize,
-    during: Duration,
-) -> Result<(f64, Vec<Duration>), Error> {
+async fn transitions(place: &Place, clients: usize, during: Duration) -> Result<(f64, Vec<Duration>), Error> {
     let mut ready = Vec::new();
     for _ in 0..clients {
         let file = search::file("\"true\"", &search::random(1, 1));

@@ -52,7 +52,7 @@ pub(super) async fn run(
                 agent.say(events);
             }
             Heard::Durable(events) => durable += events,
-            Heard::Start(_) | Heard::Stop(_) | Heard::Decision(_) => {}
+            Heard::Start(_) | Heard::Stop | Heard::Decision(_) => {}
         }
     }
     Ok(())

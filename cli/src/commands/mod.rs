@@ -45,6 +45,7 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
         Command::Agents(args) => agents::run(&global, args).await,
         Command::Serve(args) => serve::run(&global, &args).await,
         Command::Agent(args) => agent::run(&global, &args).await,
+        Command::Bench(args) => crate::bench::run(&args).await,
         Command::Schema => schema::print(),
         Command::Completions(args) => schema::completions(args.shell),
     }
