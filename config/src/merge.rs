@@ -16,7 +16,7 @@ use crate::problem::{Problem, Problems, Severity};
 ///
 /// # Errors
 /// What is not YAML, and sets that name no place in the file. A problem of the template has line 0, since positions are
-/// those of the file.
+/// those of the file; so has one of a set, whose path begins with `--set`.
 pub fn merged(file: &str, template: Option<&str>, sets: &[String]) -> Result<String, Problems> {
     if template.is_none() && sets.is_empty() {
         return Ok(file.to_owned());
@@ -34,7 +34,7 @@ pub fn merged(file: &str, template: Option<&str>, sets: &[String]) -> Result<Str
     }
     for set in sets {
         if let Err((path, message)) = apply(&mut tree, set) {
-            problems.push(problem(Span::default(), &path, message));
+            problems.push(problem(Span::default(), &format!("--set {path}"), message));
         }
     }
     if problems.is_empty() { Ok(emit::text(&tree)) } else { Err(Problems(problems)) }
@@ -248,5 +248,6 @@ mod tests {
         for (message, part) in messages.iter().zip(expected) {
             assert!(message.contains(part), "{message}");
         }
+        assert!(messages[1].contains("--set a: "), "{}", messages[1]);
     }
 }
