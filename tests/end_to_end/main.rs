@@ -1,0 +1,21 @@
+//! The real binary with real training processes, as a person uses it: nothing is mocked, nothing is fetched.
+//!
+//! Each test has a [`workplace::Workplace`]: its own directory, home and state directory, which ends every process that
+//! a test leaves behind. Ports are chosen by the system. Nothing waits for a time to pass, only for a state, and each
+//! wait has a deadline that ends with what the processes had said until then.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod document;
+mod processes;
+mod workplace;
+
+mod asking;
+mod crash;
+mod embedded;
+mod failing;
+mod file_mistakes;
+mod mistakes;
+mod pausing;
+mod scripts;
+mod server;

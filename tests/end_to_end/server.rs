@@ -1,0 +1,156 @@
+//! Three processes: a server, its agents, and commands that use them.
+
+use crate::document::{Experiment, Trial};
+use crate::processes::{Running, wait_until};
+use crate::workplace::{Workplace, repository};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+/// A server without an agent.
+struct Server {
+    process: Running,
+    url: String,
+}
+
+impl Server {
+    fn start(place: &Workplace) -> Self {
+        let process = place.start(&["serve", "--listen", "127.0.0.1:0", "--data-dir", "server"]);
+        let file = place.work().join("server/server.json");
+        let read = || serde_json::from_slice::<Value>(&std::fs::read(&file).ok()?).ok();
+        let published = wait_until("server.json", String::new, read);
+        assert_eq!(published["pid"], process.pid());
+        Self { process, url: published["url"].as_str().unwrap().to_owned() }
+    }
+
+    /// An agent with one slot; returns when the server knows it.
+    fn agent(&self, place: &Workplace, name: &str) -> Running {
+        let directory = format!("agent-{name}");
+        let options = ["--name", name, "--slots", "1", "--state-dir", &directory, "--server", &self.url];
+        let mut all = vec!["agent"];
+        all.extend(options);
+        let running = place.start(&all);
+        place.wait_for(&["agents", "--server", &self.url], |answer| {
+            let agents = answer["agents"].as_array()?;
+            let found = agents.iter().find(|agent| agent["name"] == name && agent["connected"] == true)?;
+            assert_eq!(found["slots"].as_array()?.len(), 1);
+            Some(())
+        });
+        running
+    }
+}
+
+fn logreg() -> String {
+    repository("tests/fixtures/logreg/search.yaml")
+}
+
+#[test]
+fn a_search_runs_on_a_server_and_its_agents() {
+    let mut place = Workplace::new();
+    let server = Server::start(&place);
+    let first = server.agent(&place, "first");
+    let sleep = ["--set", "data.sleep_ms=40"];
+    let mut run = place.start(&[&["run", &logreg(), "--json", "--server", &server.url], &sleep[..]].concat());
+    run.wait_for("experiment 1: logreg, on http://127.0.0.1:");
+    let second = server.agent(&place, "second");
+
+    // Both are used, and an agent shows what its slot does.
+    let at_work = |answer: &Value| {
+        let slots: Vec<_> = answer["agents"].as_array()?.iter().map(|agent| &agent["slots"][0]).collect();
+        let busy = slots.iter().all(|slot| slot["attempt"]["experiment"] == 1);
+        (busy && slots.len() == 2).then(|| slots[0]["slot"]["kind"].clone())
+    };
+    assert_eq!(place.wait_for(&["agents", "--server", &server.url], at_work), "cpu");
+
+    let ended = Experiment(run.wait().expect(0).json()["experiment"].clone());
+    assert_eq!(ended.state(), "completed");
+    assert_eq!(ended.trials("total"), 9);
+
+    // The same server by TOPRUNG_SERVER; nothing is kept where the command runs.
+    place.set("TOPRUNG_SERVER", &server.url);
+    assert_eq!(place.json(&["show", "1"])["experiment"]["best"], ended.0["best"]);
+    assert_eq!(place.names(), ["agent-first", "agent-second", "server"]);
+
+    // All end when they are told to, and leave no file that names a server that is gone.
+    for mut process in [first, second] {
+        process.signal(Signal::SIGTERM);
+        process.wait_for("stopping");
+        process.wait().expect(0);
+    }
+    server.process.signal(Signal::SIGTERM);
+    server
+        .process
+        .wait()
+        .expect(0)
+        .prints(&["toprung serves at http://127.0.0.1:", "toprung agent --server"]);
+    assert!(!place.work().join("server/server.json").exists());
+    place.ask(&["list"]).expect(4).says(&["cannot reach http://127.0.0.1:", "toprung serve"]);
+    place.wait_for_silence();
+}
+
+#[test]
+fn a_wrong_token_is_refused_with_where_the_right_one_lies() {
+    let place = Workplace::new();
+    let server = Server::start(&place);
+    let token = std::fs::read_to_string(place.work().join("server/token")).unwrap();
+    let with = |token: &str| place.ask(&["list", "--server", &server.url, "--token", token]);
+    with("wrong").expect(2).says(&["refuses this client", "--token", "the file `token`"]);
+    with(token.trim()).expect(0);
+    // Found by the address, on the same machine and for the same user only.
+    place.ask(&["list", "--server", &server.url]).expect(0);
+    let mut other = Workplace::new();
+    other.set("TOPRUNG_SERVER", &server.url);
+    other.ask(&["list"]).expect(2).says(&["refuses this client"]);
+    other.set("TOPRUNG_TOKEN", token.trim());
+    other.ask(&["list"]).expect(0);
+    // An agent with a wrong token ends at once instead of trying for ever.
+    let agent = ["agent", "--slots", "1", "--server", &server.url, "--token", "wrong"];
+    place.ask(&agent).expect(4).says(&["token"]);
+}
+
+#[test]
+fn an_experiment_of_a_server_is_paused_resumed_killed_and_deleted() {
+    let mut place = Workplace::new();
+    let server = Server::start(&place);
+    place.set("TOPRUNG_SERVER", &server.url);
+    let _agent = server.agent(&place, "one");
+    place
+        .ask(&["run", &logreg(), "--detach", "--set", "data.sleep_ms=50"])
+        .expect(0)
+        .prints(&["toprung show 1"]);
+    let trained = |shown: &Value| (shown["experiment"]["total_length"].as_u64()? > 0).then_some(());
+    place.wait_for(&["show", "1"], trained);
+
+    place.ask(&["pause", "1"]).expect(0).prints(&["toprung resume 1"]);
+    place.wait_for_state("1", "paused", &[]);
+    let slots = place.json(&["agents"])["agents"][0]["slots"].clone();
+    assert_eq!(slots[0]["attempt"], Value::Null, "a paused experiment gives its slots back");
+    place.ask(&["delete", "1", "--yes"]).expect(3).says(&["has not ended", "kill it"]);
+
+    place.ask(&["resume", "1", "--detach"]).expect(0).prints(&["experiment 1 is active"]);
+    place.wait_for(&["agents"], |found| {
+        (found["agents"][0]["slots"][0]["attempt"]["experiment"] == 1).then_some(())
+    });
+    place.ask(&["kill", "1"]).expect(0).prints(&["toprung trials 1"]);
+    place.wait_for_state("1", "killed", &[]);
+    let trial = Trial::of(&place, 1);
+    assert!(["killed", "stopped", "completed"].contains(&trial.state()), "{:?}", trial.value);
+    place.ask(&["resume", "1", "--detach"]).expect(3).says(&["killed"]);
+
+    place.ask(&["delete", "1"]).expect(2).says(&["pass --yes"]);
+    place.ask(&["delete", "1", "--yes"]).expect(0);
+    assert_eq!(place.json(&["list"])["experiments"].as_array().unwrap().len(), 0);
+    place.ask(&["show", "1"]).expect(3).says(&["there is no experiment 1"]);
+}
+
+#[test]
+fn ctrl_c_leaves_the_search_of_a_server_alone() {
+    let mut place = Workplace::new();
+    let server = Server::start(&place);
+    place.set("TOPRUNG_SERVER", &server.url);
+    let _agent = server.agent(&place, "one");
+    let mut run = place.start(&["run", &logreg(), "--set", "searcher.max_trials=2"]);
+    run.wait_for("attempt 1 runs on one");
+    run.signal(Signal::SIGINT);
+    run.wait().expect(130).says(&["the search goes on", "toprung show 1 --follow"]);
+    place.ask(&["show", "1", "--follow"]).expect(0).prints(&["experiment 1 completed"]);
+}
