@@ -12,6 +12,7 @@ use toprung_store::Store;
 use crate::actors::experiments::ExperimentsHandle;
 use crate::actors::pool::PoolHandle;
 use crate::actors::sessions::SessionsHandle;
+use crate::actors::stop;
 use crate::api::agent::Agents;
 use crate::api::auth::{self, Auth};
 use crate::api::search::Search;
@@ -75,6 +76,8 @@ pub struct Engine {
     failure: watch::Receiver<Option<String>>,
     experiments: ExperimentsHandle,
     sessions: SessionsHandle,
+    pool: PoolHandle,
+    store: Store,
     stop_server: oneshot::Sender<()>,
     server: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
     _published: Published,
@@ -104,9 +107,14 @@ impl Engine {
         experiments.wire(pool.clone(), sessions.clone());
         experiments.load(unfinished).await?;
 
-        let search =
-            Search::new(store.clone(), experiments.clone(), pool, sessions.clone(), options.max_model_bytes);
-        let agents = Agents { sessions: sessions.clone(), store };
+        let search = Search::new(
+            store.clone(),
+            experiments.clone(),
+            pool.clone(),
+            sessions.clone(),
+            options.max_model_bytes,
+        );
+        let agents = Agents { sessions: sessions.clone(), store: store.clone() };
         let (stop_server, stop) = oneshot::channel();
         let server = server::start(listener, options.tls.as_ref(), Auth::new(&token), search, agents, stop)?;
         let scheme = if options.tls.is_some() { "https" } else { "http" };
@@ -125,6 +133,8 @@ impl Engine {
             failure,
             experiments,
             sessions,
+            pool,
+            store,
             stop_server,
             server,
             _published: published,
@@ -169,9 +179,15 @@ impl Engine {
             // Streams that somebody still reads would go on for ever.
             server.abort();
         }
-        self.root.stop_and_wait(None, Some(LAST_CALLS)).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the engine's actors did not end in time");
-        });
+        self.experiments.stop().await;
+        self.sessions.stop().await;
+        self.pool.stop().await;
+        stop(&self.root).await;
+        // The lock of the data directory is free when this returns.
+        let closed_by = tokio::time::Instant::now() + LAST_CALLS;
+        while self.store.handles() > 1 && tokio::time::Instant::now() < closed_by {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
         Ok(closed?)
     }
 }

@@ -303,6 +303,11 @@ impl Store {
             .start(experiment)
     }
 
+    /// How many handles there are. The store closes, and its lock is released, with the last of them.
+    pub fn handles(&self) -> usize {
+        Arc::strong_count(&self.inner)
+    }
+
     /// The model archives.
     pub fn models(&self) -> &Models {
         &self.inner.models

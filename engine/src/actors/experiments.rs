@@ -12,7 +12,7 @@ use super::experiment::{Begin, ExperimentHandle, Neighbours};
 use super::pool::PoolHandle;
 use super::session::BatchAck;
 use super::sessions::SessionsHandle;
-use super::{Unavailable, answer, cast};
+use super::{Unavailable, answer, cast, stop};
 use crate::experiment::reconcile::Held;
 use crate::load;
 
@@ -126,6 +126,11 @@ impl ExperimentsHandle {
             experiment.close().await?;
         }
         Ok(())
+    }
+
+    /// Ends the actor and waits for it.
+    pub async fn stop(&self) {
+        stop(&self.0).await;
     }
 }
 

@@ -44,6 +44,13 @@ pub(crate) fn cast<M: ractor::Message>(actor: &ractor::ActorRef<M>, message: M) 
     }
 }
 
+/// Ends an actor and waits for it, for a while.
+pub(crate) async fn stop<M: ractor::Message>(actor: &ractor::ActorRef<M>) {
+    if let Err(error) = actor.stop_and_wait(None, Some(Duration::from_secs(2))).await {
+        tracing::warn!(%error, "an actor did not end in time");
+    }
+}
+
 /// Milliseconds since 1970. The only clock of the engine; it enters the machines with their inputs.
 pub(crate) fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

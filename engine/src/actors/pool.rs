@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use toprung_proto::v1::{self, AttemptId};
 
 use super::experiment::ExperimentHandle;
-use super::{Unavailable, answer, cast};
+use super::{Unavailable, answer, cast, stop};
 use crate::scheduler::{AgentSlots, Allocation, Limits, Scheduler};
 
 enum Message {
@@ -92,6 +92,11 @@ impl PoolHandle {
         let (reply, receiver) = oneshot::channel();
         cast(&self.0, Message::Slots(reply));
         answer("the pool", receiver).await
+    }
+
+    /// Ends the actor and waits for it.
+    pub async fn stop(&self) {
+        stop(&self.0).await;
     }
 }
 

@@ -4,7 +4,7 @@
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeMap;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use toprung_proto::v1::{self, engine_message::Kind};
 
 use super::cast;
@@ -54,6 +54,8 @@ pub struct Arguments {
     pub outgoing: Outgoing,
     /// Who routes batches.
     pub experiments: ExperimentsHandle,
+    /// Dropped with the session: its reader ends then.
+    pub alive: oneshot::Sender<()>,
 }
 
 /// The way to a session.
@@ -96,6 +98,7 @@ struct State {
     instance: String,
     outgoing: Outgoing,
     experiments: ExperimentsHandle,
+    _alive: oneshot::Sender<()>,
     /// Batches under way: parts that are not durable yet, and the permit.
     under_way: BTreeMap<u64, (usize, OwnedSemaphorePermit)>,
 }
@@ -110,8 +113,8 @@ impl Actor for Session {
         _: ActorRef<Message>,
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let Arguments { agent, instance, outgoing, experiments } = arguments;
-        Ok(State { agent, instance, outgoing, experiments, under_way: BTreeMap::new() })
+        let Arguments { agent, instance, outgoing, experiments, alive } = arguments;
+        Ok(State { agent, instance, outgoing, experiments, _alive: alive, under_way: BTreeMap::new() })
     }
 
     async fn handle(

@@ -12,7 +12,7 @@ use toprung_proto::v1::{self, engine_message::Kind};
 use super::experiments::ExperimentsHandle;
 use super::pool::PoolHandle;
 use super::session::{Arguments, Outgoing, SessionHandle};
-use super::{Unavailable, answer, cast, now_ms};
+use super::{Unavailable, answer, cast, now_ms, stop};
 use crate::experiment::reconcile::Held;
 use crate::scheduler::Allocation;
 
@@ -21,8 +21,8 @@ const TICK: Duration = Duration::from_secs(1);
 
 enum Message {
     Wire(PoolHandle, ExperimentsHandle),
-    Register(v1::Register, Outgoing, oneshot::Sender<Result<SessionHandle, String>>),
-    Reconciled(Box<v1::Register>, Outgoing, Vec<(u64, Held)>, oneshot::Sender<Result<SessionHandle, String>>),
+    Register(v1::Register, Outgoing, oneshot::Sender<Result<Registration, String>>),
+    Reconciled(Box<v1::Register>, Outgoing, Vec<(u64, Held)>, oneshot::Sender<Result<Registration, String>>),
     Heard(String, String),
     StreamEnded(String, String),
     /// An agent that holds attempts, as the journal has it, and that has not come yet.
@@ -32,6 +32,9 @@ enum Message {
     Agents(oneshot::Sender<Vec<v1::Agent>>),
     Tick,
 }
+
+/// A session, and what ends with it.
+pub type Registration = (SessionHandle, oneshot::Receiver<()>);
 
 /// The way to the agents.
 #[derive(Clone)]
@@ -60,7 +63,7 @@ impl SessionsHandle {
         &self,
         register: v1::Register,
         outgoing: Outgoing,
-    ) -> Result<Result<SessionHandle, String>, Unavailable> {
+    ) -> Result<Result<Registration, String>, Unavailable> {
         let (reply, receiver) = oneshot::channel();
         cast(&self.0, Message::Register(register, outgoing, reply));
         answer("the agent registry", receiver).await
@@ -100,6 +103,11 @@ impl SessionsHandle {
         let (reply, receiver) = oneshot::channel();
         cast(&self.0, Message::Agents(reply));
         answer("the agent registry", receiver).await
+    }
+
+    /// Ends the actor and waits for it.
+    pub async fn stop(&self) {
+        stop(&self.0).await;
     }
 }
 
@@ -181,7 +189,7 @@ impl State {
         &mut self,
         register: v1::Register,
         outgoing: Outgoing,
-        reply: oneshot::Sender<Result<SessionHandle, String>>,
+        reply: oneshot::Sender<Result<Registration, String>>,
     ) {
         let Some((_, experiments)) = &self.siblings else {
             drop(reply.send(Err("the engine is starting".to_owned())));
@@ -210,14 +218,16 @@ impl State {
         register: v1::Register,
         outgoing: Outgoing,
         kept: Vec<(u64, Held)>,
-        reply: oneshot::Sender<Result<SessionHandle, String>>,
+        reply: oneshot::Sender<Result<Registration, String>>,
     ) {
         let Some((pool, experiments)) = self.siblings.clone() else { return };
+        let (alive, ended) = oneshot::channel();
         let arguments = Arguments {
             agent: register.agent.clone(),
             instance: register.instance.clone(),
             outgoing: outgoing.clone(),
             experiments,
+            alive,
         };
         let session = match SessionHandle::start(arguments, self.me.get_cell()).await {
             Ok(session) => session,
@@ -243,7 +253,7 @@ impl State {
         self.agents.insert(register.agent.clone(), known(&register, session.clone()));
         pool.agent_joined(register.agent, register.slots, running);
         // An agent that has gone again registers again.
-        let _gone = reply.send(Ok(session));
+        let _gone = reply.send(Ok((session, ended)));
     }
 
     fn heard(&mut self, agent: &str, instance: &str) {

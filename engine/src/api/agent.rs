@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use toprung_proto::v1::{self, agent_message, agent_service_server::AgentService, engine_message::Kind};
@@ -52,9 +52,9 @@ impl AgentService for Agents {
         let (outgoing, stream) = mpsc::channel(OUTGOING);
         let session =
             self.sessions.register(register, outgoing).await.map_err(|error| status(error.into()))?;
-        let session = session.map_err(Status::unavailable)?;
+        let (session, ended) = session.map_err(Status::unavailable)?;
         let reader = Reader { agents: self.clone(), session, agent, instance };
-        tokio::spawn(reader.run(inbound));
+        tokio::spawn(reader.run(inbound, ended));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
@@ -94,14 +94,18 @@ struct Reader {
 }
 
 impl Reader {
-    async fn run(self, mut inbound: Streaming<v1::AgentMessage>) {
+    async fn run(self, mut inbound: Streaming<v1::AgentMessage>, mut ended: oneshot::Receiver<()>) {
         // An agent that sends more than it was allowed is read no further until the store has caught up.
         let credit = Arc::new(Semaphore::new(2 * MAX_BATCHES_IN_FLIGHT as usize));
         let (log_sender, log_batches) = mpsc::channel(LOG_BATCHES);
         // Logs are stored beside the reading, so that they do not delay reports.
         tokio::spawn(store_logs(self.agents.store.clone(), self.session.clone(), log_batches));
         loop {
-            match inbound.message().await {
+            let message = tokio::select! {
+                message = inbound.message() => message,
+                _ = &mut ended => break,
+            };
+            match message {
                 Ok(Some(message)) => {
                     self.agents.sessions.heard(self.agent.clone(), self.instance.clone());
                     if !self.take_in(message, &credit, &log_sender).await {

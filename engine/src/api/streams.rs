@@ -54,9 +54,17 @@ async fn send<T>(sender: &Sender<T>, message: T) -> bool {
     sender.send(Ok(message)).await.is_ok()
 }
 
-/// Waits for a change, at most for `REFRESH`. `false`: the actor is gone.
-async fn changed(version: &mut watch::Receiver<u64>) -> bool {
-    matches!(tokio::time::timeout(REFRESH, version.changed()).await, Err(_) | Ok(Ok(())))
+/// Waits for a change, at most for `REFRESH`, and then for `pause`. `false`: the reader is gone.
+async fn changed<T>(version: &mut watch::Receiver<u64>, pause: Duration, sender: &Sender<T>) -> bool {
+    let wait = async {
+        // No change within the time, or an actor that has ended: the caller looks again either way.
+        let _changed = tokio::time::timeout(REFRESH, version.changed()).await;
+        tokio::time::sleep(pause).await;
+    };
+    tokio::select! {
+        () = wait => true,
+        () = sender.closed() => false,
+    }
 }
 
 /// Views of an experiment as it changes.
@@ -85,8 +93,9 @@ pub(super) async fn watch(
             if !send(&sender, response).await {
                 return Ok(());
             }
-            changed(&mut version).await;
-            tokio::time::sleep(pause).await;
+            if !changed(&mut version, pause, &sender).await {
+                return Ok(());
+            }
         }
         let experiment = search.experiment(id).await?;
         let ended = v1::WatchExperimentResponse { experiment: Some(experiment), ..Default::default() };
@@ -193,8 +202,9 @@ pub(super) async fn reports(
             }
             match version {
                 Some(mut version) if request.follow => {
-                    changed(&mut version).await;
-                    tokio::time::sleep(REPORT_POLL).await;
+                    if !changed(&mut version, REPORT_POLL, &sender).await {
+                        return Ok(());
+                    }
                 }
                 _ => return Ok(()),
             }
@@ -277,9 +287,9 @@ pub(super) async fn logs(
             if !goes_on {
                 return Ok(());
             }
-            tokio::time::sleep(LOG_POLL).await;
-            if sender.is_closed() {
-                return Ok(());
+            tokio::select! {
+                () = tokio::time::sleep(LOG_POLL) => {}
+                () = sender.closed() => return Ok(()),
             }
         }
     }))

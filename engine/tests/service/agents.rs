@@ -1,0 +1,151 @@
+//! Agents that go and come back, engines that stop and start again: nothing is lost, nothing counts twice.
+
+use toprung_proto::v1::{self, ExitCause, TrialState, engine_message};
+
+use super::world::{Agent, client, create, engine, exit, random_search, report, started, until};
+
+async fn trial(client: &mut super::world::Client, experiment: u64, trial: u32) -> v1::Trial {
+    let request = v1::GetTrialRequest { experiment, trial };
+    client.get_trial(request).await.unwrap().into_inner().trial.unwrap()
+}
+
+async fn reports(client: &mut super::world::Client, experiment: u64, trial: u32) -> Vec<(u32, u64)> {
+    let request = v1::StreamReportsRequest { experiment, trial: Some(trial), follow: false };
+    let mut stream = client.stream_reports(request).await.unwrap().into_inner();
+    let mut found = Vec::new();
+    while let Some(page) = stream.message().await.unwrap() {
+        found.extend(page.reports.into_iter().map(|found| (found.attempt, found.report.unwrap().length)));
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_repeated_batch_is_acknowledged_and_counts_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path()).await;
+    let mut client = client(&engine).await;
+    let id = create(&mut client, random_search(1, 9)).await.id;
+    let mut agent = Agent::connect(&engine, "a", "1", 1, Vec::new()).await;
+    let attempt = agent.start().await.attempt.unwrap();
+    let sequence = agent.tell(attempt, vec![started(), report(1, 0.5)]).await;
+    agent.acknowledged(sequence).await;
+
+    // The acknowledgement was lost: the agent sends the batch again on a new stream.
+    let mut again = Agent::connect(&engine, "a", "1", 1, vec![attempt]).await;
+    assert_eq!(again.registered.keep, [attempt]);
+    let event = |kind| v1::AttemptEvent { attempt: Some(attempt), kind: Some(kind) };
+    again.batch(sequence, vec![event(started()), event(report(1, 0.5))]).await;
+    again.acknowledged(sequence).await;
+    assert_eq!(reports(&mut client, id, 1).await, [(1, 1)]);
+    engine.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn running_attempts_outlive_the_engine() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = engine(directory.path()).await;
+    let mut calls = client(&before).await;
+    let id = create(&mut calls, random_search(1, 2)).await.id;
+    let mut agent = Agent::connect(&before, "a", "1", 1, Vec::new()).await;
+    let attempt = agent.start().await.attempt.unwrap();
+    let sequence = agent.tell(attempt, vec![started(), report(1, 0.5)]).await;
+    agent.acknowledged(sequence).await;
+    before.shutdown().await.unwrap();
+    drop((agent, calls));
+
+    let after = engine(directory.path()).await;
+    let mut calls = client(&after).await;
+    let found = trial(&mut calls, id, 1).await;
+    assert_eq!((found.state(), found.attempt, found.length), (TrialState::Running, 1, 1));
+    let mut agent = Agent::connect(&after, "a", "1", 1, vec![attempt]).await;
+    assert_eq!(agent.registered.keep, [attempt]);
+    agent.batch(2, vec![v1::AttemptEvent { attempt: Some(attempt), kind: Some(report(2, 0.25)) }]).await;
+    loop {
+        if let engine_message::Kind::Decision(decided) = agent.next().await {
+            assert_eq!(decided.decision.unwrap().kind(), v1::DecisionKind::Stop);
+            break;
+        }
+    }
+    agent
+        .batch(3, vec![v1::AttemptEvent { attempt: Some(attempt), kind: Some(exit(ExitCause::Requested)) }])
+        .await;
+    let ended = until(&mut calls, id, "the end", |experiment| experiment.ended_unix_ms != 0).await;
+    assert_eq!(ended.best.unwrap().metric, 0.25);
+    assert_eq!(reports(&mut calls, id, 1).await, [(1, 1), (1, 2)]);
+    after.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_that_comes_back_without_an_attempt_gets_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path()).await;
+    let mut client = client(&engine).await;
+    let id = create(&mut client, random_search(1, 9)).await.id;
+    let mut agent = Agent::connect(&engine, "a", "1", 1, Vec::new()).await;
+    let first = agent.start().await;
+    assert_eq!(first.attempt.unwrap().attempt, 1);
+    drop(agent);
+    let mut agent = Agent::connect(&engine, "a", "2", 1, Vec::new()).await;
+    assert!(agent.registered.keep.is_empty());
+    assert_eq!(agent.start().await.attempt.unwrap().attempt, 2);
+    let found = trial(&mut client, id, 1).await;
+    assert_eq!(found.restarts, 0, "the trial did not fail");
+    engine.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_lost_for_longer_than_its_lease_loses_its_attempts_to_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path()).await;
+    let mut client = client(&engine).await;
+    let id = create(&mut client, random_search(1, 9)).await.id;
+    let mut lost = Agent::connect(&engine, "a", "1", 1, Vec::new()).await;
+    let old = lost.start().await.attempt.unwrap();
+    lost.tell(old, vec![started(), report(1, 0.5)]).await;
+    drop(lost);
+    let mut other = Agent::connect(&engine, "b", "1", 1, Vec::new()).await;
+    let start = other.start().await;
+    assert_eq!(start.attempt.unwrap().attempt, 2);
+
+    // The lost agent returns: its attempt is not kept, and what it still sends counts for nothing.
+    let mut late = Agent::connect(&engine, "a", "1", 1, vec![old]).await;
+    assert!(late.registered.keep.is_empty());
+    late.batch(2, vec![v1::AttemptEvent { attempt: Some(old), kind: Some(report(9, 0.0)) }]).await;
+    late.acknowledged(2).await;
+    let found = trial(&mut client, id, 1).await;
+    assert_eq!((found.attempt, found.best_metric), (2, Some(0.5)));
+    assert_eq!(reports(&mut client, id, 1).await, [(1, 1), (1, 9)], "the late report is kept as data");
+    engine.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn pause_is_durable_and_gives_slots_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = engine(directory.path()).await;
+    let mut calls = client(&before).await;
+    let id = create(&mut calls, random_search(4, 9)).await.id;
+    let mut agent = Agent::connect(&before, "a", "1", 1, Vec::new()).await;
+    let attempt = agent.start().await.attempt.unwrap();
+    calls.pause_experiment(v1::PauseExperimentRequest { id }).await.unwrap();
+    loop {
+        if let engine_message::Kind::Stop(stop) = agent.next().await {
+            assert_eq!(stop.kind(), v1::StopKind::Preempt);
+            break;
+        }
+    }
+    agent.tell(attempt, vec![exit(ExitCause::Requested)]).await;
+    until(&mut calls, id, "paused", |experiment| experiment.state() == v1::ExperimentState::Paused).await;
+    before.shutdown().await.unwrap();
+    drop((agent, calls));
+
+    let after = engine(directory.path()).await;
+    let mut calls = client(&after).await;
+    let agent = Agent::connect(&after, "a", "2", 1, Vec::new()).await;
+    let found = calls.get_experiment(v1::GetExperimentRequest { id }).await.unwrap().into_inner();
+    assert_eq!(found.experiment.unwrap().state(), v1::ExperimentState::Paused);
+    calls.resume_experiment(v1::ResumeExperimentRequest { id }).await.unwrap();
+    tokio::spawn(agent.work());
+    let ended = until(&mut calls, id, "the end", |experiment| experiment.ended_unix_ms != 0).await;
+    assert_eq!(ended.trials.unwrap().completed, 4);
+    after.shutdown().await.unwrap();
+}

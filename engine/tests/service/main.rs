@@ -1,0 +1,7 @@
+//! The engine as a whole, over its real wire and store: clients and agents here are gRPC clients of this test.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod agents;
+mod calls;
+mod world;
