@@ -3,7 +3,7 @@
 use crate::args::Showing;
 use crate::errors::Error;
 use crate::live::Live;
-use crate::logging::{self, ToFile};
+use crate::logging::{self, Aside};
 use crate::output;
 use crate::plain::Plain;
 use std::io::IsTerminal as _;
@@ -14,12 +14,12 @@ use toprung_proto::v1;
 
 /// Shows views as they come.
 pub(crate) enum Display {
-    /// On a terminal. Log lines go to a file meanwhile, where there is a data directory.
+    /// On a terminal. Log lines are put aside meanwhile.
     Live {
         /// The screen.
         live: Box<Live>,
         /// Sends log lines back to standard error when it is dropped, after the screen.
-        _log: Option<ToFile>,
+        _log: Aside,
     },
     /// Line by line.
     Lines {
@@ -46,7 +46,7 @@ impl Display {
         if !terminal || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
             return lines(false);
         }
-        let log = logging::to_file(data_dir).ok();
+        let log = logging::aside(data_dir);
         match Live::start(interrupts) {
             Ok(live) => Self::Live { live: Box::new(live), _log: log },
             Err(error) => {

@@ -1,4 +1,5 @@
-//! Where log lines go: to standard error, or to a file while the live screen owns the terminal.
+//! Where log lines go: to standard error, or aside while the live screen owns the terminal. Aside is a file in the data
+//! directory; where there is none they are kept, up to a limit, and written to standard error afterwards.
 
 use crate::errors::Error;
 use std::fs::{File, OpenOptions};
@@ -8,8 +9,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The file while the screen is shown.
-static FILE: Mutex<Option<File>> = Mutex::new(None);
+/// Where lines go now.
+static TARGET: Mutex<Target> = Mutex::new(Target::Stderr);
+
+/// A place for log lines.
+enum Target {
+    Stderr,
+    File(File),
+    Kept(Vec<u8>),
+}
+
+/// No more than this is kept; what comes later is dropped, and that is said.
+const KEPT: usize = 64 << 10;
 
 /// A log that has grown beyond this begins anew.
 const LARGEST_FILE: u64 = 16 << 20;
@@ -44,34 +55,42 @@ fn directives(verbose: u8) -> &'static str {
     }
 }
 
-/// Sends log lines to `<data_dir>/engine.log` until the guard is dropped.
-pub(crate) fn to_file(data_dir: &Path) -> io::Result<ToFile> {
-    let path = data_dir.join("engine.log");
-    let grown = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LARGEST_FILE);
-    let mut options = OpenOptions::new();
-    options.create(true).write(true);
-    if grown {
-        options.truncate(true)
-    } else {
-        options.append(true)
+/// Puts log lines aside until the guard is dropped: into `<data_dir>/engine.log` where the directory exists.
+pub(crate) fn aside(data_dir: &Path) -> Aside {
+    *target() = match open(&data_dir.join("engine.log")) {
+        Ok(file) => Target::File(file),
+        Err(_) => Target::Kept(Vec::new()),
     };
-    *file() = Some(options.open(path)?);
-    Ok(ToFile)
+    Aside
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let grown = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > LARGEST_FILE);
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(grown).append(!grown);
+    options.open(path)
 }
 
 /// Back to standard error when dropped.
 #[must_use]
 #[derive(Debug)]
-pub(crate) struct ToFile;
+pub(crate) struct Aside;
 
-impl Drop for ToFile {
+impl Drop for Aside {
     fn drop(&mut self) {
-        *file() = None;
+        let was = std::mem::replace(&mut *target(), Target::Stderr);
+        if let Target::Kept(lines) = was {
+            // There is nowhere to say that standard error is closed.
+            let _ = io::stderr().write_all(&lines);
+            if lines.len() >= KEPT {
+                tracing::warn!("more log lines were dropped while the screen was shown");
+            }
+        }
     }
 }
 
-fn file() -> MutexGuard<'static, Option<File>> {
-    FILE.lock().unwrap_or_else(PoisonError::into_inner)
+fn target() -> MutexGuard<'static, Target> {
+    TARGET.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Switch;
@@ -87,16 +106,22 @@ struct Line;
 
 impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match file().as_mut() {
-            Some(open) => open.write(bytes),
-            None => io::stderr().write(bytes),
+        match &mut *target() {
+            Target::Stderr => io::stderr().write(bytes),
+            Target::File(file) => file.write(bytes),
+            Target::Kept(lines) => {
+                let room = KEPT.saturating_sub(lines.len()).min(bytes.len());
+                lines.extend_from_slice(&bytes[..room]);
+                Ok(bytes.len())
+            }
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match file().as_mut() {
-            Some(open) => open.flush(),
-            None => io::stderr().flush(),
+        match &mut *target() {
+            Target::Stderr => io::stderr().flush(),
+            Target::File(file) => file.flush(),
+            Target::Kept(_) => Ok(()),
         }
     }
 }
@@ -105,16 +130,22 @@ impl Write for Line {
 mod tests {
     use super::*;
 
+    /// One test: where lines go is one thing of the process.
     #[test]
-    fn lines_go_to_the_file_only_while_the_guard_lives() {
+    fn lines_go_aside_only_while_the_guard_lives() {
         let dir = tempfile::tempdir().unwrap();
-        let guard = to_file(dir.path()).unwrap();
+        let guard = aside(dir.path());
         Line.write_all(b"kept\n").unwrap();
         drop(guard);
-        Line.flush().unwrap();
+        assert!(matches!(*target(), Target::Stderr));
         let written = std::fs::read_to_string(dir.path().join("engine.log")).unwrap();
         assert_eq!(written, "kept\n");
-        assert!(file().is_none());
+
+        let guard = aside(&dir.path().join("missing"));
+        Line.write_all(&vec![b'\n'; KEPT + 1]).unwrap();
+        assert!(matches!(&*target(), Target::Kept(lines) if lines.len() == KEPT));
+        *target() = Target::Kept(Vec::new());
+        drop(guard);
     }
 
     #[test]

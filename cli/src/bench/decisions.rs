@@ -41,10 +41,9 @@ pub(super) async fn measure(setting: &Setting) -> Result<Vec<Figure>, Error> {
         times.extend(joined(task)?);
     }
     place.stop().await?;
-    let decisions = times.len();
+    let rate = times.len() as f64 / during.as_secs_f64();
     let times = Percentiles::of(times).ok_or_else(|| failed("no decision came"))?;
-    let what =
-        format!("report to decision, {trials} running trials, {RATE} reports/s ({decisions} decisions), p99");
+    let what = format!("report to decision, {trials} running trials, {rate:.0} decisions/s, p99");
     let figure =
         Figure::new(what, times.p99, Unit::Milliseconds, Target::AtMost(5.0)).with_times(Some(times));
     Ok(vec![figure])

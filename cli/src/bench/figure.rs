@@ -10,8 +10,6 @@ use serde_json::{Value, json};
 pub(super) enum Unit {
     /// Things in a second.
     PerSecond,
-    /// Times as long as what it is compared with.
-    Times,
     /// Milliseconds.
     Milliseconds,
     /// Mebibytes.
@@ -120,7 +118,6 @@ impl Unit {
     fn word(self) -> &'static str {
         match self {
             Self::PerSecond => "/s",
-            Self::Times => "times",
             Self::Milliseconds => "ms",
             Self::Mebibytes => "MiB",
         }
@@ -129,7 +126,6 @@ impl Unit {
     fn shown(self, value: f64) -> String {
         match self {
             Self::PerSecond => format!("{}/s", grouped(value)),
-            Self::Times => format!("{value:.2}×"),
             Self::Milliseconds if value >= 100.0 => format!("{value:.0} ms"),
             Self::Milliseconds => format!("{value:.2} ms"),
             Self::Mebibytes => format!("{value:.0} MiB"),

@@ -3,6 +3,7 @@
 use crate::args::Source;
 use crate::errors::Error;
 use crate::{output, problems};
+use std::io::ErrorKind;
 use std::path::Path;
 use toprung_config::{ExperimentConfig, Parsed, Problems};
 
@@ -53,5 +54,42 @@ fn sets(source: &Source, name: Option<&str>) -> Vec<String> {
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(Error::io(format!("cannot read {}", path.display())))
+    std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            Error::Usage { message: format!("there is no file {}", path.display()), help: beside(path) }
+        }
+        _ => Error::io(format!("cannot read {}", path.display()))(error),
+    })
+}
+
+/// Which YAML files lie where the named one does not.
+fn beside(path: &Path) -> String {
+    let directory = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return format!("there is no directory {} either", directory.display());
+    };
+    let is_yaml =
+        |name: &String| Path::new(name).extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut found: Vec<String> = names.filter(is_yaml).collect();
+    found.sort();
+    match found.as_slice() {
+        [] => format!("{} has no YAML file", directory.display()),
+        _ => format!("{} has {}", directory.display(), found[..found.len().min(8)].join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_names_those_that_are_there() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("search.yaml"), "").unwrap();
+        let error = read(&dir.path().join("serch.yaml")).unwrap_err();
+        assert!(error.to_string().contains("serch.yaml"), "{error}");
+        assert!(error.help().ends_with("has search.yaml"), "{}", error.help());
+        assert!(read(Path::new("/nowhere/x.yaml")).unwrap_err().help().contains("no directory"));
+    }
 }

@@ -97,6 +97,10 @@ async fn watch_one(
             Ok((Exit::Interrupted, false))
         }
         Outcome::Detached => {
+            if showing.json {
+                let experiment = session.client.experiment(id).await?;
+                output::print_json(&serde_json::json!({"experiment": json::experiment(&experiment)}))?;
+            }
             output::note(&format!(
                 "no longer watched; the search goes on\n  watch again: toprung show {id} --follow{hint}\n  \
                  pause:       toprung pause {id}{hint}\n  end:         toprung kill {id}{hint}"

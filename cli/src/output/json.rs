@@ -7,6 +7,7 @@
 //! | command | document |
 //! |---|---|
 //! | `run`, `resume` | `{"experiment", "best_trials": [Trial], "failed_trial": Trial or null}` |
+//! | the same when paused or no longer watched | `{"experiment"}` |
 //! | `run --detach`, `show`, `pause`, `kill` | `{"experiment"}` |
 //! | `list` | `{"experiments": [Experiment], "more"}` |
 //! | `trials ID` | `{"trials": [Trial], "more"}` |
