@@ -8,6 +8,7 @@ use crate::{
     length::{convert, known_unit, names_unit},
 };
 use regex::Regex;
+use std::sync::OnceLock;
 use toprung_proto::v1::{LengthConversion, Metric};
 
 /// `name=value` with a number, `nan` or `inf`.
@@ -28,9 +29,16 @@ pub(crate) struct Pattern(Regex);
 impl Pattern {
     /// `pattern` has the groups `name` and `value`; empty: the default.
     pub(crate) fn new(pattern: &str) -> Result<Self, String> {
-        let pattern = if pattern.is_empty() { DEFAULT_PATTERN } else { pattern };
-        let regex = Regex::new(pattern)
-            .map_err(|error| format!("metrics.stdout is not a regular expression: {error}"))?;
+        // Compiling costs more than starting a process: the usual pattern is compiled once.
+        static DEFAULT: OnceLock<Regex> = OnceLock::new();
+        let known = DEFAULT.get().filter(|_| pattern.is_empty());
+        let regex = match known {
+            Some(regex) => regex.clone(),
+            None => compile(pattern)?,
+        };
+        if pattern.is_empty() {
+            DEFAULT.get_or_init(|| regex.clone());
+        }
         let has = |group| regex.capture_names().flatten().any(|name| name == group);
         if !has("name") || !has("value") {
             return Err("metrics.stdout must have the groups (?P<name>...) and (?P<value>...)".to_owned());
@@ -46,6 +54,11 @@ impl Pattern {
             })
             .collect()
     }
+}
+
+fn compile(pattern: &str) -> Result<Regex, String> {
+    let pattern = if pattern.is_empty() { DEFAULT_PATTERN } else { pattern };
+    Regex::new(pattern).map_err(|error| format!("metrics.stdout is not a regular expression: {error}"))
 }
 
 /// Rust reads `nan`, `inf` and `infinity` in any case, with a sign.
