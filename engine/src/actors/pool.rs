@@ -19,15 +19,23 @@ enum Message {
     AgentAway(String),
     AgentLost(String),
     Slots(oneshot::Sender<PoolView>),
+    Brief(u64, oneshot::Sender<Brief>),
 }
 
 /// Slots and their holders.
 #[derive(Clone, Debug, Default)]
 pub struct PoolView {
-    /// Slots of connected agents.
-    pub slots_total: u32,
     /// Every slot of every agent.
     pub agents: BTreeMap<String, Vec<v1::AgentSlot>>,
+}
+
+/// What one experiment's watchers need of the pool.
+#[derive(Clone, Debug, Default)]
+pub struct Brief {
+    /// Slots of connected agents.
+    pub slots_total: u32,
+    /// Why its first request waits; `None`: it has none.
+    pub waiting: Option<String>,
 }
 
 /// The way to the pool.
@@ -94,6 +102,16 @@ impl PoolHandle {
         answer("the pool", receiver).await
     }
 
+    /// What an experiment's watchers need.
+    ///
+    /// # Errors
+    /// The pool does not answer.
+    pub async fn brief(&self, experiment: u64) -> Result<Brief, Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.0, Message::Brief(experiment, reply));
+        answer("the pool", receiver).await
+    }
+
     /// Ends the actor and waits for it.
     pub async fn stop(&self) {
         stop(&self.0).await;
@@ -111,7 +129,6 @@ struct State {
 struct Known {
     handle: ExperimentHandle,
     capacity: u32,
-    waiting: Option<String>,
 }
 
 impl Actor for Pool {
@@ -148,7 +165,7 @@ impl State {
         match message {
             Message::AddExperiment(id, limits, handle) => {
                 self.scheduler.add_experiment(id, limits);
-                self.experiments.insert(id, Known { handle, capacity: 0, waiting: None });
+                self.experiments.insert(id, Known { handle, capacity: 0 });
                 self.tell_capacities();
             }
             Message::RemoveExperiment(id) => {
@@ -169,6 +186,13 @@ impl State {
                 self.scheduler.agent_lost(&name);
                 self.tell_capacities();
             }
+            Message::Brief(experiment, reply) => {
+                let slots_total = self.scheduler.slots().0 as u32;
+                // A caller that has given up waits for nothing.
+                let _gone =
+                    reply.send(Brief { slots_total, waiting: self.scheduler.why_waiting(experiment) });
+                return;
+            }
             Message::Slots(reply) => {
                 // A caller that has given up waits for nothing.
                 let _gone = reply.send(self.view());
@@ -183,7 +207,6 @@ impl State {
                 }
             }
         }
-        self.tell_waiting();
     }
 
     fn tell_capacities(&mut self) {
@@ -192,16 +215,6 @@ impl State {
             if capacity != known.capacity {
                 known.capacity = capacity;
                 known.handle.capacity(capacity);
-            }
-        }
-    }
-
-    fn tell_waiting(&mut self) {
-        for (id, known) in &mut self.experiments {
-            let waiting = self.scheduler.why_waiting(*id);
-            if waiting != known.waiting {
-                known.waiting.clone_from(&waiting);
-                known.handle.waiting(waiting);
             }
         }
     }
@@ -216,6 +229,6 @@ impl State {
         };
         let agents =
             self.scheduler.agents().iter().map(|(name, agent)| (name.clone(), slots_of(agent))).collect();
-        PoolView { slots_total: self.scheduler.slots().0 as u32, agents }
+        PoolView { agents }
     }
 }

@@ -24,6 +24,7 @@ enum Message {
     Register(v1::Register, Outgoing, oneshot::Sender<Result<Registration, String>>),
     Reconciled(Box<v1::Register>, Outgoing, Vec<(u64, Held)>, oneshot::Sender<Result<Registration, String>>),
     Heard(String, String),
+    Draining(String, String),
     StreamEnded(String, String),
     /// An agent that holds attempts, as the journal has it, and that has not come yet.
     Expect(String),
@@ -72,6 +73,11 @@ impl SessionsHandle {
     /// Anything came from an agent.
     pub fn heard(&self, agent: String, instance: String) {
         cast(&self.0, Message::Heard(agent, instance));
+    }
+
+    /// An agent is ending: it gets nothing new.
+    pub fn draining(&self, agent: String, instance: String) {
+        cast(&self.0, Message::Draining(agent, instance));
     }
 
     /// An agent's stream has ended.
@@ -150,6 +156,7 @@ impl Actor for Sessions {
                 state.reconciled(*register, outgoing, kept, reply).await;
             }
             Message::Heard(agent, instance) => state.heard(&agent, &instance),
+            Message::Draining(agent, instance) => state.draining(agent, &instance),
             Message::StreamEnded(agent, instance) => state.stream_ended(&agent, &instance),
             Message::Expect(agent) => state.expect(agent),
             Message::Tell(agent, kind) => state.tell(&agent, kind),
@@ -259,6 +266,13 @@ impl State {
     fn heard(&mut self, agent: &str, instance: &str) {
         if let Some(known) = self.agents.get_mut(agent).filter(|known| known.instance == instance) {
             known.last_heard = Instant::now();
+        }
+    }
+
+    fn draining(&mut self, agent: String, instance: &str) {
+        let current = self.agents.get(&agent).is_some_and(|known| known.instance == instance);
+        if let Some((pool, _)) = self.siblings.as_ref().filter(|_| current) {
+            pool.agent_away(agent);
         }
     }
 

@@ -134,6 +134,9 @@ impl Reader {
                 self.session.batch(batch, permit);
             }
             Some(agent_message::Kind::Logs(logs)) => return log_sender.send(logs).await.is_ok(),
+            Some(agent_message::Kind::Heartbeat(heartbeat)) if heartbeat.draining => {
+                self.agents.sessions.draining(self.agent.clone(), self.instance.clone());
+            }
             Some(agent_message::Kind::Heartbeat(_)) | None => {}
             Some(agent_message::Kind::Register(_)) => {
                 self.session.end("Register came twice".to_owned(), true);

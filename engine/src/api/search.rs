@@ -126,6 +126,8 @@ impl Search {
             (None, _) => archive::trials(&store, id, after, limit + 1),
         })
         .await?;
+        let waiting = self.pool.brief(id).await.unwrap_or_default().waiting;
+        streams::say_why_pending(&mut trials, waiting.as_deref());
         let more = trials.len() > limit;
         trials.truncate(limit);
         Ok(v1::ListTrialsResponse { trials, more })

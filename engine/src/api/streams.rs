@@ -89,7 +89,9 @@ pub(super) async fn watch(
             };
             last_line = newest;
             response.best_curve = best_curve(&search, id, &response, curve).await?;
-            response.slots_total = search.pool.view().await.map_or(0, |pool| pool.slots_total);
+            let pool = search.pool.brief(id).await.unwrap_or_default();
+            response.slots_total = pool.slots_total;
+            say_why_pending(&mut response.active, pool.waiting.as_deref());
             if !send(&sender, response).await {
                 return Ok(());
             }
@@ -105,6 +107,17 @@ pub(super) async fn watch(
     }))
 }
 
+/// Gives pending trials that have no reason of their own (a retry, a promotion) the pool's.
+pub(super) fn say_why_pending(trials: &mut [v1::Trial], waiting: Option<&str>) {
+    for trial in trials.iter_mut().filter(|trial| trial.state() == v1::TrialState::Pending) {
+        match waiting {
+            Some(waiting) if trial.reason.is_empty() => waiting.clone_into(&mut trial.reason),
+            Some(waiting) => trial.reason = format!("{}; {waiting}", trial.reason),
+            None => {}
+        }
+    }
+}
+
 type Recent = (u64, Vec<v1::AttemptReport>);
 
 /// What is in memory for those who watch: the view, the newest line's number, and the best trial's newest reports.
@@ -115,9 +128,6 @@ fn watched(shell: &Shell, since: u64) -> (v1::WatchExperimentResponse, u64, Opti
     for trial in &mut active {
         if let Some(step) = shell.preparing.get(&trial.id) {
             trial.reason = step.clone();
-        }
-        if trial.state() == v1::TrialState::Pending && trial.reason.is_empty() {
-            trial.reason = shell.waiting.clone().unwrap_or_default();
         }
     }
     let left = match experiment.progress {

@@ -51,6 +51,11 @@ impl AgentSlots {
         (self.slots.len() as u32).checked_div(needed).unwrap_or(MAX_SLOTLESS)
     }
 
+    /// Whether it can take anything at all.
+    pub fn has_room(&self) -> bool {
+        self.connected && (!self.free.is_empty() || !self.is_cpu() && self.slotless < MAX_SLOTLESS)
+    }
+
     /// Free slots.
     pub fn free(&self) -> usize {
         self.free.len()

@@ -127,6 +127,9 @@ impl Scheduler {
     /// Gives out what can be given out now.
     pub fn allocate(&mut self) -> Vec<Allocation> {
         let mut given = Vec::new();
+        if !self.agents.values().any(AgentSlots::has_room) {
+            return given;
+        }
         let mut kept_for_others: Vec<String> = Vec::new();
         let mut passed_over: Vec<u64> = Vec::new();
         while let Some((experiment, attempt)) = self.first(&passed_over) {

@@ -88,7 +88,8 @@ impl Heart {
             let mut ticks = tokio::time::interval(Duration::from_millis(300));
             loop {
                 ticks.tick().await;
-                let beat = v1::AgentMessage { kind: Some(agent_message::Kind::Heartbeat(v1::Heartbeat {})) };
+                let beat =
+                    v1::AgentMessage { kind: Some(agent_message::Kind::Heartbeat(v1::Heartbeat::default())) };
                 if outgoing.send(beat).await.is_err() {
                     return;
                 }

@@ -34,8 +34,6 @@ pub enum Message {
     AgentReturned(String, Vec<v1::AttemptId>, oneshot::Sender<Vec<Held>>),
     /// An agent's lease ended.
     AgentLost(String, String),
-    /// Why requests wait.
-    Waiting(Option<String>),
     /// A command of a person.
     Control(Control, oneshot::Sender<Result<v1::Experiment, Refused>>),
     /// A question.
@@ -123,11 +121,6 @@ impl ExperimentHandle {
     /// The pool could hold so many trials.
     pub fn capacity(&self, trials: u32) {
         cast(&self.actor, Message::Input(Input::Capacity(v1::CapacityChanged { trials })));
-    }
-
-    /// Why requests wait.
-    pub fn waiting(&self, why: Option<String>) {
-        cast(&self.actor, Message::Waiting(why));
     }
 
     /// A part of an agent's batch. Answers `false` if the actor is gone.

@@ -30,8 +30,6 @@ pub struct Shell {
     pub lines: VecDeque<(u64, String)>,
     /// Steps of attempts that are being prepared, by trial.
     pub preparing: BTreeMap<u32, String>,
-    /// Why requests wait.
-    pub waiting: Option<String>,
     me: ActorRef<Message>,
     neighbours: Neighbours,
     version: watch::Sender<u64>,
@@ -81,7 +79,6 @@ impl Actor for ExperimentActor {
             Message::AgentEvents(events, ack) => shell.agent_events(events, ack),
             Message::AgentReturned(agent, running, reply) => shell.agent_returned(&agent, &running, reply),
             Message::AgentLost(agent, reason) => shell.agent_lost(&agent, &reason),
-            Message::Waiting(why) => shell.waiting = why,
             Message::Control(control, reply) => shell.control(control, reply),
             Message::Query(query) => {
                 let reply = query(shell);
@@ -123,7 +120,6 @@ impl Shell {
             machine,
             lines: VecDeque::new(),
             preparing: BTreeMap::new(),
-            waiting: None,
             me,
             neighbours,
             version,
