@@ -240,6 +240,9 @@ impl Daemon {
                 self.backoff = Backoff::new();
                 self.waits = false;
                 tracing::info!(server = self.server, "registered with the engine");
+                if self.ending.has_begun() {
+                    self.beat();
+                }
             }
             Effect::Start(order) => self.start(*order, now),
             Effect::Order { key, order, reason } => {
@@ -296,7 +299,7 @@ impl Daemon {
             self.order_all(order, "the agent shuts down");
         }
         match self.link.due(now) {
-            Due::Heartbeat => self.link.send(message(agent_message::Kind::Heartbeat(Heartbeat {}))),
+            Due::Heartbeat => self.beat(),
             Due::Late => {
                 return self
                     .lose(&Status::deadline_exceeded("the engine did not answer the registration"), now);
@@ -308,8 +311,15 @@ impl Daemon {
 
     fn begin_end(&mut self, reason: &str, now: Instant) {
         if let Some(order) = self.ending.begin(now) {
+            // At once, so that what ends now is not given back to this agent.
+            self.beat();
             self.order_all(order, reason);
         }
+    }
+
+    fn beat(&mut self) {
+        let draining = self.ending.has_begun();
+        self.link.send(message(agent_message::Kind::Heartbeat(Heartbeat { draining })));
     }
 
     fn order_all(&self, order: Order, reason: &str) {

@@ -24,15 +24,20 @@ impl Server {
 
     /// An agent with one slot; returns when the server knows it.
     fn agent(&self, place: &Workplace, name: &str) -> Running {
+        self.agent_with(place, name, "1")
+    }
+
+    /// The same with so many slots.
+    fn agent_with(&self, place: &Workplace, name: &str, slots: &str) -> Running {
         let directory = format!("agent-{name}");
-        let options = ["--name", name, "--slots", "1", "--state-dir", &directory, "--server", &self.url];
+        let options = ["--name", name, "--slots", slots, "--state-dir", &directory, "--server", &self.url];
         let mut all = vec!["agent"];
         all.extend(options);
         let running = place.start(&all);
         place.wait_for(&["agents", "--server", &self.url], |answer| {
             let agents = answer["agents"].as_array()?;
             let found = agents.iter().find(|agent| agent["name"] == name && agent["connected"] == true)?;
-            assert_eq!(found["slots"].as_array()?.len(), 1);
+            assert_eq!(found["slots"].as_array()?.len().to_string(), slots);
             Some(())
         });
         running
@@ -153,4 +158,40 @@ fn ctrl_c_leaves_the_search_of_a_server_alone() {
     run.signal(Signal::SIGINT);
     run.wait().expect(130).says(&["the search goes on", "toprung show 1 --follow"]);
     place.ask(&["show", "1", "--follow"]).expect(0).prints(&["experiment 1 completed"]);
+}
+
+#[test]
+fn an_agent_that_ends_is_given_nothing_new() {
+    let mut place = Workplace::with_search(
+        "\
+name: two
+entrypoint: python3 train.py
+hyperparameters:
+  learning_rate: 0.5
+  sleep_ms: {type: categorical, vals: [20, 700]}
+searcher: {name: grid, metric: validation_loss, max_length: {epochs: 50}}
+",
+    );
+    let server = Server::start(&place);
+    place.set("TOPRUNG_SERVER", &server.url);
+    let mut agent = server.agent_with(&place, "one", "2");
+    place.ask(&["run", "search.yaml", "--detach"]).expect(0);
+    place.wait_for(&["trials", "1"], |found| {
+        let trials = found["trials"].as_array()?;
+        (trials.len() == 2 && trials.iter().all(|trial| trial["length"].as_u64() > Some(0))).then_some(())
+    });
+    // The quick trial saves and ends while the agent still waits for the slow one.
+    agent.signal(Signal::SIGTERM);
+    agent.wait_for("stopping");
+    agent.wait().expect(0);
+    for id in [1, 2] {
+        let trial = Trial::of(&place, id);
+        assert_eq!((trial.state(), trial.number("attempt")), ("pending", 1), "{:?}", trial.value);
+        assert_eq!(trial.number("restarts"), 0);
+    }
+    // It goes on with the next agent.
+    let _next = server.agent_with(&place, "one", "2");
+    place.wait_for(&["trials", "1", "1"], |found| (found["trial"]["attempt"] == 2).then_some(()));
+    place.ask(&["kill", "1"]).expect(0);
+    place.wait_for_state("1", "killed", &[]);
 }

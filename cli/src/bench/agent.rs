@@ -99,7 +99,7 @@ impl Agent {
                 tokio::select! {
                     message = self.inbound.message() => message,
                     _ = self.heartbeat.tick() => {
-                        self.send(agent_message::Kind::Heartbeat(v1::Heartbeat {}))?;
+                        self.send(agent_message::Kind::Heartbeat(v1::Heartbeat::default()))?;
                         continue;
                     }
                 }
