@@ -51,10 +51,16 @@ impl Global {
         let by_variable = |name| std::env::var_os(name).is_some();
         match &self.server {
             Some(_) if by_variable("TOPRUNG_SERVER") => String::new(),
-            Some(url) => format!(" --server {url}"),
+            Some(url) => format!(" --server {url}{}", self.tls_in_hints()),
             None if self.data_dir.as_os_str() == DATA_DIR || by_variable("TOPRUNG_DATA_DIR") => String::new(),
             None => format!(" --data-dir {}", self.data_dir.display()),
         }
+    }
+
+    fn tls_in_hints(&self) -> String {
+        let by_variable = std::env::var_os("TOPRUNG_TLS_CA").is_some();
+        let named = self.tls_ca.as_ref().filter(|_| !by_variable);
+        named.map(|path| format!(" --tls-ca {}", path.display())).unwrap_or_default()
     }
 }
 
@@ -396,6 +402,7 @@ mod tests {
         let hint = |line: &[&str]| Arguments::parse_from(line).global.in_hints();
         assert_eq!(hint(&["toprung", "list"]), "");
         assert_eq!(hint(&["toprung", "list", "--server", "h"]), " --server h");
+        assert_eq!(hint(&["toprung", "list", "--server", "h", "--tls-ca", "c"]), " --server h --tls-ca c");
         assert_eq!(hint(&["toprung", "list", "--data-dir", "d"]), " --data-dir d");
     }
 

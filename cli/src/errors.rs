@@ -163,9 +163,7 @@ impl Error {
                 "start one with `toprung run FILE`, name another directory with --data-dir, or pass --server URL".into()
             }
             Self::NotFound(_) => "`toprung list` shows the experiments, `toprung trials ID` its trials".into(),
-            Self::Unreachable { .. } => {
-                "check the URL and that the server runs (`toprung serve` starts one), then try again".into()
-            }
+            Self::Unreachable { url, cause } => unreachable(url, cause).to_owned(),
             Self::Unauthenticated { .. } => {
                 "pass --token or TOPRUNG_TOKEN; the token lies in the file `token` of the server's data directory".into()
             }
@@ -178,6 +176,17 @@ impl Error {
             _ => String::new(),
         }
     }
+}
+
+/// What to do when a server does not answer.
+fn unreachable(url: &str, cause: &str) -> &'static str {
+    if cause.contains("certificate") {
+        return "pass the certificate of the server, or of who has signed it, with --tls-ca FILE";
+    }
+    if url.starts_with("http://") && cause.contains("operation was canceled") {
+        return "something else than expected answers there: does this server want https://?";
+    }
+    "check the URL and that the server runs (`toprung serve` starts one), then try again"
 }
 
 /// Writes the error to standard error. Fails silently: there is nowhere left to say so.
@@ -225,6 +234,14 @@ mod tests {
         let status = Status::with_details(Code::InvalidArgument, "invalid", details.into());
         let Error::Problems(found) = Error::from_status("u", &status) else { panic!("no problems") };
         assert_eq!(found[0].message, "too small");
+    }
+
+    #[test]
+    fn an_unreachable_server_is_told_apart_from_one_that_is_not_trusted() {
+        let help = |cause: &str| Error::Unreachable { url: "http://h".into(), cause: cause.into() }.help();
+        assert!(help("invalid peer certificate: UnknownIssuer").contains("--tls-ca"));
+        assert!(help("operation was canceled").contains("https"));
+        assert!(help("connection refused").contains("toprung serve"));
     }
 
     #[test]

@@ -79,10 +79,11 @@ fn greeting(global: &Global, args: &Serve, url: &str) -> String {
     let local = args.listen.ip().is_loopback();
     // On this machine the token is found by the address.
     let token = if local { "" } else { "TOPRUNG_TOKEN=… " };
+    let tls = args.tls_cert.as_ref().map(|path| format!(" --tls-ca {}", path.display())).unwrap_or_default();
     let mut lines = vec![format!("toprung serves at {url}")];
-    lines.push(format!("  run a search   {token}toprung run FILE --server {url}"));
+    lines.push(format!("  run a search   {token}toprung run FILE --server {url}{tls}"));
     if !args.agent {
-        lines.push(format!("  offer slots    {token}toprung agent --server {url}"));
+        lines.push(format!("  offer slots    {token}toprung agent --server {url}{tls}"));
     }
     lines.push(format!("  token in       {}", global.data_dir.join("token").display()));
     lines.push("  Ctrl-C stops it; experiments go on at the next start\n".to_owned());
