@@ -17,6 +17,10 @@ fn trial(id: u32, state: TrialState, reason: &str) -> v1::Trial {
     trial
 }
 
+fn rung(index: u32, length: u64, trials: u64, promoted: u64) -> v1::Rung {
+    v1::Rung { bracket: 0, index, length, trials, promoted, best: 0.2 }
+}
+
 fn screen() -> Screen {
     let mut experiment = v1::Experiment {
         id: 1,
@@ -39,8 +43,6 @@ fn screen() -> Screen {
         ..Default::default()
     };
     experiment.set_state(State::Active);
-    let rung =
-        |index, length, trials, promoted| v1::Rung { bracket: 0, index, length, trials, promoted, best: 0.2 };
     let point = |length, metric| v1::CurvePoint { length, metric };
     Screen {
         view: v1::WatchExperimentResponse {
