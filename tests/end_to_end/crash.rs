@@ -1,6 +1,7 @@
 //! `kill -9` in the middle of a search.
 
 use crate::document::{self, Experiment};
+use crate::processes::wait_until;
 use crate::workplace::{Workplace, repository};
 use nix::sys::signal::Signal;
 use std::collections::HashSet;
@@ -49,4 +50,26 @@ fn looking_after_a_crash_needs_no_resume() {
     assert_eq!(shown["state"], "active");
     assert!(shown["best"]["metric"].is_f64(), "an acknowledged report is durable: {shown}");
     place.ask(&["pause", "1"]).expect(0);
+}
+
+#[test]
+fn trials_do_not_outlive_a_killed_process() {
+    let place = Workplace::with_search(
+        "\
+name: sleeps
+entrypoint: python3 sleeps.py
+hyperparameters: {rate: {type: double, minval: 0, maxval: 1}}
+searcher: {name: random, metric: loss, max_trials: 2, max_length: {epochs: 2}}
+",
+    );
+    place.write("sleeps.py", "import time\nprint('asleep', flush=True)\ntime.sleep(600)\n");
+    let run = place.start_run("search.yaml", &[]);
+    wait_until("two sleeping trials", String::new, || {
+        let said = place.ask(&["logs", "1"]).out;
+        (said.matches("asleep").count() == 2).then_some(())
+    });
+    assert!(place.processes().len() > 2, "the command and its trials");
+    run.signal(Signal::SIGKILL);
+    run.wait().expect(-1);
+    place.wait_for_silence();
 }

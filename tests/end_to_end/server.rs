@@ -195,3 +195,59 @@ searcher: {name: grid, metric: validation_loss, max_length: {epochs: 50}}
     place.ask(&["kill", "1"]).expect(0);
     place.wait_for_state("1", "killed", &[]);
 }
+
+/// One trial of two seconds.
+const ONE: &str = "\
+name: one
+entrypoint: python3 train.py
+hyperparameters: {learning_rate: 0.5}
+searcher: {name: single, metric: validation_loss, max_length: {epochs: 40}}
+data: {sleep_ms: 50}
+max_restarts: 0
+";
+
+fn wait_for_length(place: &Workplace, least: u64) {
+    let long = |found: &Value| (found["trial"]["length"].as_u64()? >= least).then_some(());
+    place.wait_for(&["trials", "1", "1"], long);
+}
+
+#[test]
+fn trials_train_on_while_the_server_is_gone() {
+    let mut place = Workplace::with_search(ONE);
+    let server = Server::start(&place);
+    place.set("TOPRUNG_SERVER", &server.url);
+    let _agent = server.agent(&place, "one");
+    let mut run = place.start(&["run", "search.yaml", "--json"]);
+    wait_for_length(&place, 3);
+    server.process.signal(Signal::SIGKILL);
+    server.process.wait().expect(-1);
+    run.wait_for("trying again");
+    let address = server.url.strip_prefix("http://").unwrap();
+    let _again = place.start(&["serve", "--listen", address, "--data-dir", "server"]);
+    // The command that watched goes on watching, and the trial never stopped.
+    assert_eq!(run.wait().expect(0).json()["experiment"]["state"], "completed");
+    let trial = Trial::of(&place, 1);
+    assert_eq!((trial.number("attempt"), trial.number("restarts")), (1, 0));
+    assert_eq!(trial.lengths(), (1..=40).collect::<Vec<u64>>(), "each report once");
+}
+
+#[test]
+fn a_killed_agent_costs_its_trial_no_restart() {
+    let mut place = Workplace::with_search(ONE);
+    let server = Server::start(&place);
+    place.set("TOPRUNG_SERVER", &server.url);
+    let agent = server.agent(&place, "one");
+    place.ask(&["run", "search.yaml", "--detach"]).expect(0);
+    wait_for_length(&place, 3);
+    agent.signal(Signal::SIGKILL);
+    agent.wait().expect(-1);
+    let _next = server.agent(&place, "one");
+    place.ask(&["show", "1", "--follow"]).expect(0).prints(&["experiment 1 completed"]);
+    let trial = Trial::of(&place, 1);
+    assert_eq!(trial.number("restarts"), 0, "{:?}", trial.value);
+    assert_eq!(trial.number("attempt"), 2);
+    assert!(trial.reports.iter().filter(|report| report.attempt == 2).count() < 40, "not from the start");
+    let mut lengths = trial.lengths();
+    lengths.dedup();
+    assert_eq!(lengths, (1..=40).collect::<Vec<u64>>());
+}
