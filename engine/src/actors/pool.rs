@@ -12,7 +12,7 @@ use crate::scheduler::{AgentSlots, Allocation, Limits, Scheduler};
 enum Message {
     AddExperiment(u64, Limits, ExperimentHandle),
     RemoveExperiment(u64),
-    Request(AttemptId),
+    Request(AttemptId, Option<String>),
     Withdraw(u64, u32),
     Release(AttemptId),
     AgentJoined(String, Vec<v1::Slot>, Vec<Allocation>),
@@ -62,9 +62,9 @@ impl PoolHandle {
         cast(&self.0, Message::RemoveExperiment(id));
     }
 
-    /// An attempt wants slots.
-    pub fn request(&self, attempt: AttemptId) {
-        cast(&self.0, Message::Request(attempt));
+    /// An attempt wants slots: of this agent only, if one is named.
+    pub fn request(&self, attempt: AttemptId, only_on: Option<String>) {
+        cast(&self.0, Message::Request(attempt, only_on));
     }
 
     /// A trial does not want slots any more.
@@ -172,7 +172,7 @@ impl State {
                 self.scheduler.remove_experiment(id);
                 self.experiments.remove(&id);
             }
-            Message::Request(attempt) => self.scheduler.request(attempt),
+            Message::Request(attempt, only_on) => self.scheduler.request(attempt, only_on),
             Message::Withdraw(experiment, trial) => self.scheduler.withdraw(experiment, trial),
             Message::Release(attempt) => {
                 self.scheduler.release(&attempt);

@@ -38,7 +38,10 @@ impl Machine {
             .trials_created
             .push(v1::TrialCreated { trial: id, hparams_json: hparams_json.clone() });
         let mut trial = Trial::new(hparams_json, create.bracket, create.train_to, turn.now_ms);
-        trial.checkpoint = create.clone_from.and_then(|parent| self.trial(parent.0)?.checkpoint.clone());
+        if let Some(parent) = create.clone_from.and_then(|parent| self.trial(parent.0)) {
+            trial.checkpoint.clone_from(&parent.checkpoint);
+            trial.home.clone_from(&parent.home);
+        }
         self.fold.trials.push(trial);
         self.fold.counts[v1::TrialState::Pending as usize] += 1;
         self.fold.active.insert(id);
@@ -192,6 +195,7 @@ impl Machine {
         trial.hparams_json = "".into();
         trial.reason = "".into();
         trial.checkpoint = None;
+        trial.home = None;
         trial.failure = None;
         trial.recent = Vec::new();
     }

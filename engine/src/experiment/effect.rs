@@ -13,6 +13,8 @@ pub enum Effect {
         trial: u32,
         /// Its next attempt.
         attempt: u32,
+        /// The only agent that will do: its checkpoint lies there. `None`: any.
+        only_on: Option<String>,
     },
     /// Take a request back.
     Withdraw {

@@ -271,8 +271,14 @@ impl Machine {
     }
 
     pub(super) fn request(&mut self, id: u32, turn: &mut Turn) {
-        let attempt = self.trial_mut(id).attempt + 1;
-        turn.step.effects.push(Effect::Request { trial: id, attempt });
+        turn.step.effects.extend(self.request_of(id));
+    }
+
+    /// The request of a trial for its next attempt.
+    pub(super) fn request_of(&self, id: u32) -> Option<Effect> {
+        let trial = self.trial(id)?;
+        let only_on = trial.home.as_ref().map(ToString::to_string);
+        Some(Effect::Request { trial: id, attempt: trial.attempt + 1, only_on })
     }
 
     /// A trial that was created. `None`: there is no such trial.

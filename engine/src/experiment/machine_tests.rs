@@ -208,3 +208,15 @@ fn nan_is_never_the_best_and_fails_nothing() {
     world.report(1, 3.0);
     assert_eq!(world.machine.fold.best.as_ref().unwrap().metric, 3.0);
 }
+
+#[test]
+fn a_trial_goes_on_where_its_checkpoint_lies() {
+    let mut world = running(RANDOM, "");
+    world.report(1, 1.0);
+    world.save(1);
+    assert_eq!(world.machine.trial(1).unwrap().home.as_deref(), Some("agent"));
+    let mut world = running(RANDOM, "checkpoint_storage: {type: shared_fs, host_path: /shared}");
+    world.report(1, 1.0);
+    world.save(1);
+    assert_eq!(world.machine.trial(1).unwrap().home, None, "every agent reads a shared directory");
+}

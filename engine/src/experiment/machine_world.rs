@@ -95,7 +95,7 @@ impl World {
 
     pub(super) fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Request { trial, attempt } => {
+            Effect::Request { trial, attempt, .. } => {
                 let before = self.requested.insert(trial, attempt);
                 assert!(before.is_none_or(|before| before == attempt), "trial {trial} asked twice");
             }

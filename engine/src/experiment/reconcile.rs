@@ -38,7 +38,7 @@ impl Machine {
                     delay_ms: RETRY_AFTER_RESTART_MS,
                 }),
                 Phase::Pending { backing_off: false } if self.fold.state == State::Active => {
-                    effects.push(Effect::Request { trial: id, attempt: trial.attempt + 1 });
+                    effects.extend(self.request_of(id));
                 }
                 _ => {}
             }

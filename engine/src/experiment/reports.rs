@@ -2,6 +2,7 @@
 //! search; reports of older ones are kept as data.
 
 use prost::Message as _;
+use toprung_config::StoragePlace;
 use toprung_proto::v1::{self, attempt_event};
 use toprung_searchers::{Event, TrialId};
 use toprung_store::Key;
@@ -128,10 +129,12 @@ impl Machine {
     fn on_checkpoint(&mut self, id: u32, checkpoint: &v1::Checkpoint, turn: &mut Turn) {
         let key = Key::Checkpoint(self.spec.id, id, checkpoint.uuid.clone());
         turn.step.puts.push((key, checkpoint.encode_to_vec()));
+        let local = self.spec.config.checkpoint_storage.place == StoragePlace::BesideStore;
         let trial = self.trial_mut(id);
         let newer = trial.checkpoint.as_ref().is_none_or(|known| checkpoint.length >= known.0.length);
         if newer {
             trial.checkpoint = Some(Box::new(Stored(checkpoint.clone())));
+            trial.home = trial.placement.as_ref().filter(|_| local).map(|placement| placement.agent.clone());
         }
         if let Some(best) = &mut self.fold.best
             && best.trial == id

@@ -96,6 +96,8 @@ pub struct Trial {
     pub placement: Option<Box<Placement>>,
     /// Newest checkpoint (of the longest length). Kept after the end only in the store.
     pub checkpoint: Option<Box<Stored<v1::Checkpoint>>>,
+    /// The agent on which that checkpoint lies, if others cannot read it.
+    pub home: Option<Box<str>>,
     /// When it was created.
     pub created_ms: i64,
     /// 0: not ended.
@@ -126,6 +128,7 @@ impl Trial {
             restarts: 0,
             placement: None,
             checkpoint: None,
+            home: None,
             created_ms: now_ms,
             ended_ms: 0,
             failure: None,

@@ -5,6 +5,8 @@
 //! If the first request in this order does not fit, the agent that will fit it soonest is kept for it, and the others
 //! may still be used: nothing starves, and no slot idles without need.
 //!
+//! A request may name the one agent that will do, because its checkpoint lies there; it holds up no other request.
+//!
 //! A request of 0 slots takes one CPU slot, or nothing on an agent that has GPU slots (at most
 //! [`MAX_SLOTLESS`] at once there).
 

@@ -33,10 +33,10 @@ pub struct Allocation {
 struct Queue {
     limits: Limits,
     in_use: u32,
-    /// Order of arrival → attempt.
-    waiting: BTreeMap<u64, AttemptId>,
-    /// Trial → order of arrival.
-    order: BTreeMap<u32, u64>,
+    /// The agent that alone will do (`None`: any) → order of arrival → attempt. No entry is empty.
+    waiting: BTreeMap<Option<String>, BTreeMap<u64, AttemptId>>,
+    /// Trial → order of arrival, and the agent.
+    order: BTreeMap<u32, (u64, Option<String>)>,
 }
 
 /// Requests, agents and allocations of one pool.
@@ -60,23 +60,24 @@ impl Scheduler {
         self.queues.remove(&experiment);
     }
 
-    /// An attempt wants slots. A repeated request of a trial replaces the former and keeps its place.
-    pub fn request(&mut self, attempt: AttemptId) {
-        let Some(queue) = self.queues.get_mut(&attempt.experiment) else { return };
+    /// An attempt wants slots: of the agent `only_on`, if one is named. A repeated request of a trial replaces the
+    /// former and keeps its place.
+    pub fn request(&mut self, attempt: AttemptId, only_on: Option<String>) {
         if self.allocations.contains_key(&key(&attempt)) {
             return;
         }
         self.arrivals += 1;
-        let place = *queue.order.entry(attempt.trial).or_insert(self.arrivals);
-        queue.waiting.insert(place, attempt);
+        let arrival = self.arrivals;
+        let Some(queue) = self.queues.get_mut(&attempt.experiment) else { return };
+        let place = queue.remove(attempt.trial).unwrap_or(arrival);
+        queue.order.insert(attempt.trial, (place, only_on.clone()));
+        queue.waiting.entry(only_on).or_default().insert(place, attempt);
     }
 
     /// A trial does not want slots any more.
     pub fn withdraw(&mut self, experiment: u64, trial: u32) {
-        if let Some(queue) = self.queues.get_mut(&experiment)
-            && let Some(place) = queue.order.remove(&trial)
-        {
-            queue.waiting.remove(&place);
+        if let Some(queue) = self.queues.get_mut(&experiment) {
+            queue.remove(trial);
         }
     }
 
@@ -131,39 +132,48 @@ impl Scheduler {
             return given;
         }
         let mut kept_for_others: Vec<String> = Vec::new();
-        let mut passed_over: Vec<u64> = Vec::new();
-        while let Some((experiment, attempt)) = self.first(&passed_over) {
+        let mut passed_over: Vec<(u64, Option<String>)> = Vec::new();
+        while let Some((experiment, attempt, only_on)) = self.first(&passed_over) {
             let slots = self.queues[&experiment].limits.slots_per_trial;
-            match self.best_fit(slots, &kept_for_others) {
-                Some(agent) => given.push(self.give(experiment, attempt, &agent, slots)),
-                None => {
+            if let Some(agent) = self.best_fit(slots, only_on.as_ref(), &kept_for_others) {
+                given.push(self.give(experiment, attempt, &agent, slots));
+            } else {
+                if only_on.is_none() {
                     kept_for_others.extend(self.soonest(slots, &kept_for_others));
-                    passed_over.push(experiment);
                 }
+                passed_over.push((experiment, only_on));
             }
         }
         given
     }
 
-    /// The first request by the policy, of experiments not in `without` and below their `max_slots`.
-    fn first(&self, without: &[u64]) -> Option<(u64, AttemptId)> {
+    /// The first request by the policy, of experiments below their `max_slots`, without those passed over.
+    fn first(&self, passed_over: &[(u64, Option<String>)]) -> Option<(u64, AttemptId, Option<String>)> {
         let share = |queue: &Queue| f64::from(queue.in_use) / queue.limits.weight;
+        let may = |(_, queue): &(&u64, &Queue)| queue.may_take_more() && !queue.waiting.is_empty();
+        let oldest = |(id, queue): (&u64, &Queue)| {
+            let first = |(only_on, waiting): (&Option<String>, &BTreeMap<u64, AttemptId>)| {
+                let passed = passed_over.iter().any(|(passed, on)| passed == id && on == only_on);
+                let (place, attempt) = waiting.first_key_value().filter(|_| !passed)?;
+                Some((*place, *attempt, only_on.clone()))
+            };
+            let (_, attempt, only_on) = queue.waiting.iter().filter_map(first).min_by_key(|found| found.0)?;
+            Some(((queue.limits.priority, share(queue), *id), (*id, attempt, only_on)))
+        };
         self.queues
             .iter()
-            .filter(|(id, queue)| !without.contains(id) && queue.may_take_more())
-            .filter_map(|(id, queue)| Some((*id, queue, *queue.waiting.first_key_value()?.1)))
-            .min_by(|(a_id, a, _), (b_id, b, _)| {
-                let by_priority = a.limits.priority.cmp(&b.limits.priority);
-                by_priority.then(share(a).total_cmp(&share(b))).then(a_id.cmp(b_id))
-            })
-            .map(|(id, _, attempt)| (id, attempt))
+            .filter(may)
+            .filter_map(oldest)
+            .min_by(|(a, _), (b, _)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)))
+            .map(|(_, found)| found)
     }
 
     /// The agent that a request fits with the fewest slots left over.
-    fn best_fit(&self, slots: u32, without: &[String]) -> Option<String> {
+    fn best_fit(&self, slots: u32, only_on: Option<&String>, without: &[String]) -> Option<String> {
         self.agents
             .iter()
-            .filter(|(name, agent)| agent.connected && agent.fits(slots) && !without.contains(name))
+            .filter(|(name, _)| only_on.is_none_or(|only| only == *name) && !without.contains(name))
+            .filter(|(_, agent)| agent.connected && agent.fits(slots))
             .min_by_key(|(_, agent)| agent.free())
             .map(|(name, _)| name.clone())
     }
@@ -200,12 +210,17 @@ impl Scheduler {
     /// Why an experiment's first request waits; `None`: it has none.
     pub fn why_waiting(&self, experiment: u64) -> Option<String> {
         let queue = self.queues.get(&experiment)?;
-        queue.waiting.first_key_value()?;
+        let only_on = queue.waiting.keys().next()?;
         let slots = queue.limits.slots_per_trial;
         let (total, free) = self.slots();
         if !queue.may_take_more() {
             let max = queue.limits.max_slots.unwrap_or_default();
             return Some(format!("holds {} of its max_slots {max}", queue.in_use));
+        }
+        if let Some(home) = only_on
+            && self.agents.get(home).is_none_or(|agent| !agent.connected)
+        {
+            return Some(format!("its checkpoint lies on agent {home}, which is not connected"));
         }
         if self.agents.values().all(|agent| !agent.connected) {
             return Some("no agent is connected".to_owned());
@@ -235,6 +250,18 @@ impl Scheduler {
 }
 
 impl Queue {
+    /// Removes a trial's request and answers its place.
+    fn remove(&mut self, trial: u32) -> Option<u64> {
+        let (place, only_on) = self.order.remove(&trial)?;
+        if let Some(waiting) = self.waiting.get_mut(&only_on) {
+            waiting.remove(&place);
+            if waiting.is_empty() {
+                self.waiting.remove(&only_on);
+            }
+        }
+        Some(place)
+    }
+
     fn may_take_more(&self) -> bool {
         self.limits.max_slots.is_none_or(|max| self.in_use + self.limits.slots_per_trial.max(1) <= max)
     }

@@ -40,7 +40,7 @@ fn first_come_first_served_within_an_experiment() {
     let mut scheduler = pool(&[("a", 2)]);
     scheduler.add_experiment(1, limits(1));
     for trial in [3, 1, 2] {
-        scheduler.request(attempt(1, trial));
+        scheduler.request(attempt(1, trial), None);
     }
     assert_eq!(given(&scheduler.allocate()), [(1, 3), (1, 1)]);
     scheduler.release(&attempt(1, 3));
@@ -52,8 +52,8 @@ fn lower_priority_number_goes_first() {
     let mut scheduler = pool(&[("a", 1)]);
     scheduler.add_experiment(1, limits(1));
     scheduler.add_experiment(2, Limits { priority: 10, ..limits(1) });
-    scheduler.request(attempt(1, 1));
-    scheduler.request(attempt(2, 1));
+    scheduler.request(attempt(1, 1), None);
+    scheduler.request(attempt(2, 1), None);
     assert_eq!(given(&scheduler.allocate()), [(2, 1)]);
 }
 
@@ -63,8 +63,8 @@ fn equals_share_by_weight() {
     scheduler.add_experiment(1, limits(1));
     scheduler.add_experiment(2, Limits { weight: 2.0, ..limits(1) });
     for trial in 1..=6 {
-        scheduler.request(attempt(1, trial));
-        scheduler.request(attempt(2, trial));
+        scheduler.request(attempt(1, trial), None);
+        scheduler.request(attempt(2, trial), None);
     }
     let given = given(&scheduler.allocate());
     assert_eq!(given.iter().filter(|(experiment, _)| *experiment == 2).count(), 4);
@@ -74,7 +74,7 @@ fn equals_share_by_weight() {
 fn max_slots_holds() {
     let mut scheduler = pool(&[("a", 8)]);
     scheduler.add_experiment(1, Limits { max_slots: Some(3), ..limits(1) });
-    (1..=8).for_each(|trial| scheduler.request(attempt(1, trial)));
+    (1..=8).for_each(|trial| scheduler.request(attempt(1, trial), None));
     assert_eq!(scheduler.allocate().len(), 3);
     assert_eq!(scheduler.capacity(1), 3);
     assert_eq!(scheduler.why_waiting(1).unwrap(), "holds 3 of its max_slots 3");
@@ -85,16 +85,16 @@ fn a_gang_lies_on_one_agent_and_is_not_starved_by_small_ones() {
     let mut scheduler = pool(&[("a", 2), ("b", 2)]);
     scheduler.add_experiment(1, limits(1));
     scheduler.add_experiment(2, Limits { priority: 1, ..limits(2) });
-    scheduler.request(attempt(1, 1));
-    scheduler.request(attempt(1, 2));
+    scheduler.request(attempt(1, 1), None);
+    scheduler.request(attempt(1, 2), None);
     assert_eq!(scheduler.allocate().len(), 2, "both on one agent: best fit");
-    scheduler.request(attempt(1, 3));
-    scheduler.request(attempt(1, 4));
-    scheduler.request(attempt(2, 1));
+    scheduler.request(attempt(1, 3), None);
+    scheduler.request(attempt(1, 4), None);
+    scheduler.request(attempt(2, 1), None);
     let now = scheduler.allocate();
     assert_eq!(given(&now), [(2, 1)], "the other agent is whole");
     assert_eq!(now[0].slots.len(), 2);
-    scheduler.request(attempt(2, 2));
+    scheduler.request(attempt(2, 2), None);
     scheduler.release(&attempt(1, 1));
     assert!(scheduler.allocate().is_empty(), "the free slot is kept for the gang that goes first");
     scheduler.release(&attempt(1, 2));
@@ -105,7 +105,7 @@ fn a_gang_lies_on_one_agent_and_is_not_starved_by_small_ones() {
 fn what_can_never_fit_says_so() {
     let mut scheduler = pool(&[]);
     scheduler.add_experiment(1, limits(4));
-    scheduler.request(attempt(1, 1));
+    scheduler.request(attempt(1, 1), None);
     assert_eq!(scheduler.why_waiting(1).unwrap(), "no agent is connected");
     scheduler.agent_joined("a", cpus(2), Vec::new());
     assert!(scheduler.allocate().is_empty());
@@ -118,7 +118,7 @@ fn trials_without_slots_share_a_gpu_agent() {
     let mut scheduler = Scheduler::default();
     scheduler.agent_joined("g", slots(1, SlotKind::Gpu), Vec::new());
     scheduler.add_experiment(1, limits(0));
-    (1..=20).for_each(|trial| scheduler.request(attempt(1, trial)));
+    (1..=20).for_each(|trial| scheduler.request(attempt(1, trial), None));
     let now = scheduler.allocate();
     assert_eq!(now.len(), MAX_SLOTLESS as usize);
     assert!(now.iter().all(|given| given.slots.is_empty()));
@@ -127,13 +127,32 @@ fn trials_without_slots_share_a_gpu_agent() {
 }
 
 #[test]
+fn a_request_for_one_agent_waits_for_it_and_holds_up_no_other() {
+    let mut scheduler = pool(&[("a", 1), ("b", 1)]);
+    scheduler.add_experiment(1, limits(1));
+    scheduler.request(attempt(1, 1), Some("a".into()));
+    scheduler.request(attempt(1, 2), Some("a".into()));
+    scheduler.request(attempt(1, 3), None);
+    assert_eq!(given(&scheduler.allocate()), [(1, 1), (1, 3)]);
+    scheduler.release(&attempt(1, 3));
+    assert!(scheduler.allocate().is_empty(), "b is free, but trial 2 can go on only on a");
+    scheduler.agent_away("a");
+    let why = "its checkpoint lies on agent a, which is not connected";
+    assert_eq!(scheduler.why_waiting(1).unwrap(), why);
+    let mut scheduler = pool(&[("a", 1)]);
+    scheduler.add_experiment(1, limits(1));
+    scheduler.request(attempt(1, 2), Some("a".into()));
+    assert_eq!(given(&scheduler.allocate()), [(1, 2)]);
+}
+
+#[test]
 fn an_agent_that_is_away_gets_nothing_and_keeps_what_it_runs() {
     let mut scheduler = pool(&[("a", 1)]);
     scheduler.add_experiment(1, limits(1));
-    scheduler.request(attempt(1, 1));
+    scheduler.request(attempt(1, 1), None);
     let running = scheduler.allocate();
     scheduler.agent_away("a");
-    scheduler.request(attempt(1, 2));
+    scheduler.request(attempt(1, 2), None);
     scheduler.release(&attempt(1, 1));
     assert!(scheduler.allocate().is_empty());
     scheduler.agent_joined("a", cpus(1), running);
@@ -153,7 +172,7 @@ proptest! {
         for (what, experiment, trial) in events {
             let id = attempt(experiment, trial);
             match what {
-                0..=3 => scheduler.request(id),
+                0..=3 => scheduler.request(id, (trial % 5 == 0).then(|| "a".to_owned())),
                 4 => scheduler.withdraw(experiment, trial),
                 5..=6 => {
                     prop_assert_eq!(scheduler.release(&id), held.remove(&(experiment, trial)).is_some());

@@ -101,7 +101,8 @@ async fn an_agent_lost_for_longer_than_its_lease_loses_its_attempts_to_others() 
     let id = create(&mut client, random_search(1, 9)).await.id;
     let mut lost = Agent::connect(&engine, "a", "1", 1, Vec::new()).await;
     let old = lost.start().await.attempt.unwrap();
-    lost.tell(old, vec![started(), report(1, 0.5)]).await;
+    let sequence = lost.tell(old, vec![started(), report(1, 0.5)]).await;
+    lost.acknowledged(sequence).await;
     drop(lost);
     let mut other = Agent::connect(&engine, "b", "1", 1, Vec::new()).await;
     let start = other.start().await;

@@ -323,8 +323,8 @@ impl Shell {
     fn perform(&mut self, effect: Effect) {
         let id = self.machine.spec.id;
         match effect {
-            Effect::Request { trial, attempt } => {
-                self.neighbours.pool.request(self.attempt_id(trial, attempt))
+            Effect::Request { trial, attempt, only_on } => {
+                self.neighbours.pool.request(self.attempt_id(trial, attempt), only_on)
             }
             Effect::Withdraw { trial } => self.neighbours.pool.withdraw(id, trial),
             Effect::Release { trial, attempt } => {
