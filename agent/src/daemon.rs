@@ -52,7 +52,7 @@ const NEVER: Duration = Duration::from_hours(24);
 pub async fn run(options: Options, shutdown: watch::Receiver<bool>) -> Result<(), Error> {
     let client = connection::client(&options)?;
     let instance = format!("{:016x}", random_bits());
-    let layout = Layout::create(&options.state_dir, &instance)?;
+    let layout = Layout::create(&options.state_dir, options.environments_dir.as_deref(), &instance)?;
     let ledger = Arc::new(Ledger::open(&layout)?);
     let slots = slots::detect_slots(options.slots);
     let node = Node {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! models/<sha256>/                unpacked model directories, shared
-//! environments/<hash>/            Python environments, shared (`<hash>.lock`, `<hash>/.complete`)
+//! environments/<hash>/            Python environments, shared (`<hash>.lock`, `<hash>/.complete`); may lie elsewhere
 //! python/<hash>/toprung/          the embedded Python package
 //! checkpoints/<experiment>/<trial>/<uuid>/
 //! attempts/<instance>/<attempt>/  work and scratch directories, removed after the exit
@@ -20,12 +20,13 @@ use std::{
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     root: PathBuf,
+    environments: PathBuf,
     instance: String,
 }
 
 impl Layout {
     /// Creates the directories. `root` may be relative; everything derived from it is absolute.
-    pub(crate) fn create(root: &Path, instance: &str) -> Result<Self, Error> {
+    pub(crate) fn create(root: &Path, environments: Option<&Path>, instance: &str) -> Result<Self, Error> {
         let fail = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::StateDirectory { action: "create", path, source }
@@ -33,8 +34,15 @@ impl Layout {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(fail(root))?;
         let root = root.canonicalize().map_err(fail(root))?;
         fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).map_err(fail(&root))?;
-        let layout = Self { root, instance: instance.to_owned() };
-        for name in ["models", "environments", "python", "checkpoints", "attempts", "groups"] {
+        let environments = environments.map_or_else(|| root.join("environments"), Path::to_owned);
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&environments)
+            .map_err(fail(&environments))?;
+        let environments = environments.canonicalize().map_err(fail(&environments))?;
+        let layout = Self { root, environments, instance: instance.to_owned() };
+        for name in ["models", "python", "checkpoints", "attempts", "groups"] {
             let path = layout.root.join(name);
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(fail(&path))?;
         }
@@ -52,7 +60,7 @@ impl Layout {
     }
 
     pub(crate) fn environments(&self) -> PathBuf {
-        self.root.join("environments")
+        self.environments.clone()
     }
 
     pub(crate) fn python(&self) -> PathBuf {

@@ -9,12 +9,14 @@ pub struct Options {
     pub server: String,
     /// Bearer token of the engine; never logged, never given to trials.
     pub token: Option<String>,
-    /// PEM file with the CA of an `https` engine.
+    /// PEM file with the CA of an `https` engine; `None`: the system's.
     pub tls_ca: Option<PathBuf>,
     /// Name of this agent, stable over restarts; default: the host's name.
     pub name: Option<String>,
     /// Where models, environments, checkpoints and working directories lie. Agents may share one.
     pub state_dir: PathBuf,
+    /// Where Python environments lie, if not below `state_dir`: they serve every agent of the node.
+    pub environments_dir: Option<PathBuf>,
     /// This many CPU slots instead of what the node has.
     pub slots: Option<u32>,
     /// At shutdown: time from the preempt signal to SIGTERM, and from SIGTERM to SIGKILL.
@@ -38,6 +40,7 @@ impl Default for Options {
             tls_ca: None,
             name: None,
             state_dir: PathBuf::from(".toprung/agent"),
+            environments_dir: None,
             slots: None,
             drain_timeout: Duration::from_secs(10),
             spool_bytes: 32 << 20,
@@ -54,6 +57,7 @@ impl fmt::Debug for Options {
             .field("tls_ca", &self.tls_ca)
             .field("name", &self.name)
             .field("state_dir", &self.state_dir)
+            .field("environments_dir", &self.environments_dir)
             .field("slots", &self.slots)
             .field("drain_timeout", &self.drain_timeout)
             .field("spool_bytes", &self.spool_bytes)

@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn installs_once_and_again() {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::create(root.path(), "one").unwrap();
+        let layout = Layout::create(root.path(), None, "one").unwrap();
         let first = install(&layout).unwrap();
         assert_eq!(install(&layout).unwrap(), first);
         for (name, content) in FILES {

@@ -4,7 +4,7 @@
 
 use crate::errors::Error;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -22,14 +22,6 @@ const UPLOAD: Duration = Duration::from_mins(10);
 const LARGEST_REQUEST: usize = 128 << 20;
 /// A page of trials with their hyperparameters.
 const LARGEST_ANSWER: usize = 64 << 20;
-
-/// Where the system keeps the certificates it trusts, by distribution.
-const SYSTEM_CERTIFICATES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// Adds the token to every call.
 #[derive(Clone)]
@@ -237,20 +229,15 @@ fn endpoint(url: &str, tls_ca: Option<&Path>) -> Result<Endpoint, Error> {
     if !url.starts_with("https://") {
         return Ok(endpoint);
     }
-    let tls = ClientTlsConfig::new().ca_certificate(trusted(tls_ca)?);
+    let tls = match tls_ca {
+        Some(path) => ClientTlsConfig::new().ca_certificate(certificate(path)?),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
     endpoint.tls_config(tls).map_err(|error| wrong(causes(&error)))
 }
 
-fn trusted(tls_ca: Option<&Path>) -> Result<Certificate, Error> {
-    let named =
-        tls_ca.map(Path::to_path_buf).or_else(|| std::env::var_os("SSL_CERT_FILE").map(PathBuf::from));
-    let path = named
-        .or_else(|| SYSTEM_CERTIFICATES.iter().map(PathBuf::from).find(|path| path.exists()))
-        .ok_or_else(|| Error::Usage {
-            message: "this system has no list of trusted certificates".to_owned(),
-            help: "pass the server's certificate authority with --tls-ca FILE".to_owned(),
-        })?;
-    let pem = std::fs::read(&path).map_err(Error::io(format!("cannot read {}", path.display())))?;
+fn certificate(path: &Path) -> Result<Certificate, Error> {
+    let pem = std::fs::read(path).map_err(Error::io(format!("cannot read {}", path.display())))?;
     Ok(Certificate::from_pem(pem))
 }
 

@@ -6,7 +6,7 @@
 use crate::client::Client;
 use crate::connect::Need;
 use crate::errors::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -99,6 +99,14 @@ pub(crate) async fn stop_engine(engine: toprung_engine::Engine) -> Result<(), Er
     }
 }
 
+/// Where the Python environments of this user lie on this node, for all data directories: `toprung/environments` below
+/// `$XDG_CACHE_HOME` or `~/.cache`. `None`: there is no home directory.
+pub(crate) fn environments_dir() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(cache.join("toprung/environments"))
+}
+
 /// The agent that runs beside an engine of this process.
 pub(crate) fn agent_options(
     engine: &toprung_engine::Engine,
@@ -108,6 +116,7 @@ pub(crate) fn agent_options(
     let mut options = toprung_agent::Options::new(engine.url(), data_dir.join("agent"));
     options.token = Some(engine.token().to_owned());
     options.slots = slots;
+    options.environments_dir = environments_dir();
     options
 }
 

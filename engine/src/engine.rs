@@ -18,7 +18,7 @@ use crate::api::auth::{self, Auth};
 use crate::api::search::Search;
 use crate::api::server;
 use crate::publish::{Published, Server};
-use crate::{Error, archive};
+use crate::{Error, archive, load};
 
 /// How long open calls may go on while the engine ends.
 const LAST_CALLS: Duration = Duration::from_secs(2);
@@ -218,16 +218,15 @@ fn create_private(data_dir: &Path) -> Result<(), Error> {
 /// The newest experiment's number, and all experiments that have not ended.
 async fn unfinished(store: Store) -> Result<(u64, Vec<u64>), Error> {
     let scan = move || {
-        let (mut last, mut unfinished, mut before) = (0, Vec::new(), None);
+        let (mut unfinished, mut before) = (Vec::new(), None);
         loop {
             let page = archive::experiments(&store, before, PAGE)?;
             let Some(oldest) = page.last().map(|experiment| experiment.id) else { break };
-            last = last.max(page[0].id);
             unfinished.extend(page.iter().filter(|found| found.ended_unix_ms == 0).map(|found| found.id));
             before = Some(oldest);
         }
         unfinished.reverse();
-        Ok((last, unfinished))
+        Ok((load::last_experiment(&store)?, unfinished))
     };
     tokio::task::spawn_blocking(scan).await.map_err(|error| Error::Server { reason: error.to_string() })?
 }

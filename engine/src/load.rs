@@ -9,6 +9,19 @@ use crate::actors::experiments::failed_input;
 use crate::actors::now_ms;
 use crate::experiment::{Machine, Spec, snapshot};
 
+/// Name of the record that holds the number of the newest experiment ever, so that no number is given twice.
+pub const LAST_EXPERIMENT: &str = "last_experiment";
+
+/// The number of the newest experiment ever; 0: there was none.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn last_experiment(store: &Store) -> Result<u64, Error> {
+    let Some(bytes) = store.meta(LAST_EXPERIMENT)? else { return Ok(0) };
+    let unreadable = |_| Error::Unreadable { what: LAST_EXPERIMENT, reason: "not 8 bytes".into() };
+    bytes.try_into().map(u64::from_be_bytes).map_err(unreadable)
+}
+
 /// A new experiment before its first record.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use super::state::SEND_QUEUE;
 use crate::{Error, Options};
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
@@ -49,17 +49,21 @@ pub(crate) fn client(options: &Options) -> Result<EngineClient, Error> {
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true);
     if secure {
-        let path = options
-            .tls_ca
-            .as_ref()
-            .ok_or_else(|| unusable("https needs the CA's certificate (--tls-ca FILE)".to_owned()))?;
-        let pem = std::fs::read(path).map_err(|source| Error::Certificate { path: path.clone(), source })?;
-        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+        let mut tls = ClientTlsConfig::new();
+        tls = match &options.tls_ca {
+            Some(path) => tls.ca_certificate(certificate(path)?),
+            None => tls.with_native_roots(),
+        };
         endpoint = endpoint.tls_config(tls).map_err(|error| unusable(error.to_string()))?;
     }
     let authorization = Authorization(bearer(options.token.as_deref())?);
     Ok(AgentServiceClient::with_interceptor(endpoint.connect_lazy(), authorization)
         .max_decoding_message_size(16 << 20))
+}
+
+fn certificate(path: &Path) -> Result<Certificate, Error> {
+    let pem = std::fs::read(path).map_err(|source| Error::Certificate { path: path.to_owned(), source })?;
+    Ok(Certificate::from_pem(pem))
 }
 
 fn bearer(token: Option<&str>) -> Result<Option<MetadataValue<Ascii>>, Error> {
@@ -98,7 +102,9 @@ mod tests {
     #[tokio::test]
     async fn addresses_are_checked() {
         assert!(problem("127.0.0.1:7070").contains("it has no scheme"));
-        assert!(problem("https://engine:7070").contains("--tls-ca"));
+        let mut unreadable = Options::new("https://engine:7070", "/tmp");
+        unreadable.tls_ca = Some("/no/such.pem".into());
+        assert!(matches!(client(&unreadable), Err(Error::Certificate { .. })));
         assert!(client(&Options::new("http://127.0.0.1:7070", "/tmp")).is_ok());
     }
 

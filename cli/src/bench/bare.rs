@@ -57,12 +57,40 @@ pub(super) async fn appends(
     rate(set, started).await
 }
 
-/// Health checks a second by so many clients: gRPC without anything behind it.
-pub(super) async fn calls(url: &str, clients: usize, during: Duration) -> Result<f64, Error> {
-    let mut connected = Vec::new();
-    for _ in 0..clients {
-        connected.push(HealthClient::new(agent::channel(url).await?));
+/// Times of appending one record each, at a steady rate, to the store alone.
+pub(super) async fn paced(
+    setting: &Setting,
+    every: Duration,
+    during: Duration,
+    batch: impl Fn(u64, u64) -> Batch,
+) -> Result<Vec<Duration>, Error> {
+    let scratch = setting.scratch()?;
+    let store = Store::open(scratch.path(), toprung_store::Options::default()).map_err(failed)?;
+    let mut pace = tokio::time::interval(every);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (started, mut times) = (Instant::now(), Vec::new());
+    while started.elapsed() < during {
+        pace.tick().await;
+        let left = Instant::now();
+        store.append(batch(1, times.len() as u64 + 1)).await.map_err(failed)?;
+        times.push(left.elapsed());
     }
+    Ok(times)
+}
+
+/// Health checks a second by so many clients over so many connections: gRPC without anything behind it.
+pub(super) async fn calls(
+    url: &str,
+    clients: usize,
+    connections: usize,
+    during: Duration,
+) -> Result<f64, Error> {
+    let mut channels = Vec::new();
+    for _ in 0..connections {
+        channels.push(agent::channel(url).await?);
+    }
+    let connected = (0..clients).map(|index| HealthClient::new(channels[index % connections].clone()));
+    let connected: Vec<_> = connected.collect();
     let started = Instant::now();
     let mut set = JoinSet::new();
     for mut client in connected {

@@ -5,15 +5,17 @@ use super::agent::{Agent, Heard};
 use super::figure::{Figure, Target, Unit};
 use super::place::{Place, Setting};
 use super::times::Percentiles;
-use super::{events, failed, joined, search};
+use super::{bare, events, failed, joined, search};
 use crate::errors::Error;
+use crate::output::format::now_ms;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
-use toprung_proto::v1::{AttemptId, DecisionKind, ExitCause, MetricGroup};
+use toprung_proto::v1::{self, AttemptId, DecisionKind, ExitCause, MetricGroup, journal_record::Input};
+use toprung_store::Batch;
 
 /// Agents that share the trials.
 const AGENTS: u32 = 4;
@@ -41,12 +43,34 @@ pub(super) async fn measure(setting: &Setting) -> Result<Vec<Figure>, Error> {
         times.extend(joined(task)?);
     }
     place.stop().await?;
+    let bare = bare::paced(setting, Duration::from_secs(1) / RATE, during / 3, batch).await?;
+    let bare = Percentiles::of(bare).ok_or_else(|| failed("nothing was appended"))?;
     let rate = times.len() as f64 / during.as_secs_f64();
     let times = Percentiles::of(times).ok_or_else(|| failed("no decision came"))?;
     let what = format!("report to decision, {trials} running trials, {rate:.0} decisions/s, p99");
-    let figure =
-        Figure::new(what, times.p99, Unit::Milliseconds, Target::AtMost(5.0)).with_times(Some(times));
+    let figure = Figure::new(what, times.p99, Unit::Milliseconds, Target::AtMost(5.0))
+        .with_times(Some(times))
+        .against("the report straight into the store, p99", bare.p99)
+        .against("the report straight into the store, p50", bare.p50);
     Ok(vec![figure])
+}
+
+/// The record of one report.
+fn batch(experiment: u64, sequence: u64) -> Batch {
+    let attempt = AttemptId { experiment, trial: sequence as u32, attempt: 1 };
+    let events = v1::AgentEvents {
+        agent: "agent-0".to_owned(),
+        instance: "1".to_owned(),
+        sequence,
+        events: vec![events::report(attempt, MetricGroup::Validation, 1), events::checkpoint(attempt, 1)],
+    };
+    let record = v1::JournalRecord {
+        sequence,
+        time_unix_ms: now_ms(),
+        input: Some(Input::AgentEvents(events)),
+        ..v1::JournalRecord::default()
+    };
+    Batch { journal: vec![(experiment, record)], ..Batch::default() }
 }
 
 /// The trials that run on one agent.

@@ -1,4 +1,5 @@
-//! 64 clients pause and resume an experiment each, as fast as they are answered. Every answer is durable.
+//! 64 clients pause and resume an experiment each, as fast as they are answered. Every answer is durable. Measured with
+//! a connection for each client, and with few that they share: the wire alone has its price per connection.
 
 use super::figure::{Figure, Target, Unit};
 use super::place::{Place, Setting};
@@ -13,27 +14,47 @@ use tokio::task::JoinSet;
 use toprung_proto::v1::{self, journal_record::Input};
 use toprung_store::{Batch, Key};
 
+/// Connections of the clients that share some.
+const SHARED: usize = 4;
+
 pub(super) async fn measure(setting: &Setting) -> Result<Vec<Figure>, Error> {
     let clients = setting.size(64, 4);
     let during = setting.size(Duration::from_secs(5), Duration::from_millis(200));
     let place = Place::start(setting).await?;
-    let (rate, times) = transitions(&place, clients, during).await?;
-    let calls = bare::calls(place.url(), clients, during / 2).await?;
+    let mut measured = Vec::new();
+    for connections in [clients, SHARED] {
+        let (rate, times) = transitions(&place, clients, connections, during).await?;
+        let calls = bare::calls(place.url(), clients, connections, during / 2).await?;
+        measured.push((connections, rate, times, calls));
+    }
     place.stop().await?;
     let appends = bare::appends(setting, clients as u64, during / 2, batch).await?;
-    let what = format!("durable state transitions, {clients} clients");
-    let figure = Figure::new(what, rate, Unit::PerSecond, Target::AtLeastWithin(20_000.0, 10.0))
-        .with_times(Percentiles::of(times))
-        .against("health checks by the same clients", calls)
-        .against("the same records straight into the store", appends);
-    Ok(vec![figure])
+    let figure = |(connections, rate, times, calls)| {
+        let what = format!("durable state transitions, {clients} clients, {connections} connections");
+        Figure::new(what, rate, Unit::PerSecond, Target::AtLeastWithin(20_000.0, 10.0))
+            .with_times(Percentiles::of(times))
+            .against("health checks by the same clients", calls)
+            .against("the same records straight into the store", appends)
+    };
+    Ok(measured.into_iter().map(figure).collect())
 }
 
-async fn transitions(place: &Place, clients: usize, during: Duration) -> Result<(f64, Vec<Duration>), Error> {
+/// Transitions a second, and the time of each.
+async fn transitions(
+    place: &Place,
+    clients: usize,
+    connections: usize,
+    during: Duration,
+) -> Result<(f64, Vec<Duration>), Error> {
+    let mut connected = Vec::new();
+    for _ in 0..connections {
+        connected.push(place.another_client().await?);
+    }
     let mut ready = Vec::new();
-    for _ in 0..clients {
+    for index in 0..clients {
         let file = search::file("\"true\"", &search::random(1, 1));
-        ready.push((place.another_client().await?, search::create(&place.client, file, Vec::new()).await?));
+        let id = search::create(&place.client, file, Vec::new()).await?;
+        ready.push((connected[index % connections].clone(), id));
     }
     let started = Instant::now();
     let mut set = JoinSet::new();

@@ -3,7 +3,7 @@
 use crate::args::{Agent, Global};
 use crate::connect;
 use crate::discovery;
-use crate::embed::RunningAgent;
+use crate::embed::{self, RunningAgent};
 use crate::errors::Error;
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
@@ -49,6 +49,7 @@ fn options(global: &Global, args: &Agent) -> Result<toprung_agent::Options, Erro
     options.tls_ca.clone_from(&global.tls_ca);
     options.name.clone_from(&args.name);
     options.slots = args.slots;
+    options.environments_dir = embed::environments_dir();
     Ok(options)
 }
 

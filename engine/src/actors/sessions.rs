@@ -162,9 +162,7 @@ impl Actor for Sessions {
             Message::Tell(agent, kind) => state.tell(&agent, kind),
             Message::EndAll(reason) => state.end_all(&reason),
             // A caller that has given up waits for nothing.
-            Message::Agents(reply) => {
-                drop(reply.send(state.agents.values().map(|known| known.view.clone()).collect()))
-            }
+            Message::Agents(reply) => drop(reply.send(state.views())),
             Message::Tick => {
                 state.tick();
                 // Armed again at the end of each handling, so ticks never pile up.
@@ -288,6 +286,12 @@ impl State {
         if let Some((pool, _)) = &self.siblings {
             pool.agent_away(agent.to_owned());
         }
+    }
+
+    /// Agents that have registered; those only expected are not shown.
+    fn views(&self) -> Vec<v1::Agent> {
+        let registered = self.agents.values().filter(|known| !known.instance.is_empty());
+        registered.map(|known| known.view.clone()).collect()
     }
 
     fn expect(&mut self, agent: String) {

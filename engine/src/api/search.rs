@@ -149,7 +149,11 @@ impl Search {
         let parsed = toprung_config::parse(&created.config_json);
         let parsed = parsed.map_err(|problems| Status::internal(problems.to_string()))?;
         experiment.config_json = parsed.config.masked().to_string();
-        experiment.warnings = parsed.warnings.iter().map(|warning| warning.message.clone()).collect();
+        // Of the file as it was given: the complete configuration names every field.
+        let given =
+            toprung_config::parse(&created.config_yaml).map(|parsed| parsed.warnings).unwrap_or_default();
+        experiment.warnings =
+            given.iter().map(|warning| format!("{}: {}", warning.path, warning.message)).collect();
         Ok(experiment)
     }
 

@@ -89,6 +89,7 @@ async fn a_search_from_creation_to_deletion() {
     client.delete_experiment(v1::DeleteExperimentRequest { id }).await.unwrap();
     let gone = client.get_experiment(v1::GetExperimentRequest { id }).await.unwrap_err();
     assert_eq!(gone.code(), Code::NotFound);
+    assert_eq!(create(&mut client, random_search(1, 1)).await.id, id + 1, "a number is never given twice");
     engine.shutdown().await.unwrap();
 }
 

@@ -37,6 +37,7 @@ pub struct Shell {
     gathering: Group,
     on_its_way: Option<Group>,
     snapshot_at: u64,
+    saving: Option<tokio::task::JoinHandle<()>>,
     closing: Option<oneshot::Sender<()>>,
 }
 
@@ -127,11 +128,15 @@ impl Shell {
             gathering: Group::default(),
             on_its_way: None,
             snapshot_at,
+            saving: None,
             closing: None,
         }
     }
 
     fn begin(&mut self, created: v1::ExperimentCreated, durable: oneshot::Sender<v1::Experiment>) {
+        let last =
+            (toprung_store::Key::Meta(load::LAST_EXPERIMENT.into()), created.id.to_be_bytes().to_vec());
+        self.gathering.batch.puts.push(last);
         if !created.request_id.is_empty() {
             let key = toprung_store::Key::Request(created.request_id.clone());
             self.gathering.batch.puts.push((key, created.id.to_be_bytes().to_vec()));
@@ -311,13 +316,17 @@ impl Shell {
         self.version.send_modify(|version| *version += 1);
     }
 
-    fn save_snapshot(&self, sequence: u64, bytes: Vec<u8>) {
+    /// One at a time: a snapshot that is due while another is being written is left out.
+    fn save_snapshot(&mut self, sequence: u64, bytes: Vec<u8>) {
+        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
+            return;
+        }
         let (store, id) = (self.neighbours.store.clone(), self.machine.spec.id);
-        tokio::task::spawn_blocking(move || {
+        self.saving = Some(tokio::task::spawn_blocking(move || {
             if let Err(error) = store.write_snapshot(id, sequence, snapshot::VERSION, bytes) {
                 tracing::warn!(%error, experiment = id, "no snapshot written; the journal is complete");
             }
-        });
+        }));
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -360,18 +369,23 @@ impl Shell {
         at_rest && (self.closing.is_some() || self.machine.fold.state.is_end())
     }
 
+    /// Waits for the snapshot that is being written.
+    async fn saved(&mut self) {
+        if let Some(saving) = self.saving.take()
+            && let Err(error) = saving.await
+        {
+            tracing::warn!(%error, experiment = self.machine.spec.id, "writing a snapshot failed");
+        }
+    }
+
     async fn close(&mut self) {
         let id = self.machine.spec.id;
+        self.saved().await;
         if self.machine.fold.state.is_end() {
             self.neighbours.experiments.ended(id);
         } else if let Ok(bytes) = snapshot::encode(&self.machine) {
-            let (store, sequence) = (self.neighbours.store.clone(), self.machine.fold.sequence);
-            let write = move || store.write_snapshot(id, sequence, snapshot::VERSION, bytes);
-            match tokio::task::spawn_blocking(write).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, experiment = id, "no snapshot written at the end"),
-                Err(error) => tracing::warn!(%error, experiment = id, "no snapshot written at the end"),
-            }
+            self.save_snapshot(self.machine.fold.sequence, bytes);
+            self.saved().await;
         }
         if let Some(reply) = self.closing.take() {
             // A caller that has given up waits for nothing.
