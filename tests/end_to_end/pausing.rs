@@ -74,6 +74,10 @@ fn halving_decides_the_same_after_a_pause() {
         document::trials(place).iter().map(end).collect::<Vec<_>>()
     };
     assert_eq!(ends(&paused), ends(&straight));
+    for trial in document::trials(&paused) {
+        let whole: Vec<u64> = (1..=trial.number("length")).collect();
+        assert_eq!(trial.lengths(), whole, "no length is trained twice: {:?}", trial.value);
+    }
 }
 
 #[test]
