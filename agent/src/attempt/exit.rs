@@ -41,6 +41,8 @@ pub(crate) struct Ending {
     /// The system killed a process of this cgroup for memory while the attempt ran.
     pub(crate) killed_for_memory: bool,
     pub(crate) last_lines: Vec<String>,
+    /// The last of them from standard error.
+    pub(crate) last_error: Option<String>,
     /// Run by `sh -c`.
     pub(crate) shell: bool,
 }
@@ -80,7 +82,8 @@ fn failed(ending: &Ending, code: i32) -> (ExitCause, String) {
     if let Some(line) = memory_line(&ending.last_lines) {
         return (ExitCause::OutOfMemory, format!("out of memory: {line}"));
     }
-    let last = ending.last_lines.iter().rev().find(|line| !line.trim().is_empty()).map(|line| line.trim());
+    let printed = || ending.last_lines.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
+    let last = ending.last_error.as_deref().or_else(printed);
     if ending.shell && (code == 126 || code == 127) {
         return (ExitCause::Entrypoint, last.unwrap_or("the shell did not find the command").to_owned());
     }

@@ -105,15 +105,27 @@ async fn clean_up(
     let cleaning = spawn_blocking(move || {
         let unfinished = checkpoint::incomplete(&checkpoints).into_iter();
         for path in unfinished.filter(|path| !unfinished_before.contains(path)).chain([directory]) {
-            match fs::remove_dir_all(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(%error, path = %path.display(), "cannot clean up after an attempt");
-                }
-                _ => {}
+            if let Err(error) = remove(&path) {
+                tracing::warn!(%error, path = %path.display(), "cannot clean up after an attempt");
             }
         }
     });
     if let Err(error) = cleaning.await {
         tracing::warn!(%error, "cleaning up after an attempt broke off");
     }
+}
+
+/// Removes a directory that a dying process may still write to.
+fn remove(path: &Path) -> io::Result<()> {
+    const TRIES: u32 = 10;
+    for _ in 1..TRIES {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            removed => return removed,
+        }
+    }
+    fs::remove_dir_all(path)
 }

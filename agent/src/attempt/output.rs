@@ -96,16 +96,32 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
 
 /// The last lines of an output, for the exit.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tail(Arc<Mutex<VecDeque<String>>>);
+pub(crate) struct Tail(Arc<Mutex<VecDeque<TailLine>>>);
+
+#[derive(Clone, Debug)]
+struct TailLine {
+    text: String,
+    /// From standard error.
+    error: bool,
+}
 
 impl Tail {
     pub(crate) fn push(&self, line: &str) {
+        self.keep(line, false);
+    }
+
+    /// A line of standard error.
+    pub(crate) fn push_error(&self, line: &str) {
+        self.keep(line, true);
+    }
+
+    fn keep(&self, line: &str, error: bool) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == TAIL_LINES {
             lines.pop_front();
         }
         let end = line.floor_char_boundary(TAIL_BYTES / 4);
-        lines.push_back(line.get(..end).unwrap_or_default().to_owned());
+        lines.push_back(TailLine { text: line.get(..end).unwrap_or_default().to_owned(), error });
     }
 
     /// At most 20 lines and 4 KiB, the newest last.
@@ -113,12 +129,20 @@ impl Tail {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = 0;
         let kept = lines.iter().rev().take_while(|line| {
-            bytes += line.len();
+            bytes += line.text.len();
             bytes <= TAIL_BYTES
         });
-        let mut kept: Vec<_> = kept.cloned().collect();
+        let mut kept: Vec<_> = kept.map(|line| line.text.clone()).collect();
         kept.reverse();
         kept
+    }
+
+    /// The last line of standard error that says something. Standard output may be read after it, although it was
+    /// printed before.
+    pub(crate) fn last_error(&self) -> Option<String> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = |line: &&TailLine| line.error && !line.text.trim().is_empty();
+        lines.iter().rev().find(said).map(|line| line.text.trim().to_owned())
     }
 }
 
@@ -147,6 +171,17 @@ mod tests {
         let text = "x".repeat(LONGEST_LINE * 2 + 5);
         let found = lines(text.as_bytes()).await;
         assert_eq!(found.iter().map(String::len).collect::<Vec<_>>(), [LONGEST_LINE, LONGEST_LINE, 5]);
+    }
+
+    #[test]
+    fn the_last_error_is_found_behind_other_output() {
+        let tail = Tail::default();
+        assert_eq!(tail.last_error(), None);
+        tail.push_error("ValueError: no");
+        tail.push_error(" ");
+        tail.push("epoch 3");
+        assert_eq!(tail.last_error().as_deref(), Some("ValueError: no"));
+        assert_eq!(tail.lines(), ["ValueError: no", " ", "epoch 3"]);
     }
 
     #[test]

@@ -74,31 +74,24 @@ pub(crate) async fn run(
     let status =
         status.map_err(|error| Failure::new(ExitCause::AgentLost, format!("cannot wait: {error}")))?;
     let killed_for_memory = memory::kills() > kills_before;
-    let last_lines = collectors.tail.lines();
     let signalled = escalation.has_signalled();
     let shell = !run.shell.is_empty();
-    Ok(control
-        .read(|contract| classify(ending(contract, status, signalled, killed_for_memory, last_lines, shell))))
+    Ok(control.read(|contract| {
+        let ending = ending(contract, status, &collectors.tail);
+        classify(Ending { signalled, killed_for_memory, shell, ..ending })
+    }))
 }
 
-fn ending(
-    contract: &Contract,
-    status: ExitStatus,
-    signalled: bool,
-    killed_for_memory: bool,
-    last_lines: Vec<String>,
-    shell: bool,
-) -> Ending {
+fn ending(contract: &Contract, status: ExitStatus, tail: &Tail) -> Ending {
     Ending {
         code: status.code(),
         signal: status.signal(),
         requested: contract.demand().map(|_| contract.reason().to_owned()),
-        signalled,
         invalid_hyperparameters: contract.invalid().map(str::to_owned),
         broken_contract: contract.broken().map(str::to_owned),
-        killed_for_memory,
-        last_lines,
-        shell,
+        last_lines: tail.lines(),
+        last_error: tail.last_error(),
+        ..Ending::default()
     }
 }
 
@@ -288,7 +281,10 @@ impl Pipe {
     }
 
     async fn line(&mut self, line: String) {
-        self.tail.push(&line);
+        match self.stream {
+            LogStream::Stderr => self.tail.push_error(&line),
+            _ => self.tail.push(&line),
+        }
         if let Some((pattern, interpreter)) = &mut self.metrics
             && !self.control.read(Contract::is_attached)
             && let Some(found) = interpreter.report(pattern.pairs(&line))

@@ -242,7 +242,8 @@ impl State {
                 }
                 self.active.insert(id, handle);
             }
-            Err(error) => self.failed(id, &error.to_string()),
+            Err(ractor::SpawnErr::StartupFailed(error)) => self.failed(id, &error),
+            Err(error) => self.failed(id, &error.into()),
         }
     }
 
@@ -254,19 +255,21 @@ impl State {
         if let Some((pool, _)) = &self.siblings {
             pool.remove_experiment(id);
         }
-        self.failed(id, &error.to_string());
+        self.failed(id, error);
     }
 
-    /// Starts an experiment again after a while, or gives it up.
-    fn failed(&mut self, id: u64, error: &str) {
+    /// Starts an experiment again after a while, or gives it up. A store that cannot write is not the experiment's
+    /// failure: it is tried again for as long as it takes.
+    fn failed(&mut self, id: u64, error: &ActorProcessingErr) {
         if self.closing {
             return;
         }
+        let of_store = is_of_store(error);
         let failures = self.failures.entry(id).or_insert(0);
-        *failures += 1;
-        tracing::error!(experiment = id, failures = *failures, error, "experiment failed");
+        *failures = if of_store { (*failures + 1).min(MAX_FAILURES - 1) } else { *failures + 1 };
+        tracing::error!(experiment = id, failures = *failures, %error, "experiment failed; it is started again");
         if *failures >= MAX_FAILURES {
-            self.give_up(id, error);
+            self.give_up(id, &error.to_string());
             return;
         }
         let delay = Duration::from_secs(1 << (*failures - 1).min(6));
@@ -332,6 +335,17 @@ impl State {
             // An agent that has gone again asks again.
             let _gone = reply.send(kept);
         });
+    }
+}
+
+/// Whether the store could not write or read, and may again later. A broken journal stays broken.
+fn is_of_store(error: &ActorProcessingErr) -> bool {
+    use toprung_store::Error as Store;
+    let heals = |error: &Store| !matches!(error, Store::BrokenJournal { .. } | Store::BrokenRecord { .. });
+    match error.downcast_ref::<crate::Error>() {
+        Some(crate::Error::Store(inner)) => heals(inner),
+        Some(_) => false,
+        None => error.downcast_ref::<Store>().is_some_and(heals),
     }
 }
 
