@@ -148,6 +148,9 @@ mod tests {
         let (cause, message) = of(code(3, &["Traceback", "ValueError: no", ""]));
         assert_eq!((cause, message.as_str()), (ExitCause::Failed, "exit code 3: ValueError: no"));
         assert!(of(code(137, &[])).1.contains("signal 9"));
+        let last_error = Some("ValueError: no".to_owned());
+        let mixed = Ending { last_error, ..code(1, &["ValueError: no", "epoch 3"]) };
+        assert_eq!(of(mixed).1, "exit code 1: ValueError: no");
     }
 
     #[test]
