@@ -102,3 +102,26 @@ fn the_same_seed_gives_the_same_search() {
     };
     assert_eq!(search(), search());
 }
+
+#[test]
+fn a_second_terminal_uses_the_engine_that_runs() {
+    let place = Workplace::new();
+    let short = ["--set", "searcher.max_trials=2", "--set", "data.sleep_ms=60"];
+    let mut first = place.start_run(&logreg(), &short);
+    first.wait_for("attempt 1 runs");
+    let second =
+        place.start(&["run", &logreg(), "--json", "--name", "second", "--set", "searcher.max_trials=4"]);
+    let second = second.wait().expect(0);
+    second.says(&["experiment 2: second, submitted to the engine that runs already"]);
+    assert_eq!(second.json()["experiment"]["trials"]["total"], 4);
+    // The first stays as long as its engine is needed, and prints its own result alone.
+    assert_eq!(first.wait().expect(0).json()["experiment"]["id"], 1);
+    let states: Vec<_> = place.json(&["list"])["experiments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|experiment| (experiment["id"].as_u64(), experiment["state"].as_str().map(str::to_owned)))
+        .collect();
+    let completed = || Some("completed".to_owned());
+    assert_eq!(states, [(Some(2), completed()), (Some(1), completed())], "newest first");
+}
