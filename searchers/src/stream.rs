@@ -5,8 +5,8 @@
 //! samplers of libraries change between releases.
 
 use crate::method::TrialId;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// What random numbers are for. Different purposes never share a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

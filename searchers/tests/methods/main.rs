@@ -5,6 +5,7 @@
 mod adaptive;
 mod asha;
 mod contract;
+mod distributions;
 mod fixed;
 mod model;
 mod plans;
