@@ -21,9 +21,14 @@ pub(super) async fn measure(setting: &Setting) -> Result<Vec<Figure>, Error> {
     let clients = setting.size(64, 4);
     let during = setting.size(Duration::from_secs(5), Duration::from_millis(200));
     let place = Place::start(setting).await?;
+    let mut ids = Vec::new();
+    for _ in 0..clients {
+        let file = search::file("\"true\"", &search::random(1, 1));
+        ids.push(search::create(&place.client, file, Vec::new()).await?);
+    }
     let mut measured = Vec::new();
     for connections in [clients, SHARED] {
-        let (rate, times) = transitions(&place, clients, connections, during).await?;
+        let (rate, times) = transitions(&place, &ids, connections, during).await?;
         let calls = bare::calls(place.url(), clients, connections, during / 2).await?;
         measured.push((connections, rate, times, calls));
     }
@@ -39,10 +44,10 @@ pub(super) async fn measure(setting: &Setting) -> Result<Vec<Figure>, Error> {
     Ok(measured.into_iter().map(figure).collect())
 }
 
-/// Transitions a second, and the time of each.
+/// Transitions a second by one client for each experiment, and the time of each.
 async fn transitions(
     place: &Place,
-    clients: usize,
+    experiments: &[u64],
     connections: usize,
     during: Duration,
 ) -> Result<(f64, Vec<Duration>), Error> {
@@ -50,16 +55,10 @@ async fn transitions(
     for _ in 0..connections {
         connected.push(place.another_client().await?);
     }
-    let mut ready = Vec::new();
-    for index in 0..clients {
-        let file = search::file("\"true\"", &search::random(1, 1));
-        let id = search::create(&place.client, file, Vec::new()).await?;
-        ready.push((connected[index % connections].clone(), id));
-    }
     let started = Instant::now();
     let mut set = JoinSet::new();
-    for (client, id) in ready {
-        set.spawn(one_client(client, id, started + during));
+    for (index, id) in experiments.iter().enumerate() {
+        set.spawn(one_client(connected[index % connections].clone(), *id, started + during));
     }
     let mut times = Vec::new();
     while let Some(task) = set.join_next().await {
