@@ -5,7 +5,7 @@
 pub(crate) enum Exit {
     /// Done.
     Ok = 0,
-    /// The search ended in an error or was killed, or a trial failed.
+    /// The search ended in an error or was killed. Failed trials alone do not fail a search.
     SearchFailed = 1,
     /// Wrong usage, an experiment file or a model directory that is not valid, a wrong token.
     Usage = 2,
@@ -29,7 +29,7 @@ impl From<Exit> for std::process::ExitCode {
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    done
-  1    the search ended in an error or was killed, or a trial failed
+  1    the search ended in an error or was killed
   2    wrong usage, or the experiment file, model directory or token is not valid
   3    no such experiment or trial, or its state does not allow this
   4    the server cannot be reached or cannot answer now

@@ -46,7 +46,7 @@ max_restarts: 0
     );
     let script = "import os, sys\nif os.environ['TOPRUNG_TRIAL_ID'] == '2':\n    sys.exit('no good')\n";
     place.write("train.py", &format!("{script}{}", crate::workplace::TRAIN));
-    let answer = place.start_run("search.yaml", &[]).wait();
+    let answer = place.start_run("search.yaml", &[]).wait().expect(0);
     let document = answer.json();
     let counts = &document["experiment"]["trials"];
     assert_eq!((&counts["completed"], &counts["error"]), (&2.into(), &1.into()), "{counts}");

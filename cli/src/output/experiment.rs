@@ -38,6 +38,14 @@ pub(crate) fn ending(ending: &Ending<'_>, now_ms: i64, width: table::Width) -> S
         line(&mut text, &format!("checkpoint  {}", checkpoint_line(best)));
     }
     line(&mut text, &format!("training    {}", spent(experiment)));
+    let trials = experiment.trials.unwrap_or_default();
+    if trials.error > 0 && ending.failed.is_none() {
+        let failed = format!(
+            "{} of {} trials: toprung trials {}{}",
+            trials.error, trials.total, experiment.id, ending.hint
+        );
+        line(&mut text, &format!("failed      {failed}"));
+    }
     let took = format::between(experiment.created_unix_ms, experiment.ended_unix_ms, now_ms);
     let active = match took.saturating_sub(experiment.active_ms) {
         0..10_000 => String::new(),
@@ -235,6 +243,14 @@ mod tests {
         assert!(shown.contains("/data/c1 (trial 7, length 27, 2.0 KiB)"), "{shown}");
         assert!(shown.contains("time        2 min 10 s (active 1 min 40 s)"), "{shown}");
         assert!(shown.contains("toprung logs 1 --trial 7"), "{shown}");
+    }
+
+    #[test]
+    fn failed_trials_of_a_good_search_are_mentioned() {
+        let mut experiment = experiment(State::Completed);
+        experiment.trials = Some(v1::TrialCounts { total: 5, error: 2, ..Default::default() });
+        let shown = ending(&Ending { experiment: &experiment, best: &[], failed: None, hint: "" }, 0, None);
+        assert!(shown.contains("failed      2 of 5 trials: toprung trials 1\n"), "{shown}");
     }
 
     #[test]
