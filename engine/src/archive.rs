@@ -61,25 +61,27 @@ pub fn trials(store: &Store, experiment: u64, after: u32, limit: usize) -> Resul
 /// The store cannot be read.
 pub fn trials_best_first(
     store: &Store,
-    experiment: u64,
-    smaller_is_better: bool,
+    experiment: &v1::Experiment,
     limit: usize,
 ) -> Result<Vec<v1::Trial>, Error> {
     let rank = |trial: &v1::Trial| match trial.best_metric {
-        Some(metric) if !metric.is_nan() => (0, if smaller_is_better { metric } else { -metric }),
+        Some(metric) if !metric.is_nan() => (0, if experiment.smaller_is_better { metric } else { -metric }),
         Some(_) => (1, 0.0),
         None => (2, 0.0),
     };
+    // Of equals the one that was first is shown as the best; it leads here too.
+    let leads = |trial: &v1::Trial| experiment.best.as_ref().is_some_and(|best| best.trial == trial.id);
     let mut best: Vec<v1::Trial> = Vec::new();
     let mut after = 0;
     loop {
-        let page = trials(store, experiment, after, PAGE)?;
+        let page = trials(store, experiment.id, after, PAGE)?;
         let Some(last) = page.last() else { break };
         after = last.id;
         best.extend(page);
         best.sort_by(|a, b| {
             let (a_rank, b_rank) = (rank(a), rank(b));
-            a_rank.0.cmp(&b_rank.0).then(a_rank.1.total_cmp(&b_rank.1)).then(a.id.cmp(&b.id))
+            let by_rank = a_rank.0.cmp(&b_rank.0).then(a_rank.1.total_cmp(&b_rank.1));
+            by_rank.then(leads(b).cmp(&leads(a))).then(a.id.cmp(&b.id))
         });
         best.truncate(limit);
     }

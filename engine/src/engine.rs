@@ -118,7 +118,7 @@ impl Engine {
         let (stop_server, stop) = oneshot::channel();
         let server = server::start(listener, options.tls.as_ref(), Auth::new(&token), search, agents, stop)?;
         let scheme = if options.tls.is_some() { "https" } else { "http" };
-        let url = format!("{scheme}://{address}");
+        let url = format!("{scheme}://{}", reachable(address, options.tls.is_some()));
         let published = if options.publish {
             let server = Server { url: url.clone(), token: token.clone(), pid: std::process::id() };
             Published::write(&options.data_dir, address, &server)?
@@ -199,6 +199,18 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
+/// An address by which programs on this host reach the engine: never "any address", and for TLS a name that a
+/// certificate can carry.
+fn reachable(address: SocketAddr, tls: bool) -> String {
+    let port = address.port();
+    match address.ip() {
+        ip if tls && (ip.is_loopback() || ip.is_unspecified()) => format!("localhost:{port}"),
+        IpAddr::V4(ip) if ip.is_unspecified() => format!("127.0.0.1:{port}"),
+        IpAddr::V6(ip) if ip.is_unspecified() => format!("[::1]:{port}"),
+        _ => address.to_string(),
+    }
+}
+
 /// Opens the store of a data directory and reads its token.
 async fn open(data_dir: PathBuf) -> Result<(Store, String), Error> {
     let open = move || {
@@ -218,15 +230,16 @@ fn create_private(data_dir: &Path) -> Result<(), Error> {
 /// The newest experiment's number, and all experiments that have not ended.
 async fn unfinished(store: Store) -> Result<(u64, Vec<u64>), Error> {
     let scan = move || {
-        let (mut unfinished, mut before) = (Vec::new(), None);
+        let (mut last, mut unfinished, mut before) = (load::last_experiment(&store)?, Vec::new(), None);
         loop {
             let page = archive::experiments(&store, before, PAGE)?;
             let Some(oldest) = page.last().map(|experiment| experiment.id) else { break };
+            last = last.max(page[0].id);
             unfinished.extend(page.iter().filter(|found| found.ended_unix_ms == 0).map(|found| found.id));
             before = Some(oldest);
         }
         unfinished.reverse();
-        Ok((load::last_experiment(&store)?, unfinished))
+        Ok((last, unfinished))
     };
     tokio::task::spawn_blocking(scan).await.map_err(|error| Error::Server { reason: error.to_string() })?
 }
@@ -258,5 +271,20 @@ impl Actor for Root {
             failed.send_replace(Some(error.to_string()));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_address_is_reached_by_loopback() {
+        let at = |address: &str, tls| reachable(address.parse().unwrap(), tls);
+        assert_eq!(at("0.0.0.0:7070", false), "127.0.0.1:7070");
+        assert_eq!(at("[::]:7070", false), "[::1]:7070");
+        assert_eq!(at("0.0.0.0:7070", true), "localhost:7070");
+        assert_eq!(at("10.1.2.3:7070", true), "10.1.2.3:7070");
+        assert_eq!(at("127.0.0.1:7070", false), "127.0.0.1:7070");
     }
 }

@@ -200,13 +200,16 @@ impl State {
             drop(reply.send(Err("the engine is starting".to_owned())));
             return;
         };
-        let other_instance =
-            self.agents.get(&register.agent).filter(|known| known.instance != register.instance);
-        if let Some(known) = other_instance.filter(|known| known.session.is_some()) {
-            // A node has one agent: the newer daemon replaces the older one.
-            if let Some(session) = &known.session {
-                session.end("another agent with this name has connected".to_owned(), false);
-            }
+        let known = self.agents.get(&register.agent).filter(|known| known.instance != register.instance);
+        if known.is_some_and(|known| known.session.is_some()) {
+            let name = &register.agent;
+            let seconds = self.lease.as_secs();
+            let refusal = format!(
+                "an agent named {name} is connected already; give this one another --name, or wait up to {seconds} s \
+                 if the other is gone"
+            );
+            drop(reply.send(Err(refusal)));
+            return;
         }
         let (experiments, me) = (experiments.clone(), self.me.clone());
         tokio::spawn(async move {

@@ -17,7 +17,7 @@ pub(super) async fn create(
     search: &Search,
     request: v1::CreateExperimentRequest,
 ) -> Result<v1::CreateExperimentResponse, Status> {
-    let Parsed { config, warnings } = toprung_config::parse(&request.config_yaml).map_err(invalid)?;
+    let Parsed { mut config, warnings } = toprung_config::parse(&request.config_yaml).map_err(invalid)?;
     let warnings: Vec<String> = warnings.iter().map(|warning| warning.message.clone()).collect();
     if request.model_archive.len() > search.max_model_bytes {
         return Err(Status::invalid_argument(format!(
@@ -43,6 +43,7 @@ pub(super) async fn create(
         Some(seed) => seed,
         None => random_seed()?,
     };
+    config.experiment_seed = Some(seed);
     let created = v1::ExperimentCreated {
         id: 0,
         request_id: request.request_id,

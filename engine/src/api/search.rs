@@ -71,8 +71,10 @@ impl Search {
     /// The experiment as it stands, without its configuration.
     pub(super) async fn experiment(&self, id: u64) -> Result<v1::Experiment, Status> {
         if let Some(handle) = self.active(id).await?
-            && let Ok(found) = handle.ask(|shell| view::experiment(&shell.machine, now_ms())).await
+            && let Ok(mut found) = handle.ask(|shell| view::experiment(&shell.machine, now_ms())).await
         {
+            let waiting = self.pool.brief(id).await.unwrap_or_default().waiting;
+            streams::say_why_nothing_runs(&mut found, waiting.as_deref());
             return Ok(found);
         }
         let store = self.store.clone();
@@ -120,9 +122,7 @@ impl Search {
         let store = self.store.clone();
         let mut trials = blocking(move || match (from_memory, known) {
             (Some(mut trials), _) => archive::fill(&store, id, &mut trials).map(|()| trials),
-            (None, Some(known)) if best_first => {
-                archive::trials_best_first(&store, id, known.smaller_is_better, limit + 1)
-            }
+            (None, Some(known)) if best_first => archive::trials_best_first(&store, &known, limit + 1),
             (None, _) => archive::trials(&store, id, after, limit + 1),
         })
         .await?;

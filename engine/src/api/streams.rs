@@ -92,6 +92,9 @@ pub(super) async fn watch(
             let pool = search.pool.brief(id).await.unwrap_or_default();
             response.slots_total = pool.slots_total;
             say_why_pending(&mut response.active, pool.waiting.as_deref());
+            if let Some(experiment) = &mut response.experiment {
+                say_why_nothing_runs(experiment, pool.waiting.as_deref());
+            }
             if !send(&sender, response).await {
                 return Ok(());
             }
@@ -115,6 +118,16 @@ pub(super) fn say_why_pending(trials: &mut [v1::Trial], waiting: Option<&str>) {
             Some(waiting) => trial.reason = format!("{}; {waiting}", trial.reason),
             None => {}
         }
+    }
+}
+
+/// An active experiment that holds no slots waits: its reason says for what.
+pub(super) fn say_why_nothing_runs(experiment: &mut v1::Experiment, waiting: Option<&str>) {
+    if let Some(waiting) = waiting
+        && experiment.state() == v1::ExperimentState::Active
+        && experiment.slots_in_use == 0
+    {
+        experiment.reason = format!("waiting: {waiting}");
     }
 }
 

@@ -85,7 +85,11 @@ impl Machine {
             self.set_phase(id, Phase::Paused);
         } else {
             let reason = self.trial_mut(id).reason.clone();
-            let reason = format!("{reason}; it saved no checkpoint, so it cannot wait for a promotion");
+            let reason = format!(
+                "{reason}; it ends here, because it saved no checkpoint to continue from (save one each time it \
+                 reports, or decide at once with `stop_once: true`)"
+            );
+            turn.step.lines.push(format!("trial {id}: {reason}"));
             self.end_trial(id, End::Stopped, &reason, turn);
         }
         self.tell(Event::Exited { trial: TrialId(id), reason: ExitReason::Paused { resumable } }, turn);
@@ -113,14 +117,16 @@ impl Machine {
     }
 
     fn shut_down(&mut self, reason: &Reason, turn: &mut Turn) {
-        if self.fold.validated {
-            self.fold.reason = reason.to_string();
-            self.finish(State::Completed, turn);
-        } else {
-            let metric = &self.spec.config.searcher.metric;
-            self.fold.reason = format!("{reason}, and no trial ever reported a validation with `{metric}`");
-            self.finish(State::Error, turn);
-        }
+        let metric = &self.spec.config.searcher.metric;
+        let (end, why) = match (self.fold.validated, &self.fold.best) {
+            (true, Some(_)) => (State::Completed, reason.to_string()),
+            (true, None) => (State::Completed, format!("{reason}; every `{metric}` was NaN")),
+            (false, _) => {
+                (State::Error, format!("{reason}, and no trial ever reported a validation with `{metric}`"))
+            }
+        };
+        self.fold.reason = why;
+        self.finish(end, turn);
     }
 
     /// Records a decision, and tells the agent if the trial runs.

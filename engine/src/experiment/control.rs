@@ -73,7 +73,9 @@ impl Machine {
     pub(super) fn settle(&mut self, turn: &mut Turn) {
         let holding = self.holding();
         match (self.fold.state, self.fold.end) {
-            (State::Pausing, _) if holding == 0 => self.set_state(State::Paused, "paused", turn),
+            (State::Pausing, _) if holding == 0 => {
+                self.set_state(State::Paused, "all slots are given back", turn)
+            }
             (State::Killing, Some(end)) if holding == 0 => self.finish(end, turn),
             _ => {}
         }

@@ -142,7 +142,7 @@ impl Machine {
             sequence: 0,
             searcher,
             state: State::Active,
-            reason: "created".into(),
+            reason: String::new(),
             end: None,
             trials: Vec::new(),
             active: BTreeSet::new(),

@@ -143,6 +143,8 @@ pub fn trials_by_id(machine: &Machine, after: u32, limit: usize) -> Vec<v1::Tria
 
 /// The best `limit` trials, best first; those without a validation come last.
 pub fn trials_best_first(machine: &Machine, limit: usize) -> Vec<v1::Trial> {
+    // Of equals the one that was first is shown as the best; it leads here too.
+    let best = machine.fold.best.as_ref().map(|best| best.trial);
     let rank = |trial: &Trial| if trial.best.is_nan() { f64::INFINITY } else { trial.best };
     let mut order: Vec<(bool, f64, u32)> = machine
         .fold
@@ -152,7 +154,10 @@ pub fn trials_best_first(machine: &Machine, limit: usize) -> Vec<v1::Trial> {
         .map(|(trial, id)| (!trial.validated, rank(trial), id))
         .collect();
     let by_rank = |a: &(bool, f64, u32), b: &(bool, f64, u32)| {
-        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2))
+        a.0.cmp(&b.0)
+            .then(a.1.total_cmp(&b.1))
+            .then((best != Some(a.2)).cmp(&(best != Some(b.2))))
+            .then(a.2.cmp(&b.2))
     };
     if limit < order.len() {
         order.select_nth_unstable_by(limit, by_rank);

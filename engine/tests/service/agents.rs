@@ -150,3 +150,43 @@ async fn pause_is_durable_and_gives_slots_back() {
     assert_eq!(ended.trials.unwrap().completed, 4);
     after.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_second_agent_of_the_same_name_is_refused_while_the_first_is_connected() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path()).await;
+    let first = Agent::connect(&engine, "a", "1", 1, Vec::new()).await;
+    let refused = Agent::try_connect(&engine, "a", "2", 1, Vec::new()).await.err().unwrap();
+    assert!(refused.message().contains("an agent named a is connected already"), "{refused}");
+    drop(first);
+    let deadline = tokio::time::Instant::now() + super::world::DEADLINE;
+    while Agent::try_connect(&engine, "a", "2", 1, Vec::new()).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "the name was not free again in time");
+    }
+    engine.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_unreadable_snapshot_is_made_up_for_by_the_journal() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = engine(directory.path()).await;
+    let mut calls = client(&before).await;
+    let id = create(&mut calls, random_search(1, 9)).await.id;
+    let mut agent = Agent::connect(&before, "a", "1", 1, Vec::new()).await;
+    let attempt = agent.start().await.attempt.unwrap();
+    let sequence = agent.tell(attempt, vec![started(), report(4, 0.5)]).await;
+    agent.acknowledged(sequence).await;
+    before.shutdown().await.unwrap();
+    drop((agent, calls));
+
+    let path = directory.path().join("store");
+    let store = toprung_store::Store::open(&path, toprung_store::Options::default()).unwrap();
+    let written = store.read_snapshot(id).unwrap().unwrap();
+    store.write_snapshot(id, written.seq, written.version, vec![255; 64]).unwrap();
+    drop(store);
+    let after = engine(directory.path()).await;
+    let mut calls = client(&after).await;
+    let found = trial(&mut calls, id, 1).await;
+    assert_eq!((found.state(), found.length, found.best_metric), (TrialState::Running, 4, Some(0.5)));
+    after.shutdown().await.unwrap();
+}

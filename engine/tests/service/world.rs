@@ -123,6 +123,24 @@ impl Agent {
         slots: u32,
         running: Vec<v1::AttemptId>,
     ) -> Self {
+        let connected = async {
+            // The engine may not have noticed yet that the last connection of this name is gone.
+            loop {
+                if let Ok(agent) = Self::try_connect(engine, name, instance, slots, running.clone()).await {
+                    return agent;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, connected).await.expect("registered in time")
+    }
+
+    pub(crate) async fn try_connect(
+        engine: &Engine,
+        name: &str,
+        instance: &str,
+        slots: u32,
+        running: Vec<v1::AttemptId>,
+    ) -> Result<Self, Status> {
         let token = Token(engine.token().to_owned());
         let mut service = AgentServiceClient::with_interceptor(channel(engine).await, token);
         let (outgoing, receiver) = mpsc::channel(64);
@@ -136,19 +154,19 @@ impl Agent {
         };
         let first = v1::AgentMessage { kind: Some(agent_message::Kind::Register(register)) };
         outgoing.send(first).await.unwrap();
-        let mut incoming = service.session(ReceiverStream::new(receiver)).await.unwrap().into_inner();
-        let first = incoming.message().await.unwrap().unwrap().kind;
+        let mut incoming = service.session(ReceiverStream::new(receiver)).await?.into_inner();
+        let first = incoming.message().await?.unwrap().kind;
         let Some(engine_message::Kind::Registered(registered)) = first else {
             panic!("not registered: {first:?}")
         };
-        Self {
+        Ok(Self {
             _heart: Heart::beat(outgoing.clone()),
             outgoing,
             incoming,
             registered,
             sequence: 0,
             started: BTreeMap::new(),
-        }
+        })
     }
 
     /// The next message of the engine.
