@@ -19,6 +19,9 @@ const LONGEST_LINE: usize = 16 << 10;
 const SILENCE: Duration = Duration::from_secs(1);
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4 << 10;
+/// So many lines of standard error stay, whatever is printed after them: the pipes are read independently, and a
+/// traceback may come before output that is older.
+const ERROR_LINES: usize = 12;
 
 /// Reads lines; a line feed, a carriage return (progress bars) or both end one.
 pub(crate) struct LineReader<R> {
@@ -118,23 +121,30 @@ impl Tail {
     fn keep(&self, line: &str, error: bool) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == TAIL_LINES {
-            lines.pop_front();
+            let errors = lines.iter().filter(|line| line.error).count();
+            // Twelve of twenty are reserved at most, so another line goes if those are protected.
+            let goes = lines.iter().position(|line| !line.error || errors > ERROR_LINES);
+            lines.remove(goes.unwrap_or(0));
         }
         let end = line.floor_char_boundary(TAIL_BYTES / 4);
         lines.push_back(TailLine { text: line.get(..end).unwrap_or_default().to_owned(), error });
     }
 
-    /// At most 20 lines and 4 KiB, the newest last.
+    /// At most 20 lines and 4 KiB in the order of arrival; what standard error said last is there before other output.
     pub(crate) fn lines(&self) -> Vec<String> {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest_first =
+            |error| lines.iter().enumerate().rev().filter(move |(_, line)| line.error == error);
+        let errors = newest_first(true).take(ERROR_LINES);
+        let others = newest_first(false).chain(newest_first(true).skip(ERROR_LINES));
         let mut bytes = 0;
-        let kept = lines.iter().rev().take_while(|line| {
+        let kept = errors.chain(others).take_while(|(_, line)| {
             bytes += line.text.len();
             bytes <= TAIL_BYTES
         });
-        let mut kept: Vec<_> = kept.map(|line| line.text.clone()).collect();
-        kept.reverse();
-        kept
+        let mut kept: Vec<_> = kept.collect();
+        kept.sort_by_key(|(index, _)| *index);
+        kept.into_iter().map(|(_, line)| line.text.clone()).collect()
     }
 
     /// The last line of standard error that says something. Standard output may be read after it, although it was
@@ -182,6 +192,21 @@ mod tests {
         tail.push("epoch 3");
         assert_eq!(tail.last_error().as_deref(), Some("ValueError: no"));
         assert_eq!(tail.lines(), ["ValueError: no", " ", "epoch 3"]);
+    }
+
+    #[test]
+    fn a_traceback_stays_behind_much_output() {
+        let tail = Tail::default();
+        tail.push("hello");
+        ["Traceback", "  raise", "RuntimeError: boom"].iter().for_each(|line| tail.push_error(line));
+        (0..50).for_each(|index| tail.push(&format!("{index}{}", "x".repeat(500))));
+        assert_eq!(tail.last_error().as_deref(), Some("RuntimeError: boom"));
+        let lines = tail.lines();
+        assert_eq!(lines[..3], ["Traceback", "  raise", "RuntimeError: boom"]);
+        assert!(lines.len() > 3 && lines[lines.len() - 1].starts_with("49"), "{lines:?}");
+        // Much of standard error alone takes all the room there is.
+        (0..50).for_each(|index| tail.push_error(&index.to_string()));
+        assert_eq!(tail.lines().len(), 20);
     }
 
     #[test]
