@@ -33,33 +33,58 @@ pub(crate) struct Interpreters {
 impl Interpreters {
     /// The interpreter for `environment.python`: a path, a name, a version, or empty for the PATH's own.
     pub(crate) async fn find(&self, python: &str) -> Result<Interpreter, String> {
-        let path = std::env::var_os("PATH");
-        let uv = on_path("uv", path.as_deref());
-        let Some(file) = candidates(python).iter().find_map(|name| locate(name, path.as_deref())) else {
-            return match uv {
-                Some(_) if is_version(python) => {
-                    Ok(Interpreter { python: python.to_owned(), identity: format!("uv {python}"), uv })
+        self.find_in(python, std::env::var_os("PATH").as_deref()).await
+    }
+
+    /// The first on this `path` that runs: version switchers leave files there that only say that they do not.
+    async fn find_in(&self, python: &str, path: Option<&OsStr>) -> Result<Interpreter, String> {
+        let uv = on_path("uv", path);
+        let mut tried = Vec::new();
+        for file in candidates(python).iter().flat_map(|name| locate(name, path)) {
+            match self.identity(&file).await {
+                Ok(identity) => {
+                    return Ok(Interpreter { python: file.to_string_lossy().into_owned(), identity, uv });
                 }
-                _ => Err(missing(python)),
-            };
-        };
-        let known = self.versions.lock().unwrap_or_else(PoisonError::into_inner).get(&file).cloned();
-        let identity = match known {
-            Some(identity) => identity,
-            None => ask(&file).await?,
-        };
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner).insert(file.clone(), identity.clone());
-        Ok(Interpreter { python: file.to_string_lossy().into_owned(), identity, uv })
+                Err(problem) => {
+                    tracing::debug!(problem, "not this interpreter");
+                    tried.push(problem);
+                }
+            }
+        }
+        if uv.is_some() && is_version(python) {
+            return Ok(Interpreter { python: python.to_owned(), identity: format!("uv {python}"), uv });
+        }
+        Err(missing(python, &tried))
+    }
+
+    async fn identity(&self, file: &Path) -> Result<String, String> {
+        let known = self.versions.lock().unwrap_or_else(PoisonError::into_inner).get(file).cloned();
+        if let Some(identity) = known {
+            return Ok(identity);
+        }
+        let identity = ask(file).await?;
+        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.insert(file.to_owned(), identity.clone());
+        Ok(identity)
     }
 }
 
-fn missing(python: &str) -> String {
-    if python.is_empty() {
-        return "the environment needs Python, but neither python3 nor python is on the PATH".to_owned();
-    }
-    format!(
-        "environment.python wants `{python}`, which is not on the PATH; install it, or `uv`, which can provide versions"
-    )
+/// Why there is none; `tried`: what those that are there said.
+fn missing(python: &str, tried: &[String]) -> String {
+    let (wanted, advice) = match python {
+        "" => ("the environment needs Python".to_owned(), "install python3"),
+        _ => (
+            format!("environment.python wants `{python}`"),
+            "install it, or `uv`, which can provide versions",
+        ),
+    };
+    let found = match (tried.is_empty(), python) {
+        (true, "") => "but neither python3 nor python is on the PATH".to_owned(),
+        (true, _) if python.contains('/') => "which is not there".to_owned(),
+        (true, _) => "which is not on the PATH".to_owned(),
+        (false, _) => format!("and what was found does not run ({})", tried.join("; ")),
+    };
+    format!("{wanted}, {found}; {advice}")
 }
 
 /// Names under which `python` may be found.
@@ -76,16 +101,22 @@ fn is_version(python: &str) -> bool {
         && python.chars().all(|letter| letter.is_ascii_digit() || letter == '.')
 }
 
-fn locate(name: &str, path: Option<&OsStr>) -> Option<PathBuf> {
+/// The files that may be meant, in the order of the PATH.
+fn locate(name: &str, path: Option<&OsStr>) -> Vec<PathBuf> {
     if name.contains('/') {
-        return Some(PathBuf::from(name)).filter(|file| file.is_file());
+        return Some(PathBuf::from(name)).filter(|file| file.is_file()).into_iter().collect();
     }
-    on_path(name, path)
+    all_on_path(name, path).collect()
 }
 
 /// The program of this name on the PATH.
 pub(crate) fn on_path(name: &str, path: Option<&OsStr>) -> Option<PathBuf> {
-    std::env::split_paths(path?).map(|part| part.join(name)).find(|file| file.is_file())
+    all_on_path(name, path).next()
+}
+
+fn all_on_path(name: &str, path: Option<&OsStr>) -> impl Iterator<Item = PathBuf> {
+    let parts: Vec<PathBuf> = path.map(|path| std::env::split_paths(path).collect()).unwrap_or_default();
+    parts.into_iter().map(move |part| part.join(name)).filter(|file| file.is_file())
 }
 
 async fn ask(file: &Path) -> Result<String, String> {
@@ -94,20 +125,67 @@ async fn ask(file: &Path) -> Result<String, String> {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let says = |what: &dyn std::fmt::Display| format!("{} does not run: {what}", file.display());
+    let says = |what: &dyn std::fmt::Display| format!("{}: {what}", file.display());
     let output = timeout(LONGEST, asking)
         .await
         .map_err(|_| says(&"it did not say its version in time"))?
         .map_err(|error| says(&error))?;
     if !output.status.success() {
-        return Err(says(&String::from_utf8_lossy(&output.stderr).trim()));
+        return Err(says(&in_one_line(&output)));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// What it said on standard error, its lines kept apart.
+fn in_one_line(output: &std::process::Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() { output.status.to_string() } else { lines.join(" | ") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A directory with a program of this name.
+    fn with_program(name: &str, script: &str) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        let (text, file) = (directory.path().join("text"), directory.path().join(name));
+        std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
+        // Copied by a process that ends: a program that somebody, even a fork of this test, has open for writing does
+        // not run.
+        let copied = std::process::Command::new("install").arg("-m755").args([&text, &file]).status();
+        assert!(copied.unwrap().success());
+        directory
+    }
+
+    const SHIM: &str =
+        "echo 'pyenv: python9.9: command not found' >&2; echo >&2; echo 'The command exists' >&2; exit 127";
+
+    #[tokio::test]
+    async fn one_that_does_not_run_is_passed_over() {
+        let shim = with_program("python9.9", SHIM);
+        let good = with_program("python9.9", "echo /good/python 9.9");
+        let path = std::env::join_paths([shim.path(), good.path()]).unwrap();
+        let found = Interpreters::default().find_in("9.9", Some(&path)).await.unwrap();
+        assert_eq!(Path::new(&found.python), good.path().join("python9.9"));
+        assert_eq!(found.identity, "/good/python 9.9");
+        // Without another one uv provides it.
+        let uv = with_program("uv", "exit 0");
+        let path = std::env::join_paths([shim.path(), uv.path()]).unwrap();
+        let found = Interpreters::default().find_in("9.9", Some(&path)).await.unwrap();
+        assert_eq!((found.python.as_str(), found.identity.as_str()), ("9.9", "uv 9.9"));
+    }
+
+    #[tokio::test]
+    async fn what_was_tried_is_listed() {
+        let (first, second) = (with_program("python9.9", SHIM), with_program("python9.9", "exit 3"));
+        let path = std::env::join_paths([first.path(), second.path()]).unwrap();
+        let error = Interpreters::default().find_in("9.9", Some(&path)).await.unwrap_err();
+        assert!(error.contains("python9.9: command not found | The command exists; "), "{error}");
+        assert!(error.contains(&format!("{}/python9.9: exit status: 3", second.path().display())), "{error}");
+        assert!(error.contains("`uv`"), "{error}");
+    }
 
     #[test]
     fn versions_and_names_are_told_apart() {
