@@ -236,6 +236,14 @@ impl<'n> Table<'n> {
         table
     }
 
+    /// Records the unknown and the unsupported keys of a section, but not what is missing in it.
+    pub(crate) fn check_keys(cx: &mut Context, place: &Place<'n>, section: &'static Section) {
+        let mut table = Self { section, path: place.path.clone(), key: place.key, entries: Vec::new() };
+        for (name, entry) in place.map(cx, "a map") {
+            table.take(cx, name, entry);
+        }
+    }
+
     fn take(&mut self, cx: &mut Context, name: &str, place: Place<'n>) {
         let Some(field) = self.section.field(name) else {
             let known = self.section.names();

@@ -3,7 +3,7 @@
 use crate::config::SearcherSettings;
 use crate::context::{Context, Place, Table, joined};
 use crate::language::Section;
-use crate::language::search::{BUILT, NOT_BUILT, OLD, SEARCHERS};
+use crate::language::search::{ANY_SEARCHER, BUILT, NOT_BUILT, OLD, SEARCHERS};
 use crate::length;
 use crate::nearest::nearest;
 use crate::node::Kind;
@@ -16,8 +16,13 @@ use toprung_searchers::{Dimension, Domain, Mode, SearcherConfig, Space};
 const MAX_GRID_TRIALS: u64 = 1_000_000;
 const SMALLER_GRID: &str = "give a smaller `count`, also to `int`, or use the searcher `random`";
 
-/// Reads the section. `None` after a mistake that leaves nothing to go on with.
-pub(crate) fn read(cx: &mut Context, place: Option<&Place<'_>>, space: &Space) -> Option<SearcherSettings> {
+/// Reads the section. `None` after a mistake that leaves nothing to go on with. `hyperparameters`: where `space` stands.
+pub(crate) fn read(
+    cx: &mut Context,
+    place: Option<&Place<'_>>,
+    space: &Space,
+    hyperparameters: Option<&Place<'_>>,
+) -> Option<SearcherSettings> {
     let place = place?;
     if !matches!(place.node.kind, Kind::Map(_)) {
         place.map(cx, "a map");
@@ -37,7 +42,7 @@ pub(crate) fn read(cx: &mut Context, place: Option<&Place<'_>>, space: &Space) -
             max_concurrent_trials: table.small(cx, "max_concurrent_trials"),
         },
         "grid" => {
-            check_grid(cx, place, space);
+            check_grid(cx, place, space, hyperparameters);
             SearcherConfig::Grid {
                 max_length,
                 max_concurrent_trials: table.small(cx, "max_concurrent_trials"),
@@ -74,6 +79,7 @@ fn method(cx: &mut Context, place: &Place<'_>) -> Option<(&'static str, &'static
     let Some(node) = place.node.get("name").filter(|node| !node.is_null()) else {
         let help = format!("one of {}", BUILT.join(", "));
         cx.error(place.key, &path, "`name` is missing in `searcher`", help);
+        Table::check_keys(cx, place, &ANY_SEARCHER);
         return None;
     };
     let word = node.scalar_text().unwrap_or_default();
@@ -100,6 +106,8 @@ fn method(cx: &mut Context, place: &Place<'_>) -> Option<(&'static str, &'static
         let help = nearest(&word, known).map_or(available, |name| format!("did you mean `{name}`?"));
         let message = format!("found {}, expected one of {}", node.described(), BUILT.join(", "));
         cx.error(node.span, &path, message, help);
+        // A slip in the name seldom comes alone. Searchers that are known but not built may have keys of their own.
+        Table::check_keys(cx, place, &ANY_SEARCHER);
     }
     None
 }
@@ -200,10 +208,11 @@ fn rungs_within(count: u64, divisor: f64) -> u32 {
     Divisor::new(divisor).map_or(u32::MAX, |divisor| divisor.rungs_within(count.max(1)))
 }
 
-fn check_grid(cx: &mut Context, place: &Place<'_>, space: &Space) {
-    let missing = without_count("hyperparameters", &space.0);
-    for path in &missing {
-        cx.error(place.key, path, "the searcher `grid` needs a `count` here", "say how many values it takes");
+fn check_grid(cx: &mut Context, place: &Place<'_>, space: &Space, hyperparameters: Option<&Place<'_>>) {
+    let missing = hyperparameters.map_or_else(Vec::new, |place| without_count(place, &space.0));
+    for place in &missing {
+        let message = "the searcher `grid` needs a `count` here";
+        cx.error(place.key, &place.path, message, "say how many values it takes");
     }
     if !missing.is_empty() || space.check().is_err() {
         return;
@@ -219,13 +228,16 @@ fn check_grid(cx: &mut Context, place: &Place<'_>, space: &Space) {
 }
 
 /// The hyperparameters that a grid cannot divide by itself.
-fn without_count(path: &str, dimensions: &BTreeMap<String, Dimension>) -> Vec<String> {
+fn without_count<'n>(place: &Place<'n>, dimensions: &BTreeMap<String, Dimension>) -> Vec<Place<'n>> {
+    let Kind::Map(entries) = &place.node.kind else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
-    for (name, dimension) in dimensions {
-        let inner = joined(path, name);
-        match &dimension.domain {
-            Domain::Group(group) => found.extend(without_count(&inner, group)),
-            Domain::Double { count: None, .. } | Domain::Log { count: None, .. } => found.push(inner),
+    for (key, node) in entries {
+        let inner = place.entry(key, node);
+        match dimensions.get(&key.text).map(|dimension| &dimension.domain) {
+            Some(Domain::Group(group)) => found.extend(without_count(&inner, group)),
+            Some(Domain::Double { count: None, .. } | Domain::Log { count: None, .. }) => found.push(inner),
             _ => {}
         }
     }

@@ -16,8 +16,9 @@ use toprung_searchers::{Domain, SearcherConfig, Space, Value};
 /// Reads a document. `None` only after a mistake.
 pub(crate) fn read(cx: &mut Context, root: &Node) -> Option<ExperimentConfig> {
     let table = Table::open(cx, Some(&Place::root(root)), &EXPERIMENT, "");
-    let space = hyperparameters::read(cx, table.get("hyperparameters").as_ref());
-    let searcher = searcher::read(cx, table.get("searcher").as_ref(), &space);
+    let hyperparameters = table.get("hyperparameters");
+    let space = hyperparameters::read(cx, hyperparameters.as_ref());
+    let searcher = searcher::read(cx, table.get("searcher").as_ref(), &space, hyperparameters.as_ref());
     let entrypoint = entrypoint::read(cx, table.get("entrypoint").as_ref(), &space);
     let time_metric = searcher.as_ref().map_or("batches", |searcher| searcher.time_metric.as_str());
     let [min_validation_period, min_checkpoint_period] = ["min_validation_period", "min_checkpoint_period"]

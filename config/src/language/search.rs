@@ -13,6 +13,14 @@ pub(crate) static SEARCHERS: &[(&str, &Section)] = &[
     ("adaptive_simple", &ADAPTIVE_ASHA),
 ];
 
+/// The fields of all searchers, for a section whose `name` is a mistake.
+pub(crate) static ANY_SEARCHER: Section = Section {
+    title: "`searcher`",
+    doc: "The fields of every searcher.",
+    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, NUM_RUNGS, BRACKETS],
+    strangers: ELSEWHERE,
+};
+
 /// The searchers that may be suggested.
 pub(crate) const BUILT: &[&str] = &["single", "random", "grid", "async_halving", "adaptive_asha"];
 
@@ -103,6 +111,25 @@ const DIVISOR: &[Field] = &[
     ),
 ];
 
+const NUM_RUNGS: &[Field] =
+    &[required("num_rungs", Shape::Int { min: 1, max: 64 }, "how many rungs there are")];
+
+const BRACKETS: &[Field] = &[
+    field(
+        "mode",
+        Shape::Choice(&["standard", "aggressive", "conservative"]),
+        "\"standard\"",
+        "how early trials are cut",
+    ),
+    field("max_rungs", Shape::Int { min: 1, max: 64 }, "5", "how many rungs a bracket has at most"),
+    field(
+        "bracket_rungs",
+        Shape::List(&Shape::Int { min: 1, max: 64 }),
+        "[]",
+        "how many rungs each bracket has; chosen by `mode` if empty",
+    ),
+];
+
 const ELSEWHERE: &[(&str, &str)] = &[
     ("max_trials", "it belongs to the searchers `random`, `async_halving` and `adaptive_asha`"),
     (
@@ -142,40 +169,14 @@ const GRID: Section = Section {
 const ASYNC_HALVING: Section = Section {
     title: "the searcher `async_halving`",
     doc: "Random trials that train from rung to rung, of which the best go on. `asha` is another name for it.",
-    groups: &[
-        COMMON,
-        TRIALS,
-        CONCURRENT,
-        DIVISOR,
-        &[required("num_rungs", Shape::Int { min: 1, max: 64 }, "how many rungs there are")],
-    ],
+    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, NUM_RUNGS],
     strangers: ELSEWHERE,
 };
 
 const ADAPTIVE_ASHA: Section = Section {
     title: "the searcher `adaptive_asha`",
     doc: "Several `async_halving` searches at once that begin their cuts earlier or later. A good choice for most searches.",
-    groups: &[
-        COMMON,
-        TRIALS,
-        CONCURRENT,
-        DIVISOR,
-        &[
-            field(
-                "mode",
-                Shape::Choice(&["standard", "aggressive", "conservative"]),
-                "\"standard\"",
-                "how early trials are cut",
-            ),
-            field("max_rungs", Shape::Int { min: 1, max: 64 }, "5", "how many rungs a bracket has at most"),
-            field(
-                "bracket_rungs",
-                Shape::List(&Shape::Int { min: 1, max: 64 }),
-                "[]",
-                "how many rungs each bracket has; chosen by `mode` if empty",
-            ),
-        ],
-    ],
+    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, BRACKETS],
     strangers: ELSEWHERE,
 };
 

@@ -181,3 +181,31 @@ fn grids() {
         assert!(problems[0].message.contains(message), "{problems:?}");
     }
 }
+
+#[test]
+fn a_grid_points_at_the_hyperparameter_without_a_count() {
+    let yaml = "entrypoint: ./run\nsearcher: {name: grid, metric: a, max_length: 1}\nhyperparameters:\n  net:\n    \
+                width: {type: int, minval: 1, maxval: 2}\n    rate: {type: log, minval: -3, maxval: -1}\n";
+    let problems = super::refused(yaml).0;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!((problems[0].path.as_str(), problems[0].line), ("hyperparameters.net.rate", 6));
+}
+
+#[test]
+fn keys_beside_an_unknown_searcher_are_checked_too() {
+    let said = |searcher: &str| {
+        let problems = super::refused(&format!("entrypoint: ./run\nsearcher: {{{searcher}}}\n")).0;
+        let line = |problem: &crate::Problem| {
+            format!("{}: {}", problem.path, problem.help.as_deref().unwrap_or_default())
+        };
+        problems.iter().map(line).collect::<Vec<_>>()
+    };
+    let unknown = "searcher.max_trails: did you mean `max_trials`?";
+    assert_eq!(
+        said("name: adaptive_ashaa, metric: a, max_trails: 4, num_rungs: 2, mode: standard, max_length: 3"),
+        ["searcher.name: did you mean `adaptive_asha`?", unknown]
+    );
+    assert_eq!(said("metric: a, max_trails: 4")[1], unknown);
+    // What another searcher's keys are is not known.
+    assert_eq!(said("name: pbt, metric: a, population_size: 3").len(), 1);
+}
