@@ -49,6 +49,9 @@ const NEVER: Duration = Duration::from_hours(24);
 ///
 /// At the end attempts are asked to save, then get SIGTERM, then SIGKILL (see [`Options::drain_timeout`]), and their
 /// exits are sent if the engine can be reached. Losing the engine is no error: the agent connects again, for ever.
+///
+/// # Errors
+/// It cannot start, the engine refuses it, or the engine said goodbye.
 pub async fn run(options: Options, shutdown: watch::Receiver<bool>) -> Result<(), Error> {
     let client = connection::client(&options)?;
     let instance = format!("{:016x}", random_bits());
@@ -83,7 +86,7 @@ pub async fn run(options: Options, shutdown: watch::Receiver<bool>) -> Result<()
         backoff: Backoff::new(),
         waits: false,
         ending: Ending::new(options.drain_timeout),
-        farewell: false,
+        farewell: None,
     };
     let result = daemon.run(shutdown).await;
     ledger.close().await;
@@ -130,8 +133,8 @@ struct Daemon {
     /// Said once that it waits for the engine.
     waits: bool,
     ending: Ending,
-    /// The engine does not want this agent back.
-    farewell: bool,
+    /// Why the engine does not want this agent back.
+    farewell: Option<String>,
 }
 
 impl Daemon {
@@ -156,12 +159,15 @@ impl Daemon {
         }
         // Attempts that are left are aborted, which kills their groups.
         self.attempts.shutdown().await;
-        Ok(())
+        match self.farewell {
+            Some(reason) => Err(Error::SentAway { server: self.server, reason }),
+            None => Ok(()),
+        }
     }
 
     fn has_said_everything(&self) -> bool {
         let nothing_waits = self.inbox.events.is_empty() && self.inbox.logs.is_empty();
-        let nobody_listens = self.farewell && !self.link.is_up();
+        let nobody_listens = self.farewell.is_some() && !self.link.is_up();
         self.attempts.is_empty() && nothing_waits && (self.state.is_drained() || nobody_listens)
     }
 
@@ -224,9 +230,9 @@ impl Daemon {
             let (server, message) = (self.server.clone(), status.message().to_owned());
             return Err(Error::Refused { server, message });
         }
-        let wait = if self.farewell { NEVER } else { self.backoff.next() };
+        let wait = if self.farewell.is_some() { NEVER } else { self.backoff.next() };
         self.link = Link::Down(now + wait);
-        if !self.waits && !self.farewell {
+        if !self.waits && self.farewell.is_none() {
             tracing::warn!(server = self.server, reason = status.message(), "waiting for the engine");
             self.waits = true;
         }
@@ -262,7 +268,7 @@ impl Daemon {
             }
             Effect::Close { reconnect: false, reason } => {
                 tracing::info!(reason, "the engine says goodbye");
-                self.farewell = true;
+                self.farewell = Some(reason);
                 self.begin_end("the engine sent the agent away", now);
             }
         }

@@ -44,4 +44,12 @@ pub enum Error {
         /// The engine's words.
         message: String,
     },
+    /// The engine does not want this agent any more, for example because another one took its name.
+    #[error("the engine at {server} sent this agent away: {reason}")]
+    SentAway {
+        /// The engine's address.
+        server: String,
+        /// The engine's words.
+        reason: String,
+    },
 }

@@ -59,7 +59,7 @@ pub(crate) fn unix_ms() -> i64 {
 }
 
 /// The host's name, or `localhost` where the system has none.
-pub(crate) fn host_name() -> String {
+pub fn host_name() -> String {
     nix::unistd::gethostname()
         .ok()
         .and_then(|name| name.into_string().ok())

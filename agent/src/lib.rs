@@ -37,5 +37,6 @@ mod slots;
 
 pub use daemon::run;
 pub use error::Error;
+pub use identity::host_name;
 pub use options::Options;
 pub use slots::detect_slots;

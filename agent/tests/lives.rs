@@ -390,7 +390,8 @@ async fn a_goodbye_without_return_ends_the_agent() {
     let mut bench = Bench::start().await;
     let goodbye = v1::Goodbye { reason: "over".to_owned(), reconnect: false };
     bench.send(engine_message::Kind::Goodbye(goodbye)).await;
-    bench.ended().await.unwrap();
+    let error = bench.ended().await.unwrap_err();
+    assert!(error.to_string().ends_with("sent this agent away: over"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

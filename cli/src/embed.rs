@@ -22,7 +22,8 @@ pub(crate) struct Embedded {
 
 /// An agent of this process.
 pub(crate) struct RunningAgent {
-    task: JoinHandle<Result<(), toprung_agent::Error>>,
+    /// None: its end has been told.
+    task: Option<JoinHandle<Result<(), toprung_agent::Error>>>,
     shutdown: watch::Sender<bool>,
 }
 
@@ -30,25 +31,33 @@ impl RunningAgent {
     /// Starts it in the background.
     pub(crate) fn start(options: toprung_agent::Options) -> Self {
         let (shutdown, stopped) = watch::channel(false);
-        Self { task: tokio::spawn(toprung_agent::run(options, stopped)), shutdown }
+        Self { task: Some(tokio::spawn(toprung_agent::run(options, stopped))), shutdown }
     }
 
     /// Asks it to end and waits at most `grace`; then it is cut off.
     pub(crate) async fn stop(mut self, grace: Duration) -> Result<(), Error> {
         self.shutdown.send_replace(true);
-        match tokio::time::timeout(grace, &mut self.task).await {
+        let Some(mut task) = self.task.take() else {
+            return Ok(());
+        };
+        match tokio::time::timeout(grace, &mut task).await {
             Ok(ended) => outcome(ended),
             Err(_) => {
-                self.task.abort();
+                task.abort();
                 tracing::warn!(seconds = grace.as_secs(), "the agent did not end in time");
                 Ok(())
             }
         }
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends by itself; its end is told once.
     pub(crate) async fn ended(&mut self) -> Result<(), Error> {
-        outcome((&mut self.task).await)
+        let Some(task) = &mut self.task else {
+            return std::future::pending().await;
+        };
+        let ended = task.await;
+        self.task = None;
+        outcome(ended)
     }
 }
 
@@ -69,14 +78,10 @@ impl Embedded {
 
     /// Why the agent is gone, if it has ended by itself.
     pub(crate) fn agent_failure(&mut self) -> Option<Error> {
-        let ended = self.agent.as_ref().is_some_and(|agent| agent.task.is_finished());
-        if !ended {
-            return None;
-        }
-        let task = self.agent.take()?.task;
-        // It is finished, so this does not wait.
-        let result = futures_util::FutureExt::now_or_never(task)?;
-        Some(outcome(result).err().unwrap_or_else(|| Error::Agent("without a reason".to_owned())))
+        // Asked once without waiting.
+        let result = futures_util::FutureExt::now_or_never(self.agent.as_mut()?.ended())?;
+        self.agent = None;
+        Some(result.err().unwrap_or_else(|| Error::Agent("without a reason".to_owned())))
     }
 
     /// Ends the agent, then the engine.
@@ -148,5 +153,22 @@ fn outcome(ended: Result<Result<(), toprung_agent::Error>, tokio::task::JoinErro
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Error::Agent(error.to_string())),
         Err(error) => Err(Error::Agent(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_agent_that_has_ended_is_told_once_and_can_be_stopped() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = toprung_agent::Options::new("no address at all", directory.path().join("agent"));
+        let mut agent = RunningAgent::start(options);
+        let error = agent.ended().await.unwrap_err();
+        assert!(error.to_string().contains("no address at all"), "{error}");
+        let again = tokio::time::timeout(Duration::ZERO, agent.ended()).await;
+        assert!(again.is_err(), "told twice");
+        agent.stop(Duration::from_secs(1)).await.unwrap();
     }
 }

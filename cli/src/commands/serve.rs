@@ -18,28 +18,43 @@ pub(super) async fn run(global: &Global, args: &Serve) -> Result<Exit, Error> {
     let engine = toprung_engine::Engine::start(options(global, args))
         .await
         .map_err(|error| embed::engine_error(&global.data_dir, error))?;
-    output::print(&greeting(global, args, engine.url()))?;
+    let url = url_for_others(args, engine.url(), &toprung_agent::host_name());
+    output::print(&greeting(global, args, &url))?;
     let mut agent = args.agent.then(|| {
         let mut options = embed::agent_options(&engine, &global.data_dir, args.slots);
         options.tls_ca = global.tls_ca.clone().or_else(|| args.tls_cert.clone());
         RunningAgent::start(options)
     });
-    let ended = tokio::select! {
-        () = interrupts.next() => Ok(()),
-        ended = agent_ended(agent.as_mut()) => ended,
-    };
+    loop {
+        tokio::select! {
+            () = interrupts.next() => break,
+            ended = agent_ended(agent.as_mut()) => {
+                agent = None;
+                output::note(&without_agent(ended, engine.url()));
+            }
+        }
+    }
     output::note("stopping; experiments go on at the next start");
     let stop = async {
-        if let Some(agent) = agent.filter(|_| ended.is_ok()) {
-            agent.stop(AGENT_STOP).await?;
-        }
-        embed::stop_engine(engine).await
+        let agent = match agent {
+            Some(agent) => agent.stop(AGENT_STOP).await,
+            None => Ok(()),
+        };
+        embed::stop_engine(engine).await?;
+        agent
     };
     tokio::select! {
-        stopped = stop => stopped?,
-        () = interrupts.next() => return Ok(Exit::Interrupted),
+        stopped = stop => stopped.map(|()| Exit::Ok),
+        () = interrupts.next() => Ok(Exit::Interrupted),
     }
-    ended.map(|()| Exit::Ok)
+}
+
+/// What is said when the agent of this process has ended by itself: others still use the server.
+fn without_agent(ended: Result<(), Error>, url: &str) -> String {
+    let cause = ended.err().map_or_else(|| "the agent ended".to_owned(), |error| error.to_string());
+    format!(
+        "warning: {cause}; the server goes on without it\n  offer slots with: toprung agent --server {url}"
+    )
 }
 
 /// Only an agent that is there can end.
@@ -72,6 +87,16 @@ fn options(global: &Global, args: &Serve) -> toprung_engine::Options {
     options.tls =
         args.tls_cert.clone().zip(args.tls_key.clone()).map(|(cert, key)| toprung_engine::Tls { cert, key });
     options
+}
+
+/// The URL for other machines: "any address" is none, so it is this host's name instead.
+fn url_for_others(args: &Serve, url: &str, host: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once(':')) {
+        (Some((scheme, _)), Some((_, port))) if args.listen.ip().is_unspecified() => {
+            format!("{scheme}://{host}:{port}")
+        }
+        _ => url.to_owned(),
+    }
 }
 
 /// The URL and how to use it; never the token, only where it lies.
@@ -110,6 +135,23 @@ mod tests {
         assert!(!allowed(&["--listen", "0.0.0.0:7070"]));
         assert!(allowed(&["--listen", "0.0.0.0:7070", "--plaintext"]));
         assert!(allowed(&["--listen", "0.0.0.0:7070", "--tls-cert", "c", "--tls-key", "k"]));
+    }
+
+    #[test]
+    fn other_machines_are_told_the_name_of_this_one() {
+        let args = parsed(&["--listen", "0.0.0.0:1", "--plaintext"]).1;
+        assert_eq!(url_for_others(&args, "http://127.0.0.1:7070", "box"), "http://box:7070");
+        let args = parsed(&["--listen", "[::]:1", "--tls-cert", "c", "--tls-key", "k"]).1;
+        assert_eq!(url_for_others(&args, "https://[::1]:7070", "box"), "https://box:7070");
+        let args = parsed(&[]).1;
+        assert_eq!(url_for_others(&args, "http://127.0.0.1:7070", "box"), "http://127.0.0.1:7070");
+    }
+
+    #[test]
+    fn the_end_of_its_agent_is_no_end_of_the_server() {
+        let said = without_agent(Err(Error::Agent("sent away".to_owned())), "http://h:1");
+        assert!(said.contains("the agent ended: sent away; the server goes on"), "{said}");
+        assert!(said.contains("toprung agent --server http://h:1"), "{said}");
     }
 
     #[test]
