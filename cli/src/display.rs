@@ -6,6 +6,7 @@ use crate::live::Live;
 use crate::logging::{self, Aside};
 use crate::output;
 use crate::plain::Plain;
+use crate::waiting::Waiting;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::time::Instant;
@@ -25,19 +26,22 @@ pub(crate) enum Display {
     Lines {
         /// Makes them.
         plain: Plain,
+        /// Says what it waits for.
+        waiting: Waiting,
         /// Standard output is kept for the JSON document.
         to_stderr: bool,
     },
-    /// Not at all.
-    Quiet,
+    /// Not at all, but for one line on standard error if it waits: silence would look like a hang.
+    Quiet(Option<Waiting>),
 }
 
 impl Display {
     /// What fits the options and the terminal. `interrupts`: for the keys of the screen.
     pub(crate) fn choose(showing: Showing, interrupts: mpsc::Sender<()>, data_dir: &Path) -> Self {
-        let lines = |to_stderr| Self::Lines { plain: Plain::default(), to_stderr };
+        let lines =
+            |to_stderr| Self::Lines { plain: Plain::default(), waiting: Waiting::default(), to_stderr };
         if showing.quiet {
-            return Self::Quiet;
+            return Self::Quiet(Some(Waiting::default()));
         }
         if showing.json {
             return lines(true);
@@ -64,11 +68,17 @@ impl Display {
                 live.view(view);
                 Ok(())
             }
-            Self::Lines { plain, to_stderr } => {
+            Self::Lines { plain, waiting, to_stderr } => {
+                waiting.view(&view, Instant::now());
                 let lines = plain.lines(&view, Instant::now());
                 lines.iter().try_for_each(|line| say(line, *to_stderr))
             }
-            Self::Quiet => Ok(()),
+            Self::Quiet(waiting) => {
+                if let Some(waiting) = waiting {
+                    waiting.view(&view, Instant::now());
+                }
+                Ok(())
+            }
         }
     }
 
@@ -80,7 +90,7 @@ impl Display {
                 Ok(())
             }
             Self::Lines { to_stderr, .. } => say(text, *to_stderr),
-            Self::Quiet => {
+            Self::Quiet(_) => {
                 output::note(text);
                 Ok(())
             }
@@ -94,11 +104,21 @@ impl Display {
         }
     }
 
-    /// Draws what has changed.
+    /// Draws what has changed, and says what has become due.
     pub(crate) fn draw(&mut self) -> Result<(), Error> {
         match self {
             Self::Live { live, .. } => live.draw().map_err(Error::io("cannot draw on the terminal")),
-            _ => Ok(()),
+            Self::Lines { waiting, to_stderr, .. } => match waiting.due(Instant::now()) {
+                Some(line) => say(&line, *to_stderr),
+                None => Ok(()),
+            },
+            Self::Quiet(waiting) => {
+                if let Some(line) = waiting.as_mut().and_then(|waiting| waiting.due(Instant::now())) {
+                    output::note(&line);
+                    *waiting = None;
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -253,7 +253,7 @@ searcher: {name: random, metric: error, max_trials: 4, max_length: {epochs: 2}}
         let (mut session, id) = waiting_search(dir.path()).await;
         let mut interrupts = Interrupts::start().unwrap();
         interrupts.sender().try_send(()).unwrap();
-        let outcome = follow(&mut session, id, Display::Quiet, &mut interrupts).await.unwrap();
+        let outcome = follow(&mut session, id, Display::Quiet(None), &mut interrupts).await.unwrap();
         assert!(matches!(outcome, Outcome::Paused(_)), "{outcome:?}");
         assert_eq!(session.client.experiment(id).await.unwrap().state(), State::Paused);
         session.close(CLOSE).await.unwrap();
@@ -264,7 +264,7 @@ searcher: {name: random, metric: error, max_trials: 4, max_length: {epochs: 2}}
         let dir = tempfile::tempdir().unwrap();
         let (session, id) = waiting_search(dir.path()).await;
         let client = session.client.clone();
-        let mut follower = Follower::new(client, id, Mode::Embedded, Display::Quiet);
+        let mut follower = Follower::new(client, id, Mode::Embedded, Display::Quiet(None));
         assert!(follower.interrupted().unwrap().is_none());
         assert!(matches!(follower.interrupted().unwrap(), Some(Outcome::Abandoned)));
         session.close(CLOSE).await.unwrap();
@@ -284,7 +284,7 @@ searcher: {name: random, metric: error, max_trials: 4, max_length: {epochs: 2}}
         let mut remote = connect::open(&global, Need::Look).await.unwrap();
         let mut interrupts = Interrupts::start().unwrap();
         interrupts.sender().try_send(()).unwrap();
-        let outcome = follow(&mut remote, id, Display::Quiet, &mut interrupts).await.unwrap();
+        let outcome = follow(&mut remote, id, Display::Quiet(None), &mut interrupts).await.unwrap();
         assert!(matches!(outcome, Outcome::Detached), "{outcome:?}");
         assert_eq!(session.client.experiment(id).await.unwrap().state(), State::Active);
         session.close(CLOSE).await.unwrap();
@@ -296,7 +296,7 @@ searcher: {name: random, metric: error, max_trials: 4, max_length: {epochs: 2}}
         let (mut session, id) = waiting_search(dir.path()).await;
         session.client.kill(id).await.unwrap();
         let mut interrupts = Interrupts::start().unwrap();
-        let outcome = follow(&mut session, id, Display::Quiet, &mut interrupts).await.unwrap();
+        let outcome = follow(&mut session, id, Display::Quiet(None), &mut interrupts).await.unwrap();
         assert!(matches!(outcome, Outcome::Ended), "{outcome:?}");
         session.close(CLOSE).await.unwrap();
     }
@@ -306,7 +306,7 @@ searcher: {name: random, metric: error, max_trials: 4, max_length: {epochs: 2}}
         let dir = tempfile::tempdir().unwrap();
         let (mut session, id) = waiting_search(dir.path()).await;
         let mut interrupts = Interrupts::start().unwrap();
-        let error = follow(&mut session, id + 1, Display::Quiet, &mut interrupts).await.unwrap_err();
+        let error = follow(&mut session, id + 1, Display::Quiet(None), &mut interrupts).await.unwrap_err();
         assert!(matches!(error, Error::NotFound(_)), "{error}");
         session.close(CLOSE).await.unwrap();
     }

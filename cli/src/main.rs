@@ -34,6 +34,7 @@ mod output;
 mod plain;
 mod problems;
 mod spinner;
+mod waiting;
 
 use clap::Parser as _;
 use errors::Error;

@@ -5,6 +5,7 @@
 
 use super::{curve, ladder};
 use crate::output::{experiment, format};
+use crate::waiting;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize as _};
@@ -110,13 +111,19 @@ impl Screen {
         let cells = usize::from(width / 4).min(20);
         let full = if total == 0 { 0 } else { (used as usize * cells).div_ceil(total as usize).min(cells) };
         let words = if total == 0 { " no agent yet".to_owned() } else { format!(" {used} of {total}") };
-        let spent = format::spent(shown.total_length, shown.full_length, &shown.time_metric);
+        let rest = match waiting::reason(&self.view) {
+            Some(reason) => Span::styled(format!(" · waiting: {reason}"), self.paint(Color::Yellow)),
+            None => {
+                let spent = format::spent(shown.total_length, shown.full_length, &shown.time_metric);
+                Span::from(format!(" · trained {spent}")).dim()
+            }
+        };
         Line::from(vec![
             Span::from("slots   ").dim(),
             Span::styled("█".repeat(full), self.paint(Color::Cyan)),
             Span::from("░".repeat(cells - full)).dim(),
             Span::from(words),
-            Span::from(format!(" · trained {spent}")).dim(),
+            rest,
         ])
     }
 

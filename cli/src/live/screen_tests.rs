@@ -72,6 +72,16 @@ fn shown(screen: &Screen, width: u16, height: u16) -> String {
 }
 
 #[test]
+fn a_search_that_waits_says_for_what() {
+    let mut screen = screen();
+    screen.view.active =
+        vec![trial(1, TrialState::Pending, "needs 9 slots on one agent; the largest agent has 2")];
+    screen.view.experiment.as_mut().unwrap().slots_in_use = 0;
+    let text = shown(&screen, 100, 23);
+    assert!(text.contains("0 of 2 · waiting: needs 9 slots on one agent; the largest agent has 2"), "{text}");
+}
+
+#[test]
 fn a_usual_terminal_shows_everything() {
     let text = shown(&screen(), 80, 23);
     for expected in [
