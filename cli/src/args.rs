@@ -146,7 +146,7 @@ pub(crate) struct Run {
     /// Directory with the model's code (default: the directory of the file).
     #[arg(long, value_name = "DIR")]
     pub model_dir: Option<PathBuf>,
-    /// Use so many slots of this machine (default: all GPUs, else the CPU). Only without a server.
+    /// Offer N CPU slots (default: all GPUs, else one slot per CPU core). Only without a server.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub slots: Option<u32>,
     /// Only submit; do not follow. Needs a server.
@@ -193,7 +193,8 @@ pub(crate) struct List {
 /// `toprung show`
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Show {
-    /// Number of the experiment.
+    /// Number of the experiment (`toprung list` shows them).
+    #[arg(value_parser = experiment_id)]
     pub id: u64,
     /// Print the complete configuration, with every default filled in.
     #[arg(long, conflicts_with = "follow")]
@@ -209,10 +210,11 @@ pub(crate) struct Show {
 /// `toprung trials`
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Trials {
-    /// Number of the experiment.
+    /// Number of the experiment (`toprung list` shows them).
+    #[arg(value_parser = experiment_id)]
     pub id: u64,
     /// Number of a trial: show only this one, with its learning curve.
-    #[arg(conflicts_with_all = ["best", "limit"])]
+    #[arg(conflicts_with_all = ["best", "limit"], value_parser = trial_number)]
     pub trial: Option<u32>,
     /// Best metric first.
     #[arg(long)]
@@ -228,10 +230,11 @@ pub(crate) struct Trials {
 /// `toprung logs`
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Logs {
-    /// Number of the experiment.
+    /// Number of the experiment (`toprung list` shows them).
+    #[arg(value_parser = experiment_id)]
     pub id: u64,
     /// Only this trial.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = trial_number)]
     pub trial: Option<u32>,
     /// Go on with new lines until the experiment ends.
     #[arg(long, short)]
@@ -247,7 +250,8 @@ pub(crate) struct Logs {
 /// `toprung best`
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Best {
-    /// Number of the experiment.
+    /// Number of the experiment (`toprung list` shows them).
+    #[arg(value_parser = experiment_id)]
     pub id: u64,
     /// Print JSON.
     #[arg(long)]
@@ -257,7 +261,8 @@ pub(crate) struct Best {
 /// `toprung pause` and `toprung kill`
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Control {
-    /// Number of the experiment.
+    /// Number of the experiment (`toprung list` shows them).
+    #[arg(value_parser = experiment_id)]
     pub id: u64,
     /// Print JSON.
     #[arg(long)]
@@ -267,9 +272,10 @@ pub(crate) struct Control {
 /// `toprung resume`
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Resume {
-    /// Number of the experiment.
+    /// Number of the experiment (`toprung list` shows them).
+    #[arg(value_parser = experiment_id)]
     pub id: u64,
-    /// Use so many slots of this machine. Only without a server.
+    /// Offer N CPU slots (default: all GPUs, else one slot per CPU core). Only without a server.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub slots: Option<u32>,
     /// Only resume; do not follow. Needs a server.
@@ -283,7 +289,8 @@ pub(crate) struct Resume {
 /// `toprung delete`
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Delete {
-    /// Number of the experiment.
+    /// Number of the experiment (`toprung list` shows them).
+    #[arg(value_parser = experiment_id)]
     pub id: u64,
     /// Do not ask.
     #[arg(long, short)]
@@ -314,7 +321,7 @@ pub(crate) struct Serve {
     /// Run no agent (the default).
     #[arg(long, overrides_with = "agent")]
     pub no_agent: bool,
-    /// Slots of the agent.
+    /// The agent offers N CPU slots (default: all GPUs, else one slot per CPU core).
     #[arg(long, value_name = "N", requires = "agent", value_parser = clap::value_parser!(u32).range(1..))]
     pub slots: Option<u32>,
 }
@@ -325,7 +332,7 @@ pub(crate) struct Agent {
     /// Name of the agent (default: the host's name).
     #[arg(long)]
     pub name: Option<String>,
-    /// Offer so many slots (default: all GPUs, else the CPU).
+    /// Offer N CPU slots (default: all GPUs, else one slot per CPU core).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub slots: Option<u32>,
     /// Where models, environments, checkpoints and unsent reports are kept (default: <data-dir>/agent).
@@ -355,6 +362,14 @@ pub(crate) struct Bench {
 pub(crate) struct Completions {
     /// The shell.
     pub shell: clap_complete::Shell,
+}
+
+fn experiment_id(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "an experiment is named by its number; `toprung list` shows them".to_owned())
+}
+
+fn trial_number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "a trial is named by its number; `toprung trials ID` shows them".to_owned())
 }
 
 fn after_help() -> String {
@@ -404,6 +419,22 @@ mod tests {
         assert_eq!(hint(&["toprung", "list", "--server", "h"]), " --server h");
         assert_eq!(hint(&["toprung", "list", "--server", "h", "--tls-ca", "c"]), " --server h --tls-ca c");
         assert_eq!(hint(&["toprung", "list", "--data-dir", "d"]), " --data-dir d");
+    }
+
+    #[test]
+    fn a_wrong_number_is_told_where_numbers_are_shown() {
+        let said = |line: &[&str]| Arguments::try_parse_from(line).unwrap_err().to_string();
+        assert!(said(&["toprung", "show", "abc"]).contains("`toprung list` shows them"));
+        assert!(said(&["toprung", "trials", "1", "abc"]).contains("`toprung trials ID` shows them"));
+    }
+
+    #[test]
+    fn slots_say_what_they_are() {
+        for command in ["run", "resume", "serve", "agent"] {
+            let mut all = Arguments::command();
+            let help = all.find_subcommand_mut(command).unwrap().render_long_help().to_string();
+            assert!(help.contains("N CPU slots (default: all GPUs, else one slot per CPU core)"), "{help}");
+        }
     }
 
     #[test]

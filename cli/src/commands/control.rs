@@ -25,8 +25,29 @@ fn say(found: &v1::Experiment, as_json: bool, next: &str) -> Result<Exit, Error>
     if as_json {
         output::print_json(&serde_json::json!({"experiment": json::experiment(found)}))?;
     } else {
-        let state = format::experiment_state(found.state);
-        output::print(&format!("experiment {} is {state}; {next}\n", found.id))?;
+        output::print(&told(found, next))?;
     }
     Ok(Exit::Ok)
+}
+
+fn told(found: &v1::Experiment, next: &str) -> String {
+    let state = match found.state() {
+        v1::ExperimentState::Killing => "ending",
+        _ => format::experiment_state(found.state),
+    };
+    format!("experiment {} is {state}; {next}\n", found.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_killing() {
+        let mut found = v1::Experiment { id: 2, ..Default::default() };
+        found.set_state(v1::ExperimentState::Killing);
+        assert_eq!(told(&found, "x"), "experiment 2 is ending; x\n");
+        found.set_state(v1::ExperimentState::Pausing);
+        assert_eq!(told(&found, "x"), "experiment 2 is pausing; x\n");
+    }
 }

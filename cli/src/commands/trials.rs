@@ -35,9 +35,17 @@ async fn all(client: &Client, args: Trials) -> Result<String, Error> {
     let metric = client.experiment(args.id).await?.metric;
     let mut text = table::trials(&found.trials, &metric, table::terminal_width());
     if found.more {
-        text.push_str("… there are more; --limit N shows more of them, --best the best\n");
+        text.push_str(more(args.best));
     }
     Ok(text)
+}
+
+fn more(best_first: bool) -> &'static str {
+    if best_first {
+        "… there are more; --limit N shows more of them\n"
+    } else {
+        "… there are more; --limit N shows more of them, --best the best\n"
+    }
 }
 
 async fn one(client: &Client, args: Trials, number: u32) -> Result<String, Error> {
@@ -60,4 +68,15 @@ async fn reports(client: &Client, experiment: u64, trial: u32) -> Result<Vec<v1:
         all.extend(page.reports);
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_is_not_advised() {
+        assert!(more(false).contains("--best"));
+        assert!(!more(true).contains("--best"));
+    }
 }

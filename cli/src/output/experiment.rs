@@ -155,8 +155,12 @@ pub(crate) fn show(experiment: &v1::Experiment, now_ms: i64) -> String {
     row("progress", &progress);
     row("started", &format::ago(experiment.created_unix_ms, now_ms));
     let took = format::between(experiment.created_unix_ms, experiment.ended_unix_ms, now_ms);
-    let active = format::duration_ms(experiment.active_ms);
-    row("took", &format!("{} (active {active})", format::duration_ms(took)));
+    let (took, active) = (format::duration_ms(took), format::duration_ms(experiment.active_ms));
+    match experiment.state() {
+        State::Completed | State::Killed | State::Error => row("took", &format!("{took} (active {active})")),
+        State::Pausing | State::Paused => row("active", &active),
+        _ => row("running for", &format!("{took} (active {active})")),
+    }
     match &experiment.best {
         Some(best) => {
             let value = format::metric(best.metric);
@@ -275,6 +279,21 @@ mod tests {
         let mut experiment = experiment(State::Active);
         experiment.best = None;
         assert!(show(&experiment, 5_000).contains("no trial has reported a validation"));
+    }
+
+    #[test]
+    fn only_what_has_ended_took_its_time() {
+        let times = |state, ended_unix_ms| {
+            let shown = show(&v1::Experiment { ended_unix_ms, ..experiment(state) }, 8_000);
+            let lines = shown.lines().filter(|line| {
+                ["started", "running", "took", "active"].iter().any(|word| line.starts_with(word))
+            });
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let started = "started     7 s ago";
+        assert_eq!(times(State::Completed, 131_000), [started, "took        2 min 10 s (active 1 min 40 s)"]);
+        assert_eq!(times(State::Active, 0), [started, "running for 7 s (active 1 min 40 s)"]);
+        assert_eq!(times(State::Paused, 0), [started, "active      1 min 40 s"]);
     }
 
     #[test]

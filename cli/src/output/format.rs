@@ -96,7 +96,7 @@ pub(crate) fn between(start: i64, end: i64, now: i64) -> u64 {
 /// "3 min ago"
 pub(crate) fn ago(then: i64, now: i64) -> String {
     let passed = between(then, 0, now);
-    if passed < 10_000 {
+    if passed < 1_000 {
         return "just now".to_owned();
     }
     format!("{} ago", coarse_ms(passed))
@@ -265,6 +265,7 @@ mod tests {
         assert_eq!(duration_ms(11_100_000), "3 h 5 min");
         assert_eq!(duration_ms(187_200_000), "2 d 4 h");
         assert_eq!(ago(0, 130_000), "2 min ago");
+        assert_eq!((ago(0, 7_000).as_str(), ago(0, 999).as_str()), ("7 s ago", "just now"));
     }
 
     #[test]

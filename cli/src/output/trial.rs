@@ -27,7 +27,7 @@ pub(crate) fn show(trial: &v1::Trial, reports: &[v1::TrialReport], metric: &str,
     row("attempt", &format!("{} (own failures: {})", trial.attempt, trial.restarts));
     row("agent", &place(trial));
     let took = format::between(trial.created_unix_ms, trial.ended_unix_ms, now_ms);
-    row("took", &format::duration_ms(took));
+    row(if trial.ended_unix_ms == 0 { "so far" } else { "took" }, &format::duration_ms(took));
     if let Some(checkpoint) = &trial.checkpoint {
         let size = format::bytes(checkpoint.total_size);
         row("checkpoint", &format!("{} (length {}, {size})", checkpoint.path, checkpoint.length));
