@@ -7,6 +7,7 @@
 //!
 //! [`pack`] compresses what is worth it, before it is queued, on the caller's thread.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -145,12 +146,26 @@ pub(crate) fn pack(what: &'static str, value: &[u8]) -> Result<Vec<u8>, Error> {
         return Err(Error::TooLarge { what, size: value.len(), limit: MAX_VALUE - 1024 });
     }
     if value.len() >= COMPRESS_FROM {
-        let packed = zstd::bulk::compress(value, 1).map_err(|error| Error::broken(what, error))?;
+        let packed = compress(value).map_err(|error| Error::broken(what, error))?;
         if packed.len() + 5 < value.len() {
             return Ok([&[ZSTD], &(value.len() as u32).to_be_bytes()[..], &packed].concat());
         }
     }
     Ok(plain(value))
+}
+
+/// Compresses with a context that each thread keeps: making one costs more than compressing a small value.
+fn compress(value: &[u8]) -> std::io::Result<Vec<u8>> {
+    thread_local! {
+        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    }
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            None => kept.insert(zstd::bulk::Compressor::new(1)?),
+        };
+        compressor.compress(value)
+    })
 }
 
 /// A short value as it is stored, uncompressed.

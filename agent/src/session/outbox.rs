@@ -61,6 +61,11 @@ impl<T> Outbox<T> {
         }
     }
 
+    /// What was gathered does not wait for company: somebody waits for it.
+    pub(crate) fn hurry(&mut self) {
+        self.seal();
+    }
+
     /// The next batch to send now, if at most `max_in_flight` may be unacknowledged on this connection.
     ///
     /// With nothing in flight what was gathered goes at once; else it waits for company until it is full or old.
@@ -145,6 +150,18 @@ mod tests {
         assert_eq!(next(&mut outbox, 4, now), None);
         assert_eq!(outbox.due_at(4), Some(now + AGE));
         assert_eq!(next(&mut outbox, 4, now + AGE), Some((2, vec![2, 3])));
+    }
+
+    #[test]
+    fn what_is_hurried_does_not_wait() {
+        let (mut outbox, now) = (outbox(), Instant::now());
+        outbox.hurry();
+        assert_eq!(next(&mut outbox, 4, now), None);
+        outbox.push(1, 10, now);
+        assert_eq!(next(&mut outbox, 4, now), Some((1, vec![1])));
+        outbox.push(2, 10, now);
+        outbox.hurry();
+        assert_eq!(next(&mut outbox, 4, now), Some((2, vec![2])));
     }
 
     #[test]

@@ -99,7 +99,12 @@ impl SessionState {
 
     pub(crate) fn push_event(&mut self, event: Credited<AttemptEvent>, now: Instant) {
         let bytes = event.bytes;
+        let ends = matches!(event.item.kind, Some(Kind::Exit(_)));
         self.events.push(event, bytes, now);
+        if ends {
+            // Slots wait for it.
+            self.events.hurry();
+        }
     }
 
     pub(crate) fn push_line(&mut self, line: Credited<AttemptLine>, now: Instant) {

@@ -288,7 +288,7 @@ impl Shell {
         }
         let mut group = std::mem::take(&mut self.gathering);
         let sequence = self.machine.fold.sequence;
-        let due = sequence >= self.snapshot_at || self.machine.fold.state == ExperimentState::Paused;
+        let due = sequence >= self.snapshot_at;
         if due && !self.machine.fold.state.is_end() {
             self.snapshot_at = sequence + SNAPSHOT_EVERY.max(self.machine.fold.trials.len() as u64);
             match snapshot::encode(&self.machine) {
