@@ -33,6 +33,7 @@ mod model;
 mod output;
 mod plain;
 mod problems;
+mod repeats;
 mod spinner;
 mod waiting;
 

@@ -1,6 +1,7 @@
 //! Progress as plain lines, for logs and pipes: one per event, and a summary at most every ten seconds. Pure.
 
 use crate::output::{experiment, format};
+use crate::repeats::Repeats;
 use std::time::{Duration, Instant};
 use toprung_proto::v1;
 
@@ -11,12 +12,14 @@ pub(crate) const SUMMARY: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Plain {
     summarised: Option<(Instant, String)>,
+    repeats: Repeats,
 }
 
 impl Plain {
     /// The lines for a view that came at `now`.
     pub(crate) fn lines(&mut self, view: &v1::WatchExperimentResponse, now: Instant) -> Vec<String> {
-        let mut lines: Vec<_> = view.events.iter().map(|event| format::printable(event)).collect();
+        let events = view.events.iter().filter_map(|event| self.repeats.shown(event));
+        let mut lines: Vec<_> = events.map(|event| format::printable(&event)).collect();
         lines.extend(self.summary(view, now));
         lines
     }
@@ -89,6 +92,15 @@ mod tests {
         assert_eq!(soon, ["trial 2 created"]);
         let later = plain.lines(&view(2, &[]), start + Duration::from_secs(10));
         assert_eq!(later.len(), 1);
+    }
+
+    #[test]
+    fn a_failure_that_repeats_is_counted() {
+        let (mut plain, start) = (Plain::default(), Instant::now());
+        let failed = ["trial 1: attempt 1 failed: exit code 1: boom", "trial 1 | Traceback"];
+        assert_eq!(plain.lines(&view(1, &failed), start)[..2], failed);
+        let again = plain.lines(&view(1, &failed), start);
+        assert_eq!(again, ["trial 1: attempt 1 failed: exit code 1: boom (2 times so far)"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(crate) mod ladder;
 pub(crate) mod screen;
 
 use crate::output;
+use crate::repeats::Repeats;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{Event, KeyCode, KeyModifiers, poll, read};
 use ratatui::crossterm::terminal::{Clear, ClearType, disable_raw_mode, enable_raw_mode, size};
@@ -31,6 +32,7 @@ const KEY_POLL: Duration = Duration::from_millis(100);
 pub(crate) struct Live {
     terminal: Terminal<CrosstermBackend<Stdout>>,
     screen: Screen,
+    repeats: Repeats,
     area: Rect,
     keys: Option<Keys>,
     _raw: RawMode,
@@ -46,13 +48,15 @@ impl Live {
         let terminal = Terminal::with_options(CrosstermBackend::new(io::stdout()), options)?;
         let screen = Screen { colour: output::stdout_colour(), ..Screen::default() };
         let keys = Some(Keys::start(interrupts));
-        Ok(Self { terminal, screen, area: Rect::default(), keys, _raw: raw })
+        Ok(Self { terminal, screen, repeats: Repeats::default(), area: Rect::default(), keys, _raw: raw })
     }
 
     /// Takes over a new view; it is drawn by the next [`Live::draw`].
     pub(crate) fn view(&mut self, view: v1::WatchExperimentResponse) {
         for event in &view.events {
-            self.event(event);
+            if let Some(event) = self.repeats.shown(event) {
+                self.event(&event);
+            }
         }
         self.screen.view = view;
     }
