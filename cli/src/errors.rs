@@ -163,7 +163,7 @@ impl Error {
                 "start one with `toprung run FILE`, name another directory with --data-dir, or pass --server URL".into()
             }
             Self::NotFound(_) => "`toprung list` shows the experiments, `toprung trials ID` its trials".into(),
-            Self::Unreachable { url, cause } => unreachable(url, cause).to_owned(),
+            Self::Unreachable { url, cause } => unreachable(url, cause),
             Self::Unauthenticated { .. } => {
                 "pass --token or TOPRUNG_TOKEN; the token lies in the file `token` of the server's data directory".into()
             }
@@ -179,14 +179,25 @@ impl Error {
 }
 
 /// What to do when a server does not answer.
-fn unreachable(url: &str, cause: &str) -> &'static str {
+fn unreachable(url: &str, cause: &str) -> String {
+    if cause.contains("CaUsedAsEndEntity") {
+        return "the server's certificate is one of an authority; a server needs its own (openssl req -x509 makes one \
+                with -addext basicConstraints=critical,CA:FALSE)"
+            .to_owned();
+    }
     if cause.contains("certificate") {
-        return "pass the certificate of the server, or of who has signed it, with --tls-ca FILE";
+        return "pass the certificate of the server, or of who has signed it, with --tls-ca FILE".to_owned();
     }
-    if url.starts_with("http://") && cause.contains("operation was canceled") {
-        return "something else than expected answers there: does this server want https://?";
+    // A TLS server closes a plain connection without a word.
+    if let Some(rest) = url.strip_prefix("http://").filter(|_| cause.contains("operation was canceled")) {
+        return format!(
+            "something else answers there than expected; if the server uses TLS, write https://{rest}"
+        );
     }
-    "check the URL and that the server runs (`toprung serve` starts one), then try again"
+    if let Some(rest) = url.strip_prefix("https://").filter(|_| cause.contains("InvalidContentType")) {
+        return format!("this server does not use TLS: write http://{rest}");
+    }
+    "check the URL and that the server runs (`toprung serve` starts one), then try again".to_owned()
 }
 
 /// Writes the error to standard error. Fails silently: there is nowhere left to say so.
@@ -238,10 +249,15 @@ mod tests {
 
     #[test]
     fn an_unreachable_server_is_told_apart_from_one_that_is_not_trusted() {
-        let help = |cause: &str| Error::Unreachable { url: "http://h".into(), cause: cause.into() }.help();
-        assert!(help("invalid peer certificate: UnknownIssuer").contains("--tls-ca"));
-        assert!(help("operation was canceled").contains("https"));
-        assert!(help("connection refused").contains("toprung serve"));
+        let help = |url: &str, cause: &str| {
+            Error::Unreachable { url: url.to_owned(), cause: cause.to_owned() }.help()
+        };
+        assert!(help("https://h:1", "invalid peer certificate: UnknownIssuer").contains("--tls-ca"));
+        assert!(help("https://h:1", "invalid peer certificate: CaUsedAsEndEntity").contains("CA:FALSE"));
+        assert!(help("http://h:1", "operation was canceled").contains("write https://h:1"));
+        let corrupt = "received corrupt message of type InvalidContentType";
+        assert!(help("https://h:1", corrupt).contains("write http://h:1"));
+        assert!(help("http://h:1", "connection refused").contains("toprung serve"));
     }
 
     #[test]
