@@ -251,3 +251,39 @@ fn a_killed_agent_costs_its_trial_no_restart() {
     lengths.dedup();
     assert_eq!(lengths, (1..=40).collect::<Vec<u64>>());
 }
+
+#[test]
+fn a_search_without_an_agent_says_that_it_waits() {
+    let mut place = Workplace::with_search(ONE);
+    let server = Server::start(&place);
+    place.set("TOPRUNG_SERVER", &server.url);
+    let mut plain = place.start(&["run", "search.yaml"]);
+    plain.wait_for("\nwaiting: no agent is connected\n");
+    let mut quiet = place.start(&["run", "search.yaml", "--quiet"]);
+    quiet.wait_for("\nwaiting: no agent is connected\n");
+    place.ask(&["show", "1"]).expect(0).prints(&["waiting: no agent is connected"]);
+    for id in ["1", "2"] {
+        place.ask(&["kill", id]).expect(0);
+    }
+    let (plain, quiet) = (plain.wait().expect(1), quiet.wait().expect(1));
+    assert_eq!(plain.out.matches("waiting: ").count(), 1, "{}", plain.out);
+    assert_eq!(quiet.err.matches("waiting: ").count(), 1, "{}", quiet.err);
+}
+
+#[test]
+fn the_agent_of_a_server_with_tls_reaches_it() {
+    let place = Workplace::new();
+    let (cert, key) = (repository("tests/fixtures/tls/cert.pem"), repository("tests/fixtures/tls/key.pem"));
+    let listen = ["serve", "--listen", "0.0.0.0:0", "--agent", "--slots", "2"];
+    let tls = ["--tls-cert", cert.as_str(), "--tls-key", key.as_str()];
+    let mut server = place.start(&[&listen[..], &tls[..]].concat());
+    server.wait_for("toprung serves at https://");
+    // Found by the data directory.
+    place.wait_for(&["agents", "--tls-ca", &cert], |answer| {
+        let agents = answer["agents"].as_array()?;
+        agents.iter().any(|agent| agent["connected"] == true).then_some(())
+    });
+    server.signal(Signal::SIGTERM);
+    let said = server.wait().expect(0).out;
+    assert!(!said.contains("0.0.0.0"), "{said}");
+}
