@@ -287,3 +287,18 @@ fn the_agent_of_a_server_with_tls_reaches_it() {
     let said = server.wait().expect(0).out;
     assert!(!said.contains("0.0.0.0"), "{said}");
 }
+
+#[test]
+fn a_server_goes_on_without_its_agent() {
+    let place = Workplace::new();
+    std::fs::create_dir(place.work().join(".toprung")).unwrap();
+    place.write(".toprung/agent", "where the agent wants a directory");
+    let mut server = place.start(&["serve", "--listen", "127.0.0.1:0", "--agent"]);
+    server.wait_for("cannot use the state directory");
+    server.wait_for(
+        "; the server goes on without it\n  offer slots with: toprung agent --server http://127.0.0.1:",
+    );
+    assert_eq!(place.json(&["agents"])["agents"], Value::Array(vec![]));
+    server.signal(Signal::SIGTERM);
+    server.wait().expect(0);
+}
