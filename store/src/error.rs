@@ -105,7 +105,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// An error of a file operation; `action` completes "cannot … <path>".
+    /// An error of a file operation; `action` completes "cannot … PATH".
     pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source: Arc::new(source) }
     }

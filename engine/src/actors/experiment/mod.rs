@@ -1,4 +1,4 @@
-//! One experiment's actor (`shell`) and the way to it (this file). It feeds inputs to the [`Machine`], makes the records durable, then does the effects.
+//! One experiment's actor (`shell`) and the way to it (this file). It feeds inputs to the `Machine`, makes the records durable, then does the effects.
 //!
 //! An error of the store ends the actor: its supervisor starts it again from the journal, so what was not durable never
 //! happened. Answers to readers wait until what they show is durable.
