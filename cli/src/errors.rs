@@ -188,10 +188,13 @@ fn unreachable(url: &str, cause: &str) -> String {
     if cause.contains("certificate") {
         return "pass the certificate of the server, or of who has signed it, with --tls-ca FILE".to_owned();
     }
-    // A TLS server closes a plain connection without a word.
-    if let Some(rest) = url.strip_prefix("http://").filter(|_| cause.contains("operation was canceled")) {
+    // A TLS server answers a plain greeting with an alert and closes: what is noticed first differs.
+    let closed =
+        ["operation was canceled", "h2 protocol error", "transport error", "reset by peer", "roken pipe"];
+    let misunderstood = closed.iter().any(|words| cause.contains(words));
+    if let Some(rest) = url.strip_prefix("http://").filter(|_| misunderstood) {
         return format!(
-            "something else answers there than expected; if the server uses TLS, write https://{rest}"
+            "the connection was closed: if the server uses TLS, write https://{rest}; else look whether it still runs"
         );
     }
     if let Some(rest) = url.strip_prefix("https://").filter(|_| cause.contains("InvalidContentType")) {
@@ -255,6 +258,7 @@ mod tests {
         assert!(help("https://h:1", "invalid peer certificate: UnknownIssuer").contains("--tls-ca"));
         assert!(help("https://h:1", "invalid peer certificate: CaUsedAsEndEntity").contains("CA:FALSE"));
         assert!(help("http://h:1", "operation was canceled").contains("write https://h:1"));
+        assert!(help("http://h:1", "h2 protocol error: http2 error").contains("write https://h:1"));
         let corrupt = "received corrupt message of type InvalidContentType";
         assert!(help("https://h:1", corrupt).contains("write http://h:1"));
         assert!(help("http://h:1", "connection refused").contains("toprung serve"));

@@ -283,6 +283,11 @@ fn the_agent_of_a_server_with_tls_reaches_it() {
         let agents = answer["agents"].as_array()?;
         agents.iter().any(|agent| agent["connected"] == true).then_some(())
     });
+    let text = std::fs::read_to_string(place.work().join(".toprung/server.json")).unwrap();
+    let published: Value = serde_json::from_str(&text).unwrap();
+    let plain = published["url"].as_str().unwrap().replace("https://", "http://");
+    let answer = place.ask(&["list", "--server", &plain, "--token", "any"]).expect(4);
+    answer.says(&["if the server uses TLS, write https://localhost:"]);
     server.signal(Signal::SIGTERM);
     let said = server.wait().expect(0).out;
     assert!(!said.contains("0.0.0.0"), "{said}");
