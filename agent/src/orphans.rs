@@ -109,9 +109,10 @@ impl Group {
         }
     }
 
-    /// Whether any process of the group is left.
+    /// Whether any process of the group still runs. One that has ended and waits to be collected by its parent does not
+    /// count: in many containers process 1 collects late, or never.
     pub(crate) fn is_alive(&self) -> bool {
-        killpg(self.id, None).is_ok()
+        killpg(self.id, None).is_ok() && runs_in_group(self.id).unwrap_or(true)
     }
 }
 
@@ -122,6 +123,24 @@ impl Drop for Group {
             tracing::debug!(%error, path = %self.file.display(), "cannot strike a process group off");
         }
     }
+}
+
+/// Whether a process of the group runs, as `/proc` has it. `None`: there is no `/proc`.
+fn runs_in_group(group: Pid) -> Option<bool> {
+    let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
+    let numbered = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let mut stats = numbered.filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+    Some(
+        stats.any(|stat| {
+            state_and_group(&stat).is_some_and(|(state, of)| of == group.as_raw() && state != "Z")
+        }),
+    )
+}
+
+/// Fields 3 and 5 of a process's `stat`. Its name, field 2, may hold spaces and parentheses.
+fn state_and_group(stat: &str) -> Option<(&str, i32)> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?, fields.nth(1)?.parse().ok()?))
 }
 
 /// Ends what instances left that do not live any more: their groups, working directories and ledgers.
@@ -185,6 +204,26 @@ fn start_time(pid: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn state_and_group_are_found_behind_any_name() {
+        assert_eq!(state_and_group("7 (a) S b) Z 1 42 42 0 -1"), Some(("Z", 42)));
+        assert_eq!(state_and_group("7 (sh) S 1 42 42 0 -1"), Some(("S", 42)));
+        assert_eq!(state_and_group("nonsense"), None);
+    }
+
+    #[test]
+    fn an_uncollected_process_does_not_run() {
+        use std::os::unix::process::CommandExt as _;
+        let mut child = std::process::Command::new("true").process_group(0).spawn().unwrap();
+        let group = Pid::from_raw(child.id() as i32);
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while runs_in_group(group) == Some(true) {
+            assert!(std::time::Instant::now() < deadline);
+        }
+        assert!(killpg(group, None).is_ok(), "it is still there for its parent to collect");
+        child.wait().unwrap();
+    }
 
     #[test]
     fn only_the_same_process_is_a_leftover() {
