@@ -17,6 +17,8 @@ use v1::{ExperimentState as State, TrialState};
 const CLOSE: Duration = Duration::from_secs(15);
 /// After a second Ctrl-C its trials are cut off.
 const ABANDON: Duration = Duration::from_secs(3);
+/// After the last experiment of another terminal: that terminal still asks for its result.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// A page of trials when the failed one is looked for.
 const PAGE: u32 = 1000;
 
@@ -70,6 +72,9 @@ async fn watch_all(
             Outcome::Detached => break,
             Outcome::Abandoned => hurry = true,
         }
+    }
+    if last != id && !hurry {
+        tokio::time::sleep(LAST_ANSWERS).await;
     }
     say_what_waits(session, id, &global.in_hints()).await?;
     Ok((exit, hurry))
