@@ -25,9 +25,14 @@ pub(super) async fn run(global: &Global, args: &Serve) -> Result<Exit, Error> {
         options.tls_ca = global.tls_ca.clone().or_else(|| args.tls_cert.clone());
         RunningAgent::start(options)
     });
+    let mut failure = None;
     loop {
         tokio::select! {
             () = interrupts.next() => break,
+            reason = engine.failed() => {
+                failure = Some(Error::Engine(format!("a part of the engine failed: {reason}")));
+                break;
+            }
             ended = agent_ended(agent.as_mut()) => {
                 agent = None;
                 output::note(&without_agent(ended, engine.url()));
@@ -44,7 +49,7 @@ pub(super) async fn run(global: &Global, args: &Serve) -> Result<Exit, Error> {
         agent
     };
     tokio::select! {
-        stopped = stop => stopped.map(|()| Exit::Ok),
+        stopped = stop => failure.map_or(stopped.map(|()| Exit::Ok), Err),
         () = interrupts.next() => Ok(Exit::Interrupted),
     }
 }
