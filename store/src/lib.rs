@@ -20,25 +20,41 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod backend;
+mod backup;
+mod base;
 mod batch;
+mod disk;
+mod durable;
 mod error;
 mod files;
+mod frame;
+mod health;
 mod journal;
 mod keys;
 mod lock;
 mod logs;
+mod mark;
 mod memory;
 mod models;
+mod opening;
+#[cfg(test)]
+mod power_cuts;
 mod records;
+mod redo;
 mod removal;
+#[cfg(test)]
+mod sim_disk;
 mod sled_backend;
 mod snapshot;
 mod store;
+mod upkeep;
 mod writer;
 
+pub use backup::Backup;
 pub use batch::Batch;
 pub use error::Error;
 pub use files::FileReader;
+pub use health::Health;
 pub use journal::Journal;
 pub use keys::Key;
 pub use logs::{LogPage, Logs};
