@@ -133,6 +133,13 @@ impl Durable {
         Ok(end - 1)
     }
 
+    /// What the tree has otherwise than base and log say.
+    pub(crate) fn compare(&self) -> Result<Vec<String>, Error> {
+        let _upkeep = self.upkeep();
+        let redo = self.redo();
+        crate::compare::compare(&*self.disk, &*self.tree, redo.next())
+    }
+
     fn redo(&self) -> MutexGuard<'_, Redo> {
         self.redo.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -116,6 +116,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A text is no export, or was changed or cut. Export again.
+    #[error("line {line} of the export cannot be imported: {reason}")]
+    Import {
+        /// The line, counted from 1; 0: none was read.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// There is no model with this digest.
     #[error("model {sha256} is not in the store")]
     ModelNotFound {

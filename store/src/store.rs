@@ -333,6 +333,31 @@ impl Store {
         &self.inner.logs
     }
 
+    /// The experiments that have journals, in order.
+    pub(crate) fn journals(&self) -> Result<Vec<u64>, Error> {
+        let (mut found, mut range) = (Vec::new(), start(Kind::Journal).prefix());
+        while let Some(key) = self.inner.records.keys(&range, 1)?.pop() {
+            let experiment = keys::u64_at(&key, 1);
+            let experiment = experiment.ok_or_else(|| Error::broken("journal", "its key is broken"))?;
+            range.start = start(Kind::Journal).u64(experiment).prefix().end;
+            found.push(experiment);
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn records(&self) -> &Records {
+        &self.inner.records
+    }
+
+    pub(crate) fn durable(&self) -> Option<&Durable> {
+        self.inner.disk.as_ref().map(|(_, durable)| &**durable)
+    }
+
+    /// Writes from a thread (never from an async task); durable when it returns.
+    pub(crate) fn write_blocking(&self, batch: Batch) -> Result<(), Error> {
+        self.inner.writer.write_blocking(Prepared::new(batch)?)
+    }
+
     fn get(&self, what: &'static str, key: &Key) -> Result<Option<Vec<u8>>, Error> {
         let packed = self.inner.records.get(&key.encode())?;
         packed.map(|packed| unpack(what, &packed)).transpose()
