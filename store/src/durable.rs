@@ -289,13 +289,16 @@ fn complete(disk: &dyn Disk, tree: &dyn Tree, until: u64) -> Result<Completed, E
 
 /// Makes the tree from the newest base and the frames after it, before `until`; the number of the next frame.
 fn rebuild(disk: &dyn Disk, tree: &dyn Tree, until: u64) -> Result<u64, Error> {
+    let Some((start, name)) = base::newest(disk)? else {
+        return Err(Error::BrokenLog { path: disk.path(""), frame: 0, reason: "no base is left".to_owned() });
+    };
+    // A tree that may still be good for something is not given away for a log that cannot be read.
+    base::read(disk, &name, &mut |_| Ok(()))?;
+    redo::replay(disk, start..until, &mut |_, _| Ok(()))?;
     // Whatever happens on the way, the half-made tree is not used.
     Mark::remove(disk)?;
     let started = std::time::Instant::now();
     tree.clear()?;
-    let Some((start, name)) = base::newest(disk)? else {
-        return Err(Error::BrokenLog { path: disk.path(""), frame: 0, reason: "no base is left".to_owned() });
-    };
     base::read(disk, &name, &mut |writes| tree.commit(writes))?;
     apply(tree, start - 1, Vec::new())?;
     let reached = redo::replay(disk, start..until, &mut |number, writes| apply(tree, number, writes))?;

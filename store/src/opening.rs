@@ -9,6 +9,7 @@ use crate::disk::Directory;
 use crate::durable::{Durable, Limits};
 use crate::files::{Files, create_directory, write_whole};
 use crate::lock::DirectoryLock;
+use crate::mark::Mark;
 use crate::models::Models;
 use crate::records::Records;
 use crate::redo::FILE_BYTES;
@@ -31,6 +32,9 @@ pub(crate) fn tree(dir: &Path, options: &Options) -> Result<Durable, Error> {
     if format == 1 {
         Durable::adopt(&*disk, &*tree)?;
         write_format(dir)?;
+    }
+    if options.rebuild {
+        Mark::remove(&*disk)?;
     }
     let limits = Limits { file: FILE_BYTES, log: LOG_BYTES, reserve: options.reserve_bytes };
     Durable::open(disk, tree, limits, Some(lock))

@@ -37,11 +37,13 @@ pub struct Options {
     pub max_commit: usize,
     /// Bytes of the disk that are left free: with less the store takes no writes, and says so in [`Store::health`].
     pub reserve_bytes: u64,
+    /// Make the database again from the redo log, even if it seems sound.
+    pub rebuild: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 8 << 20, queue: 4096, max_commit: 256, reserve_bytes: 32 << 20 }
+        Self { cache_bytes: 8 << 20, queue: 4096, max_commit: 256, reserve_bytes: 32 << 20, rebuild: false }
     }
 }
 

@@ -100,6 +100,8 @@ fn a_database_that_cannot_be_opened_is_made_again() {
     std::fs::write(&database, vec![0x55; size as usize]).unwrap();
     std::fs::write(dir.path().join("db/conf"), "junk").unwrap();
     assert_whole(&Store::open(dir.path(), Options::default()).unwrap(), "overwritten");
+    let rebuild = Options { rebuild: true, ..Options::default() };
+    assert_whole(&Store::open(dir.path(), rebuild).unwrap(), "on demand");
     std::fs::remove_dir_all(dir.path().join("db")).unwrap();
     assert_whole(&Store::open(dir.path(), Options::default()).unwrap(), "removed");
 }
