@@ -100,6 +100,8 @@ pub(crate) enum Command {
     Agent(Agent),
     /// Measure what the engine, the agent and the store do on this machine.
     Bench(Bench),
+    /// Check, copy or write down the store of a data directory that no engine uses.
+    Store(StoreArguments),
     /// Print the JSON Schema of the experiment file, for editors.
     Schema,
     /// Print shell completions.
@@ -355,6 +357,52 @@ pub(crate) struct Bench {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `toprung store`
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StoreArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: StoreCommand,
+}
+
+/// What `toprung store` does.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Read everything and say what is broken (exit code 5 if anything is).
+    Check {
+        /// Make the database again from the redo log first.
+        #[arg(long)]
+        rebuild: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write everything down as text, one JSON object a line.
+    Export {
+        /// A file that does not exist yet, or - for standard output.
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the store of a new data directory from an export.
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy the store to another data directory.
+    Backup {
+        /// The directory; it must not have a store yet.
+        dir: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `toprung completions`

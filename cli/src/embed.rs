@@ -129,11 +129,19 @@ pub(crate) fn agent_options(
 pub(crate) fn engine_error(data_dir: &Path, error: toprung_engine::Error) -> Error {
     use toprung_engine::Error as Engine;
     match error {
-        Engine::Store(toprung_store::Error::Locked { pid, .. }) => {
-            Error::Locked { dir: data_dir.to_path_buf(), holder: holder(data_dir, pid) }
-        }
+        Engine::Store(error) => store_error(data_dir, &error),
         Engine::PortInUse { address } => Error::PortInUse(address.to_string()),
         other => Error::Engine(other.to_string()),
+    }
+}
+
+/// Why a store cannot be used, with what a person can do.
+pub(crate) fn store_error(data_dir: &Path, error: &toprung_store::Error) -> Error {
+    match error {
+        toprung_store::Error::Locked { pid, .. } => {
+            Error::Locked { dir: data_dir.to_path_buf(), holder: holder(data_dir, *pid) }
+        }
+        other => Error::Store(other.to_string()),
     }
 }
 

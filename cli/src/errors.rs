@@ -84,6 +84,9 @@ pub(crate) enum Error {
     /// The engine could not start or stop.
     #[error("{0}")]
     Engine(String),
+    /// The store cannot be read or written.
+    #[error("{0}")]
+    Store(String),
     /// The agent ended.
     #[error("the agent ended: {0}")]
     Agent(String),
@@ -149,7 +152,7 @@ impl Error {
             Self::Unreachable { .. } | Self::Server { .. } | Self::PortInUse(_) | Self::Agent(_) => {
                 Exit::Unavailable
             }
-            Self::Locked { .. } | Self::Engine(_) => Exit::Store,
+            Self::Locked { .. } | Self::Engine(_) | Self::Store(_) => Exit::Store,
             Self::Io { .. } => Exit::Usage,
             Self::OutputClosed => Exit::Ok,
         }

@@ -52,6 +52,42 @@ fn golden(name: &str, found: &str) {
 }
 
 #[test]
+fn a_store_is_checked_written_down_and_made_again() {
+    let directory = directory();
+    let run = |arguments: &[&str]| toprung(directory.path(), arguments);
+    assert_eq!(run(&["store", "check"]).status.code(), Some(3), "no store");
+    let store = toprung_store::Store::open(
+        &directory.path().join(".toprung/store"),
+        toprung_store::Options::default(),
+    );
+    let store = store.unwrap();
+    assert_eq!(run(&["store", "check"]).status.code(), Some(5), "in use");
+    drop(store);
+    let checked = run(&["store", "check", "--json"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", error(&checked));
+    assert_eq!(serde_json::from_str::<Value>(&text(&checked)).unwrap()["ok"], true);
+    for (arguments, code) in [
+        (["store", "export", "all.jsonl", "--data-dir", ".toprung"], 0),
+        (["store", "export", "all.jsonl", "--data-dir", ".toprung"], 2),
+        (["store", "import", "all.jsonl", "--data-dir", "other"], 0),
+        (["store", "import", "all.jsonl", "--data-dir", "other"], 2),
+        (["store", "backup", "copy", "--data-dir", "other"], 0),
+        (["store", "backup", "copy", "--data-dir", "other"], 5),
+        (["store", "check", "--rebuild", "--data-dir", "copy"], 0),
+        (["store", "import", "search.yaml", "--data-dir", "third"], 5),
+    ] {
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", error(&output));
+    }
+    assert_eq!(
+        text(&run(&["store", "export", "-", "--data-dir", "copy"])),
+        std::fs::read_to_string(directory.path().join("all.jsonl")).unwrap()
+    );
+    std::fs::write(directory.path().join("copy/store/models"), "junk").unwrap();
+    assert_eq!(run(&["store", "check", "--data-dir", "copy"]).status.code(), Some(5));
+}
+
+#[test]
 fn the_help_is_as_written_down() {
     let directory = directory();
     golden("help.txt", &text(&toprung(directory.path(), &["--help"])));

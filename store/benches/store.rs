@@ -33,6 +33,7 @@ fn main() {
     match wanted.as_deref() {
         Some("fill") => return fill_and_die(),
         Some("open-filled") => return open_filled(),
+        Some("open-cut") => return open_cut(),
         _ => {}
     }
     if let Some(name) = wanted {
@@ -168,7 +169,7 @@ fn memory() {
 /// 10 experiments of 100 000 finished trials each, opened first after the end of a process that did not close them.
 fn open() {
     let dir = tempfile::tempdir().unwrap();
-    for part in ["fill", "open-filled"] {
+    for part in ["fill", "open-filled", "open-cut"] {
         let mut process = std::process::Command::new(std::env::current_exe().unwrap());
         let status = process.arg(part).env(FILLED, dir.path()).status().unwrap();
         assert!(status.success(), "{part}: {status}");
@@ -197,6 +198,14 @@ fn open_filled() {
             footprint(dir)
         );
     }
+}
+
+/// The same without the mark that the database may be used, as after a power cut.
+fn open_cut() {
+    let dir = std::env::var_os(FILLED).expect("set by the figure named open");
+    std::fs::remove_file(Path::new(&dir).join("wal/mark")).unwrap();
+    println!("after a power cut:");
+    open_filled();
 }
 
 /// Deleting one experiment of 100 000 trials.
@@ -259,5 +268,11 @@ fn footprint(dir: &Path) -> String {
         line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or(0) / 1024
     };
     let file = std::fs::metadata(dir.join("db/db")).map_or(0, |file| file.len()) >> 20;
-    format!("resident {} MiB (highest {} MiB), database file {file} MiB", of("VmRSS:"), of("VmHWM:"))
+    let log = std::fs::read_dir(dir.join("wal")).into_iter().flatten().flatten();
+    let log = log.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum::<u64>() >> 20;
+    format!(
+        "resident {} MiB (highest {} MiB), database file {file} MiB, base and log {log} MiB",
+        of("VmRSS:"),
+        of("VmHWM:")
+    )
 }

@@ -30,6 +30,26 @@ pub enum Error {
         /// What was found.
         reason: String,
     },
+    /// A file of the redo log is damaged: the database cannot be made from it. Restore the directory from a backup.
+    #[error("{} is damaged at frame {frame}: {reason}", path.display())]
+    BrokenLog {
+        /// The file.
+        path: PathBuf,
+        /// The first frame that is missing or broken.
+        frame: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The disk is nearly full; nothing was written. The store goes on by itself when there is room again.
+    #[error("{} MiB are free for {}, the store needs {} MiB; nothing was written", free >> 20, dir.display(), needed >> 20)]
+    DiskFull {
+        /// The directory.
+        dir: PathBuf,
+        /// Free bytes.
+        free: u64,
+        /// Bytes that must be free.
+        needed: u64,
+    },
     /// A file could not be read or written. Look at the disk: space, permissions, health.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -93,6 +113,14 @@ pub enum Error {
     BrokenRecord {
         /// Which kind of record.
         what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A text is no export, or was changed or cut. Export again.
+    #[error("line {line} of the export cannot be imported: {reason}")]
+    Import {
+        /// The line, counted from 1; 0: none was read.
+        line: u64,
         /// What is wrong with it.
         reason: String,
     },

@@ -203,10 +203,19 @@ impl Files {
     }
 }
 
-/// Creates a directory and its parents, for the owner only.
+/// Creates a directory and its parents, for the owner only; lasting when it returns.
 pub(crate) fn create_directory(path: &Path) -> Result<(), Error> {
-    let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    created.map_err(|error| Error::io("create", path, error))
+    if path.is_dir() || path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    create_directory(parent(path))?;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(Error::io("create", path, error));
+        }
+        _ => {}
+    }
+    sync_directory(parent(path))
 }
 
 /// Writes a file completely or not at all.
@@ -246,7 +255,10 @@ fn private() -> fs::OpenOptions {
 }
 
 fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("."))
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 fn sync_directory(path: &Path) -> Result<(), Error> {

@@ -21,6 +21,9 @@ pub enum Key {
     Meta(String),
 }
 
+/// Under this key the tree keeps the number of the last frame of the redo log that it has. Before all other keys.
+pub(crate) const APPLIED: &[u8] = &[0];
+
 /// What the first byte of a key says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

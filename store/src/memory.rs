@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
 
 use crate::Error;
+#[cfg(test)]
+use crate::backend::Tree;
 use crate::backend::{Backend, Entry, Order, Write};
 
 /// An ordered map behind a lock.
@@ -38,6 +40,30 @@ impl Backend for Memory {
                 None => tree.remove(&write.key),
             };
         }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Tree for Memory {
+    fn exists(&self) -> bool {
+        false
+    }
+
+    fn open(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn clear(&self) -> Result<(), Error> {
+        self.tree.write().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn close(&self) -> Result<(), Error> {
         Ok(())
     }
 }

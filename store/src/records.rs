@@ -86,6 +86,11 @@ impl Records {
         self.backend.commit(writes)
     }
 
+    /// Repairs what an earlier failure left.
+    pub(crate) fn heal(&self) -> Result<(), Error> {
+        self.backend.heal()
+    }
+
     fn join(&self, key: &[u8], mut entry: Vec<u8>) -> Result<Vec<u8>, Error> {
         match entry.first() {
             Some(&INLINE) => {

@@ -1,76 +1,65 @@
-//! The tree on disk: sled, used so that its promises hold. Nothing else names sled.
+//! The tree on disk: sled. Nothing else names sled.
 //!
-//! * On Linux sled's `flush` ends in `sync_file_range`, which a power cut may undo. So a commit is: apply the batch,
-//!   flush, then `fdatasync` through a handle of our own on the database file.
+//! * sled alone does not survive a power cut: its `flush` ends in `sync_file_range`, and a page that came to the disk out
+//!   of order can keep it from opening. So it is only asked to survive the end of the process; `durable` keeps the redo
+//!   log from which it is made again.
 //! * Opening a damaged file may panic inside sled; that becomes [`Error::Corrupt`].
-//! * After a failed write sled refuses everything until it is opened anew; the next commit does that.
+//! * After a failed write sled refuses everything until it is opened anew.
 //! * The background flusher stays on: it is the only caller of sled's segment garbage collection.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use crate::Error;
-use crate::backend::{Backend, Entry, Order, Write};
+use crate::backend::{Backend, Entry, Order, Tree, Write};
 
 /// The tree in `<dir>/db`.
 pub(crate) struct SledBackend {
     dir: PathBuf,
     cache_bytes: u64,
-    /// `None` after a failure, until a commit has opened it again.
-    open: RwLock<Option<Opened>>,
-}
-
-struct Opened {
-    db: sled::Db,
-    /// sled's own file, for the `fdatasync` that sled leaves out.
-    file: File,
+    /// `None` while it is closed.
+    db: RwLock<Option<sled::Db>>,
 }
 
 impl SledBackend {
-    /// Opens or creates the tree in `<dir>/db`.
-    pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, Error> {
-        let opened = open(dir, cache_bytes)?;
-        Ok(Self { dir: dir.to_owned(), cache_bytes, open: RwLock::new(Some(opened)) })
+    /// The tree in `<dir>/db`, not opened yet.
+    pub(crate) fn new(dir: &Path, cache_bytes: u64) -> Self {
+        Self { dir: dir.to_owned(), cache_bytes, db: RwLock::new(None) }
     }
 
-    fn with<T>(&self, read: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, Error> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(opened) = open.as_ref() else {
+    fn with<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, Error> {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(db) = db.as_ref() else {
             return Err(Error::Database {
-                reason: "closed after a failed write; the next commit opens it".to_owned(),
+                reason: "closed after a failed write; it is opened again soon".to_owned(),
             });
         };
-        guarded(&self.dir, || read(&opened.db))
+        guarded(&self.dir, || call(db))
     }
 
-    fn reopen_if_failed(&self) -> Result<(), Error> {
-        let mut open_lock = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if open_lock.is_none() {
-            *open_lock = Some(open(&self.dir, self.cache_bytes)?);
-            tracing::info!(dir = %self.dir.display(), "database opened again after a failed write");
-        }
+    /// Replaces what is open. The old handle is dropped first, so that its files are free.
+    fn replace(&self, open: impl FnOnce() -> Result<Option<sled::Db>, Error>) -> Result<(), Error> {
+        let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        let old = db.take();
+        // sled writes what is left when its last handle goes, and may panic then.
+        guarded(&self.dir, || {
+            drop(old);
+            Ok(())
+        })?;
+        *db = open()?;
         Ok(())
     }
 
-    fn fail(&self) {
-        // The old handle is dropped here, so that its lock is free when the next commit opens the database.
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
+    fn start(&self) -> Result<Option<sled::Db>, Error> {
+        let config = sled::Config::new().path(self.path()).cache_capacity(self.cache_bytes);
+        guarded(&self.dir, || config.open()).map(Some)
     }
 
-    fn write(&self, batch: sled::Batch) -> Result<(), Error> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(opened) = open.as_ref() else {
-            return Err(Error::Closed);
-        };
-        guarded(&self.dir, || {
-            opened.db.apply_batch(batch)?;
-            opened.db.flush()?;
-            Ok(())
-        })?;
-        opened.file.sync_data().map_err(|error| Error::io("sync", &database_file(&self.dir), error))
+    fn path(&self) -> PathBuf {
+        self.dir.join("db")
     }
 }
 
@@ -96,7 +85,6 @@ impl Backend for SledBackend {
     }
 
     fn commit(&self, writes: Vec<Write>) -> Result<(), Error> {
-        self.reopen_if_failed()?;
         let mut batch = sled::Batch::default();
         for write in writes {
             match write.value {
@@ -104,33 +92,50 @@ impl Backend for SledBackend {
                 None => batch.remove(write.key),
             }
         }
-        let result = self.write(batch);
-        if result.is_err() {
-            self.fail();
+        self.with(|db| db.apply_batch(batch))
+    }
+}
+
+impl Tree for SledBackend {
+    fn exists(&self) -> bool {
+        self.path().exists()
+    }
+
+    fn open(&self) -> Result<(), Error> {
+        self.replace(|| self.start())
+    }
+
+    fn clear(&self) -> Result<(), Error> {
+        self.replace(|| match fs::remove_dir_all(self.path()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &self.path(), error))
+            }
+            _ => self.start(),
+        })
+    }
+
+    fn flush(&self) -> Result<(), Error> {
+        self.with(|db| db.flush().map(drop))
+    }
+
+    fn close(&self) -> Result<(), Error> {
+        self.flush()?;
+        self.replace(|| Ok(None))?;
+        sync_all(&self.path()).map_err(|error| Error::io("sync", &self.path(), error))
+    }
+}
+
+/// Makes a directory with all it holds last.
+fn sync_all(path: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_all(&entry.path())?;
+        } else {
+            File::open(entry.path())?.sync_all()?;
         }
-        result
     }
-}
-
-fn open(dir: &Path, cache_bytes: u64) -> Result<Opened, Error> {
-    let config = sled::Config::new().path(dir.join("db")).cache_capacity(cache_bytes);
-    let db = guarded(dir, || config.open())?;
-    let path = database_file(dir);
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(|error| Error::io("open", &path, error))?;
-    for directory in [dir.join("db"), dir.to_owned()] {
-        File::open(&directory)
-            .and_then(|handle| handle.sync_all())
-            .map_err(|error| Error::io("sync", &directory, error))?;
-    }
-    Ok(Opened { db, file })
-}
-
-fn database_file(dir: &Path) -> PathBuf {
-    dir.join("db").join("db")
+    File::open(path)?.sync_all()
 }
 
 /// Runs a call into sled; a panic or a corruption becomes [`Error::Corrupt`].
@@ -162,15 +167,18 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_database_is_opened_again_by_the_next_commit() {
+    fn what_was_closed_can_be_opened_again_and_cleared() {
         let dir = tempfile::tempdir().unwrap();
-        let backend = SledBackend::open(dir.path(), 1 << 20).unwrap();
-        backend.commit(put(b"before")).unwrap();
-        backend.fail();
-        assert!(matches!(backend.get(b"before"), Err(Error::Database { .. })));
-        backend.commit(put(b"after")).unwrap();
-        assert_eq!(backend.get(b"before").unwrap(), Some(b"value".to_vec()));
-        assert_eq!(backend.get(b"after").unwrap(), Some(b"value".to_vec()));
+        let tree = SledBackend::new(dir.path(), 1 << 20);
+        assert!(!tree.exists());
+        tree.open().unwrap();
+        tree.commit(put(b"key")).unwrap();
+        tree.close().unwrap();
+        assert!(matches!(tree.get(b"key"), Err(Error::Database { .. })));
+        tree.open().unwrap();
+        assert_eq!(tree.get(b"key").unwrap(), Some(b"value".to_vec()));
+        tree.clear().unwrap();
+        assert_eq!(tree.get(b"key").unwrap(), None);
     }
 
     #[test]

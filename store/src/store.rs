@@ -5,26 +5,24 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::backend::{Backend, Order};
+use crate::backend::Order;
 use crate::batch::Prepared;
-use crate::files::{Files, create_directory, write_whole};
+use crate::durable::Durable;
+use crate::files::Files;
 use crate::journal::{Head, Journal};
 use crate::keys::{self, Kind, start};
-use crate::lock::DirectoryLock;
 use crate::logs::Logs;
 use crate::memory::Memory;
 use crate::models::Models;
 use crate::records::{Records, unpack};
 use crate::removal::Removal;
-use crate::sled_backend::SledBackend;
+use crate::upkeep::Upkeep;
 use crate::writer::{Committer, Writer};
-use crate::{Batch, Error, Key, Snapshot, snapshot};
+use crate::{Batch, Error, Health, Key, Snapshot, opening, snapshot};
 
-/// The newest directory format this program knows.
-const FORMAT: u32 = 1;
 /// Bytes of batches that may wait for the writer.
 const QUEUE_BYTES: usize = 32 << 20;
 
@@ -37,11 +35,15 @@ pub struct Options {
     pub queue: usize,
     /// Batches gathered into one commit.
     pub max_commit: usize,
+    /// Bytes of the disk that are left free: with less the store takes no writes, and says so in [`Store::health`].
+    pub reserve_bytes: u64,
+    /// Make the database again from the redo log, even if it seems sound.
+    pub rebuild: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 8 << 20, queue: 4096, max_commit: 256 }
+        Self { cache_bytes: 8 << 20, queue: 4096, max_commit: 256, reserve_bytes: 32 << 20, rebuild: false }
     }
 }
 
@@ -70,6 +72,10 @@ struct Inner {
     writer: Writer,
     /// Of the logs, then of the writer: the former holds a handle of the latter.
     threads: Vec<JoinHandle<()>>,
+    /// Not of a store in memory.
+    disk: Option<(Upkeep, Arc<Durable>)>,
+    /// Held while an experiment is deleted or the store is copied.
+    removing: Mutex<()>,
 }
 
 impl Drop for Inner {
@@ -82,51 +88,29 @@ impl Drop for Inner {
                 tracing::error!("a thread of the store panicked");
             }
         }
-    }
-}
-
-/// The tree on disk together with its directory's lock, which must be freed after the tree.
-struct Locked {
-    tree: SledBackend,
-    _lock: DirectoryLock,
-}
-
-impl Backend for Locked {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.tree.get(key)
-    }
-
-    fn page(
-        &self,
-        range: &Range<Vec<u8>>,
-        limit: usize,
-        order: Order,
-    ) -> Result<Vec<crate::backend::Entry>, Error> {
-        self.tree.page(range, limit, order)
-    }
-
-    fn commit(&self, writes: Vec<crate::backend::Write>) -> Result<(), Error> {
-        self.tree.commit(writes)
+        if let Some((upkeep, _)) = &mut self.disk {
+            upkeep.end();
+        }
     }
 }
 
 impl Store {
-    /// Opens or creates the store in a directory (mode 0700). Fails with [`Error::Locked`] if another process has it,
-    /// [`Error::NewerFormat`] if a newer program wrote it, [`Error::Corrupt`] if the database cannot be read.
+    /// Opens or creates the store in a directory (mode 0700). After a power cut the database is made anew from the redo
+    /// log, which takes a while; otherwise opening is quick. Fails with [`Error::Locked`] if another process has it,
+    /// [`Error::NewerFormat`] if a newer program wrote it, [`Error::BrokenLog`] if the log is needed and damaged.
     pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
-        create_directory(dir)?;
-        let lock = DirectoryLock::take(dir)?;
-        check_format(dir)?;
-        let tree = SledBackend::open(dir, options.cache_bytes.max(1 << 20))?;
-        let records = Records::new(Arc::new(Locked { tree, _lock: lock }));
+        let durable = Arc::new(opening::tree(dir, &options)?);
+        let records = Records::new(durable.clone());
         let files = Arc::new(Files::Directory(dir.to_owned()));
         let models = Arc::new(Models::new(files.clone()));
-        clean_up(&records, &files, &models)?;
+        opening::clean_up(&records, &files, &models)?;
+        let upkeep = Upkeep::start(durable.clone())?;
         let committer = Committer::new(records.clone(), models.clone());
         let (writer, thread) = Writer::start(committer, options.queue, QUEUE_BYTES, options.max_commit)?;
         let (logs, logs_thread) = Logs::start(records.clone(), files.clone(), writer.clone())?;
         let threads = vec![logs_thread, thread];
-        let inner = Inner { records, files, models, logs, writer, threads };
+        let disk = Some((upkeep, durable));
+        let inner = Inner { records, files, models, logs, writer, threads, disk, removing: Mutex::new(()) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -138,7 +122,16 @@ impl Store {
         let models = Arc::new(Models::new(files.clone()));
         let writer = Writer::inline(Committer::new(records.clone(), models.clone()));
         let logs = Logs::inline(records.clone(), files.clone(), writer.clone());
-        let inner = Inner { records, files, models, logs, writer, threads: Vec::new() };
+        let inner = Inner {
+            records,
+            files,
+            models,
+            logs,
+            writer,
+            threads: Vec::new(),
+            disk: None,
+            removing: Mutex::new(()),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -297,10 +290,34 @@ impl Store {
     /// opened again.
     pub fn delete_experiment(&self, experiment: u64) -> Result<(), Error> {
         let inner = &self.inner;
+        let _removing = inner.removing.lock().unwrap_or_else(PoisonError::into_inner);
         inner.logs.forget(experiment)?;
         let write = |batch| inner.writer.write_blocking(batch);
         Removal { records: &inner.records, files: &inner.files, models: &inner.models, write: &write }
             .start(experiment)
+    }
+
+    /// Whether the store takes writes. A store in memory always does.
+    pub fn health(&self) -> Health {
+        self.watch_health().borrow().clone()
+    }
+
+    /// The same, to be told of changes.
+    pub fn watch_health(&self) -> tokio::sync::watch::Receiver<Health> {
+        match &self.inner.disk {
+            Some((_, durable)) => durable.health().watch(),
+            None => tokio::sync::watch::Sender::new(Health::Ok).subscribe(),
+        }
+    }
+
+    /// Copies the store to a directory that does not exist or is empty, while it goes on. Opening the copy gives the
+    /// state after some commit that was durable when this returns, and after all that were durable when it began.
+    pub fn backup(&self, target: &Path) -> Result<crate::Backup, Error> {
+        let Some((_, durable)) = &self.inner.disk else {
+            return Err(Error::broken("store", "a store in memory cannot be copied"));
+        };
+        let _removing = self.inner.removing.lock().unwrap_or_else(PoisonError::into_inner);
+        crate::backup::write(&self.inner.files, durable, target)
     }
 
     /// How many handles there are. The store closes, and its lock is released, with the last of them.
@@ -316,6 +333,31 @@ impl Store {
     /// The logs of trials.
     pub fn logs(&self) -> &Logs {
         &self.inner.logs
+    }
+
+    /// The experiments that have journals, in order.
+    pub(crate) fn journals(&self) -> Result<Vec<u64>, Error> {
+        let (mut found, mut range) = (Vec::new(), start(Kind::Journal).prefix());
+        while let Some(key) = self.inner.records.keys(&range, 1)?.pop() {
+            let experiment = keys::u64_at(&key, 1);
+            let experiment = experiment.ok_or_else(|| Error::broken("journal", "its key is broken"))?;
+            range.start = start(Kind::Journal).u64(experiment).prefix().end;
+            found.push(experiment);
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn records(&self) -> &Records {
+        &self.inner.records
+    }
+
+    pub(crate) fn durable(&self) -> Option<&Durable> {
+        self.inner.disk.as_ref().map(|(_, durable)| &**durable)
+    }
+
+    /// Writes from a thread (never from an async task); durable when it returns.
+    pub(crate) fn write_blocking(&self, batch: Batch) -> Result<(), Error> {
+        self.inner.writer.write_blocking(Prepared::new(batch)?)
     }
 
     fn get(&self, what: &'static str, key: &Key) -> Result<Option<Vec<u8>>, Error> {
@@ -338,40 +380,4 @@ impl Store {
         });
         parsed.collect()
     }
-}
-
-/// Refuses a directory that a newer program wrote; marks a new one.
-fn check_format(dir: &Path) -> Result<(), Error> {
-    let path = dir.join("format");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            if dir.join("db").exists() {
-                let reason = "there is a database but no file named format".to_owned();
-                return Err(Error::Corrupt { dir: dir.to_owned(), reason });
-            }
-            return write_whole(&path, format!("{FORMAT}\n").as_bytes());
-        }
-        Err(error) => return Err(Error::io("read", &path, error)),
-    };
-    match text.trim().parse::<u32>() {
-        Ok(found) if found > FORMAT => Err(Error::NewerFormat { found, known: FORMAT }),
-        Ok(1..=FORMAT) => Ok(()),
-        _ => {
-            let reason = format!("the file named format holds {text:?} instead of a number");
-            Err(Error::Corrupt { dir: dir.to_owned(), reason })
-        }
-    }
-}
-
-/// Finishes what a crash left: deletions that were begun, models that nobody named.
-fn clean_up(records: &Records, files: &Files, models: &Models) -> Result<(), Error> {
-    // Finishing a deletion only removes entries, and there is no writer yet whose order had to be kept.
-    let write = |batch: Prepared| {
-        let removed = batch.removes.into_iter().map(|key| crate::backend::Write { key, value: None });
-        records.commit(removed.collect())
-    };
-    let removal = Removal { records, files, models, write: &write };
-    removal.finish_all()?;
-    removal.sweep_models()
 }

@@ -193,6 +193,10 @@ impl Committer {
     }
 
     fn commit(&mut self, group: Vec<Request>) -> Vec<(Done, Result<(), Error>)> {
+        if let Err(error) = self.records.heal() {
+            tracing::error!(%error, batches = group.len(), "the store cannot be repaired yet");
+            return group.into_iter().map(|request| (request.done, Err(error.clone()))).collect();
+        }
         let mut writes = Vec::new();
         let mut outcomes = Vec::with_capacity(group.len());
         let mut staged = Vec::with_capacity(group.len());

@@ -14,6 +14,7 @@ mod schema;
 mod serve;
 mod show;
 mod source;
+mod store;
 mod trials;
 mod watch;
 
@@ -46,6 +47,7 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
         Command::Serve(args) => serve::run(&global, &args).await,
         Command::Agent(args) => agent::run(&global, &args).await,
         Command::Bench(args) => crate::bench::run(&args).await,
+        Command::Store(args) => store::run(&global, args.command).await,
         Command::Schema => schema::print(),
         Command::Completions(args) => schema::completions(args.shell),
     }

@@ -142,6 +142,24 @@ impl Logs {
         read::tail(&self.records, &self.files, experiment, trial, count)
     }
 
+    /// The number of the first frame of an experiment from `from` on.
+    pub(crate) fn next_frame(&self, experiment: u64, from: u64) -> Result<Option<u64>, Error> {
+        Ok(read::place(&self.records, experiment, from)?.map(|(number, _)| number))
+    }
+
+    /// The first frame of an experiment from `from` on, with its number. One that cannot be read, or has not the lines
+    /// that its index says, is an error.
+    pub(crate) fn frame(
+        &self,
+        experiment: u64,
+        from: u64,
+    ) -> Result<Option<(u64, toprung_proto::v1::StreamLogsResponse)>, Error> {
+        let Some((number, place)) = read::place(&self.records, experiment, from)? else {
+            return Ok(None);
+        };
+        Ok(Some((number, read::whole(&self.files, experiment, place)?)))
+    }
+
     /// Lets the thread end when its queue is empty.
     pub(crate) fn close(&mut self) {
         self.route = Route::Closed;

@@ -85,6 +85,23 @@ fn read_frame(files: &Files, experiment: u64, place: Place) -> Result<StreamLogs
     StreamLogsResponse::decode(message.as_slice()).map_err(|error| broken(&error))
 }
 
+/// Where the first frame from `from` on lies.
+pub(super) fn place(records: &Records, experiment: u64, from: u64) -> Result<Option<(u64, Place)>, Error> {
+    let index = Index { experiment, trial: None };
+    Ok(index.page(records, from..u64::MAX, Order::Ascending)?.into_iter().next())
+}
+
+/// A frame with all the lines its index says.
+pub(super) fn whole(files: &Files, experiment: u64, place: Place) -> Result<StreamLogsResponse, Error> {
+    let frame = read_frame(files, experiment, place)?;
+    if frame.lines.len() == place.lines as usize {
+        Ok(frame)
+    } else {
+        let reason = format!("it has {} lines, its index says {}", frame.lines.len(), place.lines);
+        Err(Error::broken("log frame", reason))
+    }
+}
+
 /// Lines from a frame on.
 pub(super) fn forward(
     records: &Records,

@@ -189,13 +189,72 @@ fn models_that_nobody_named_go_when_the_store_is_opened() {
 fn a_newer_format_is_refused_and_nothing_is_touched() {
     let dir = tempfile::tempdir().unwrap();
     drop(Store::open(dir.path(), Options::default()).unwrap());
-    std::fs::write(dir.path().join("format"), "2\n").unwrap();
+    std::fs::write(dir.path().join("format"), "3\n").unwrap();
     let refused = Store::open(dir.path(), Options::default()).err();
-    assert!(matches!(refused, Some(Error::NewerFormat { found: 2, known: 1 })));
+    assert!(matches!(refused, Some(Error::NewerFormat { found: 3, known: 2 })));
     std::fs::write(dir.path().join("format"), "junk").unwrap();
     assert!(matches!(Store::open(dir.path(), Options::default()).err(), Some(Error::Corrupt { .. })));
     std::fs::remove_file(dir.path().join("format")).unwrap();
     assert!(matches!(Store::open(dir.path(), Options::default()).err(), Some(Error::Corrupt { .. })));
+}
+
+#[test]
+fn a_store_of_the_first_format_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), Options::default()).unwrap();
+    let model = filled(&store);
+    drop(store);
+    std::fs::remove_dir_all(dir.path().join("wal")).unwrap();
+    std::fs::write(dir.path().join("format"), "1\n").unwrap();
+    assert_filled(&Store::open(dir.path(), Options::default()).unwrap(), &model);
+    assert_eq!(std::fs::read_to_string(dir.path().join("format")).unwrap(), "2\n");
+    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+    assert_filled(&Store::open(dir.path(), Options::default()).unwrap(), &model);
+}
+
+#[test]
+fn a_backup_of_a_store_at_work_is_a_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("data"), Options::default()).unwrap();
+    let model = filled(&store);
+    let writer = store.clone();
+    let busy = std::thread::spawn(move || {
+        for sequence in 1..=300 {
+            write(&writer, Batch { journal: vec![(9, record(sequence, "busy"))], ..Batch::default() })
+                .unwrap();
+        }
+    });
+    let before = store.last_sequence(9).unwrap();
+    store.backup(&dir.path().join("copy")).unwrap();
+    let after = store.last_sequence(9).unwrap();
+    busy.join().unwrap();
+    assert!(store.backup(&dir.path().join("copy")).is_err(), "there is something already");
+    let mut copied = None;
+    // The second time the copy is used as it was closed.
+    for _ in 0..2 {
+        let copy = Store::open(&dir.path().join("copy"), Options::default()).unwrap();
+        let found = journal(&copy, 9).len() as u64;
+        assert!((before..=after).contains(&found), "{before} {found} {after}");
+        assert_eq!(*copied.get_or_insert(found), found);
+        assert_eq!(copy.experiment(1).unwrap(), Some(b"one".to_vec()));
+        assert!(copy.models().open(&model).is_ok());
+        assert_eq!(copy.read_snapshot(1).unwrap().unwrap().bytes, b"state");
+    }
+}
+
+#[test]
+fn a_store_without_room_says_so_and_takes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { reserve_bytes: u64::MAX, ..Options::default() };
+    let store = Store::open(dir.path(), options).unwrap();
+    assert_eq!(store.health(), toprung_store::Health::Ok);
+    let batch = Batch { journal: vec![(1, record(1, "a"))], ..Batch::default() };
+    assert!(matches!(write(&store, batch.clone()), Err(Error::DiskFull { .. })));
+    assert!(matches!(store.health(), toprung_store::Health::Degraded { .. }));
+    drop(store);
+    let store = Store::open(dir.path(), Options::default()).unwrap();
+    assert_eq!(store.last_sequence(1).unwrap(), 0);
+    write(&store, batch).unwrap();
 }
 
 #[test]
