@@ -7,6 +7,7 @@ use crate::{
     Error, Options,
     attempt::{self, Node},
     contract::{Control, Order},
+    deletions::Deletions,
     ending::Ending,
     environment::Environments,
     flag::raised,
@@ -40,7 +41,9 @@ use tokio::{
     time::sleep_until,
 };
 use tonic::{Code, Status};
-use toprung_proto::v1::{AttemptEvent, ExitCause, Heartbeat, StartAttempt, agent_message};
+use toprung_proto::v1::{
+    AttemptEvent, CheckpointsDeleted, ExitCause, Heartbeat, StartAttempt, agent_message,
+};
 
 /// Longer than any end takes.
 const NEVER: Duration = Duration::from_hours(24);
@@ -79,6 +82,7 @@ pub async fn run(options: Options, shutdown: watch::Receiver<bool>) -> Result<()
         controls: HashMap::new(),
         attempts: JoinSet::new(),
         ids: HashMap::new(),
+        deletions: Deletions::new(layout.clone()),
         link: Link::Down(Instant::now()),
         backoff: Backoff::new(),
         waits: false,
@@ -111,6 +115,7 @@ enum Input {
     Event(Credited<AttemptEvent>),
     Line(Credited<AttemptLine>),
     AttemptEnded(Result<(Id, ()), JoinError>),
+    Deleted(CheckpointsDeleted),
     /// A heartbeat, a batch or a stage of the end is due.
     Tick,
 }
@@ -125,6 +130,7 @@ struct Daemon {
     controls: HashMap<AttemptKey, Arc<Control>>,
     attempts: JoinSet<()>,
     ids: HashMap<Id, AttemptKey>,
+    deletions: Deletions,
     link: Link,
     backoff: Backoff,
     /// Said once that it waits for the engine.
@@ -176,6 +182,7 @@ impl Daemon {
             Some(event) = self.inbox.events.recv() => Input::Event(event),
             Some(line) = self.inbox.logs.recv() => Input::Line(line),
             Some(ended) = self.attempts.join_next_with_id() => Input::AttemptEnded(ended),
+            deleted = self.deletions.done() => Input::Deleted(deleted),
             () = at(due) => Input::Tick,
         }
     }
@@ -197,6 +204,10 @@ impl Daemon {
                 }
             }
             Input::AttemptEnded(ended) => self.attempt_ended(ended, now),
+            // Lost with the connection, it is asked for again when the agent comes back.
+            Input::Deleted(deleted) => {
+                self.link.send(message(agent_message::Kind::CheckpointsDeleted(deleted)));
+            }
             Input::Tick => return self.tick(now),
         }
         Ok(())
@@ -239,6 +250,8 @@ impl Daemon {
                 self.link.registered(heartbeat, now);
                 self.backoff = Backoff::new();
                 self.waits = false;
+                // The engine asks again for what is not confirmed.
+                self.deletions.forget_waiting();
                 tracing::info!(server = self.server, "registered with the engine");
                 if self.ending.has_begun() {
                     self.beat();
@@ -255,6 +268,7 @@ impl Daemon {
                     control.update(|contract| contract.decide(at_length, &decision));
                 }
             }
+            Effect::Delete(order) => self.deletions.push(order),
             Effect::Close { reconnect: true, reason } => {
                 tracing::info!(reason, "the engine closes the session for now");
                 self.state.disconnected();
