@@ -1,8 +1,11 @@
 //! A checkpoint is complete or absent: its files are flushed to the disk before its directory gets its final name.
 
 use crate::identity::random_uuid;
+use sha2::{Digest as _, Sha256};
 use std::{
-    fs, io,
+    fmt::Write as _,
+    fs,
+    io::{self, Read as _},
     path::{Component, Path, PathBuf},
 };
 use toprung_proto::v1::CheckpointFile;
@@ -11,6 +14,8 @@ use toprung_proto::v1::CheckpointFile;
 const MOST_FILES: usize = 10_000;
 /// How a checkpoint that is still being written begins.
 const INCOMPLETE: &str = "incomplete-";
+/// Bytes of a file that are read at a time.
+const READ: usize = 256 << 10;
 
 /// A checkpoint under its final name.
 #[derive(Debug)]
@@ -47,7 +52,7 @@ pub(crate) fn complete(root: &Path, name: &str) -> Result<Completed, String> {
     Ok(Completed { uuid, path, files, total_size })
 }
 
-/// Flushes everything below `root/inner` and lists its files.
+/// Flushes everything below `root/inner` and lists its files with their hashes.
 fn flush_tree(root: &Path, inner: &Path, files: &mut Vec<CheckpointFile>) -> io::Result<()> {
     let directory = root.join(inner);
     for entry in fs::read_dir(&directory)? {
@@ -58,15 +63,33 @@ fn flush_tree(root: &Path, inner: &Path, files: &mut Vec<CheckpointFile>) -> io:
             flush_tree(root, &path, files)?;
             continue;
         }
-        if metadata.is_file() {
-            fs::File::open(entry.path())?.sync_all()?;
-        }
         if files.len() == MOST_FILES {
             return Err(io::Error::other(format!("a checkpoint holds at most {MOST_FILES} files")));
         }
-        files.push(CheckpointFile { path: path.to_string_lossy().into_owned(), size: metadata.len() });
+        let sha256 = if metadata.is_file() { flush_file(&entry.path())? } else { String::new() };
+        let path = path.to_string_lossy().into_owned();
+        files.push(CheckpointFile { path, size: metadata.len(), sha256 });
     }
     fs::File::open(directory)?.sync_all()
+}
+
+/// Flushes a file; the SHA-256 of its content.
+fn flush_file(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    file.sync_all()?;
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; READ]);
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(buffer.get(..read).unwrap_or_default());
+    }
+    let mut text = String::with_capacity(64);
+    for byte in hash.finalize() {
+        write!(text, "{byte:02x}").map_err(io::Error::other)?;
+    }
+    Ok(text)
 }
 
 /// Checkpoints under `root` that were never completed.
@@ -97,6 +120,9 @@ mod tests {
         let listed: Vec<_> = completed.files.iter().map(|file| (file.path.as_str(), file.size)).collect();
         assert_eq!(listed, [("inner/state.json", 2), ("weights.bin", 5)]);
         assert_eq!(completed.total_size, 7);
+        // As `printf 12345 | sha256sum` has it.
+        let known = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5";
+        assert_eq!(completed.files[1].sha256, known);
         assert!(incomplete(root.path()).is_empty());
     }
 

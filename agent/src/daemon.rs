@@ -7,6 +7,7 @@ use crate::{
     Error, Options,
     attempt::{self, Node},
     contract::{Control, Order},
+    deletions::Deletions,
     ending::Ending,
     environment::Environments,
     flag::raised,
@@ -40,7 +41,9 @@ use tokio::{
     time::sleep_until,
 };
 use tonic::{Code, Status};
-use toprung_proto::v1::{AttemptEvent, ExitCause, Heartbeat, StartAttempt, agent_message};
+use toprung_proto::v1::{
+    AttemptEvent, CheckpointsDeleted, ExitCause, Heartbeat, StartAttempt, agent_message,
+};
 
 /// Longer than any end takes.
 const NEVER: Duration = Duration::from_hours(24);
@@ -82,6 +85,7 @@ pub async fn run(options: Options, shutdown: watch::Receiver<bool>) -> Result<()
         controls: HashMap::new(),
         attempts: JoinSet::new(),
         ids: HashMap::new(),
+        deletions: Deletions::new(layout.clone()),
         link: Link::Down(Instant::now()),
         backoff: Backoff::new(),
         waits: false,
@@ -114,6 +118,7 @@ enum Input {
     Event(Credited<AttemptEvent>),
     Line(Credited<AttemptLine>),
     AttemptEnded(Result<(Id, ()), JoinError>),
+    Deleted(CheckpointsDeleted),
     /// A heartbeat, a batch or a stage of the end is due.
     Tick,
 }
@@ -128,6 +133,7 @@ struct Daemon {
     controls: HashMap<AttemptKey, Arc<Control>>,
     attempts: JoinSet<()>,
     ids: HashMap<Id, AttemptKey>,
+    deletions: Deletions,
     link: Link,
     backoff: Backoff,
     /// Said once that it waits for the engine.
@@ -182,6 +188,7 @@ impl Daemon {
             Some(event) = self.inbox.events.recv() => Input::Event(event),
             Some(line) = self.inbox.logs.recv() => Input::Line(line),
             Some(ended) = self.attempts.join_next_with_id() => Input::AttemptEnded(ended),
+            deleted = self.deletions.done() => Input::Deleted(deleted),
             () = at(due) => Input::Tick,
         }
     }
@@ -203,6 +210,10 @@ impl Daemon {
                 }
             }
             Input::AttemptEnded(ended) => self.attempt_ended(ended, now),
+            // Lost with the connection, it is asked for again when the agent comes back.
+            Input::Deleted(deleted) => {
+                self.link.send(message(agent_message::Kind::CheckpointsDeleted(deleted)));
+            }
             Input::Tick => return self.tick(now),
         }
         Ok(())
@@ -245,6 +256,8 @@ impl Daemon {
                 self.link.registered(heartbeat, now);
                 self.backoff = Backoff::new();
                 self.waits = false;
+                // The engine asks again for what is not confirmed.
+                self.deletions.forget_waiting();
                 tracing::info!(server = self.server, "registered with the engine");
                 if self.ending.has_begun() {
                     self.beat();
@@ -261,6 +274,7 @@ impl Daemon {
                     control.update(|contract| contract.decide(at_length, &decision));
                 }
             }
+            Effect::Delete(order) => self.deletions.push(order),
             Effect::Close { reconnect: true, reason } => {
                 tracing::info!(reason, "the engine closes the session for now");
                 self.state.disconnected();

@@ -86,7 +86,16 @@ impl Layout {
 
     /// Where the trial's checkpoints go: below `root` if the experiment names one, else the agent's own directory.
     pub(crate) fn checkpoints(&self, root: &str, key: AttemptKey) -> PathBuf {
-        let root = if root.is_empty() { self.root.join("checkpoints") } else { PathBuf::from(root) };
-        root.join(key.experiment.to_string()).join(key.trial.to_string())
+        self.checkpoints_of(root, key.experiment, key.trial)
+    }
+
+    /// The same by the trial's number.
+    pub(crate) fn checkpoints_of(&self, root: &str, experiment: u64, trial: u32) -> PathBuf {
+        self.checkpoint_root(root).join(experiment.to_string()).join(trial.to_string())
+    }
+
+    /// The directory that holds the checkpoints of all experiments.
+    pub(crate) fn checkpoint_root(&self, root: &str) -> PathBuf {
+        if root.is_empty() { self.root.join("checkpoints") } else { PathBuf::from(root) }
     }
 }

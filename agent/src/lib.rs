@@ -6,6 +6,7 @@
 //! | `session` | what is said to the engine, decided in pure code ([`session::SessionState`]) |
 //! | `attempt` | the life of one attempt: prepare, start, watch, exit |
 //! | `contract` | what a trial may ask over its socket, and the answers |
+//! | `deletions` | checkpoints that are not wanted any more leave the disk |
 //! | `environment` | Python environments, built once per content |
 //! | `model` | model directories, fetched once per content |
 //! | `orphans` | no process outlives the agent |
@@ -20,6 +21,7 @@ mod attempt;
 mod checkpoint;
 mod contract;
 mod daemon;
+mod deletions;
 mod ending;
 mod environment;
 mod error;

@@ -14,6 +14,9 @@ use tokio::task::JoinHandle;
 /// The engine needs this at most to write what it still holds.
 const ENGINE_STOP: Duration = Duration::from_secs(30);
 
+/// Longest wait for the removal of checkpoints.
+const COLLECTING: Duration = Duration::from_secs(10);
+
 /// What runs in this process. Ended by [`Embedded::stop`].
 pub(crate) struct Embedded {
     engine: toprung_engine::Engine,
@@ -84,8 +87,11 @@ impl Embedded {
         Some(result.err().unwrap_or_else(|| Error::Agent("without a reason".to_owned())))
     }
 
-    /// Ends the agent, then the engine.
+    /// Ends the agent, then the engine. Checkpoints that nothing keeps leave the disk before.
     pub(crate) async fn stop(self, grace: Duration) -> Result<(), Error> {
+        if self.agent.is_some() {
+            self.engine.collected(COLLECTING).await;
+        }
         let agent = match self.agent {
             Some(agent) => agent.stop(grace).await,
             None => Ok(()),

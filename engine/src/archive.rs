@@ -123,14 +123,23 @@ pub fn chunks(
     Ok(chunks.into_iter().flat_map(|(_, reports)| reports).collect())
 }
 
-/// All checkpoints of an experiment or of one of its trials, oldest first.
+/// A checkpoint's record.
+///
+/// # Errors
+/// The bytes are none.
+pub fn checkpoint(bytes: &[u8]) -> Result<v1::Checkpoint, Error> {
+    decode("checkpoint", bytes)
+}
+
+/// The checkpoints that are there of an experiment or of one of its trials, oldest first.
 ///
 /// # Errors
 /// The store cannot be read.
 pub fn checkpoints(store: &Store, experiment: u64, trial: Option<u32>) -> Result<Vec<v1::Checkpoint>, Error> {
     let found = store.checkpoints(experiment, trial, None, usize::MAX)?;
     let mut checkpoints: Vec<v1::Checkpoint> =
-        found.iter().map(|record| decode("checkpoint", &record.bytes)).collect::<Result<_, _>>()?;
+        found.iter().map(|record| checkpoint(&record.bytes)).collect::<Result<_, _>>()?;
+    checkpoints.retain(|checkpoint| checkpoint.state() != v1::CheckpointState::Deleting);
     checkpoints.sort_by_key(|checkpoint| (checkpoint.trial, checkpoint.time_unix_ms, checkpoint.length));
     Ok(checkpoints)
 }

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use toprung_store::Store;
 
+use crate::actors::collector::CollectorHandle;
 use crate::actors::experiments::ExperimentsHandle;
 use crate::actors::pool::PoolHandle;
 use crate::actors::sessions::SessionsHandle;
@@ -77,6 +78,7 @@ pub struct Engine {
     experiments: ExperimentsHandle,
     sessions: SessionsHandle,
     pool: PoolHandle,
+    collector: CollectorHandle,
     store: Store,
     stop_server: oneshot::Sender<()>,
     server: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
@@ -99,12 +101,15 @@ impl Engine {
 
         let (failed, failure) = watch::channel(None);
         let (root, _) = Actor::spawn(None, Root, failed).await?;
-        let (last, unfinished) = unfinished(store.clone()).await?;
+        let Scan { last, unfinished, collecting } = scan(store.clone()).await?;
+        let collector = CollectorHandle::start(store.clone(), root.get_cell()).await?;
         let pool = PoolHandle::start(root.get_cell()).await?;
         let sessions = SessionsHandle::start(options.lease, root.get_cell()).await?;
         let experiments = ExperimentsHandle::start(store.clone(), last + 1, root.get_cell()).await?;
-        sessions.wire(pool.clone(), experiments.clone());
-        experiments.wire(pool.clone(), sessions.clone());
+        sessions.wire(pool.clone(), experiments.clone(), collector.clone());
+        experiments.wire(pool.clone(), sessions.clone(), collector.clone());
+        collector.wire(sessions.clone());
+        collector.resume(&unfinished, &collecting);
         experiments.load(unfinished).await?;
 
         let search = Search::new(
@@ -112,9 +117,11 @@ impl Engine {
             experiments.clone(),
             pool.clone(),
             sessions.clone(),
+            collector.clone(),
             options.max_model_bytes,
         );
-        let agents = Agents { sessions: sessions.clone(), store: store.clone() };
+        let agents =
+            Agents { sessions: sessions.clone(), collector: collector.clone(), store: store.clone() };
         let (stop_server, stop) = oneshot::channel();
         let server = server::start(listener, options.tls.as_ref(), Auth::new(&token), search, agents, stop)?;
         let scheme = if options.tls.is_some() { "https" } else { "http" };
@@ -134,6 +141,7 @@ impl Engine {
             experiments,
             sessions,
             pool,
+            collector,
             store,
             stop_server,
             server,
@@ -165,6 +173,16 @@ impl Engine {
         }
     }
 
+    /// Waits, at most so long, until the connected agents have removed the checkpoints that they were told to remove.
+    /// What is left is taken up at the next start.
+    pub async fn collected(&self, longest: Duration) {
+        if !self.collector.at_rest(longest).await {
+            tracing::info!(
+                "checkpoints that nothing keeps are left; they are removed when the engine runs again"
+            );
+        }
+    }
+
     /// Ends: agents are told to reconnect, snapshots are written. Experiments go on at the next start.
     ///
     /// # Errors
@@ -182,6 +200,7 @@ impl Engine {
         self.experiments.stop().await;
         self.sessions.stop().await;
         self.pool.stop().await;
+        self.collector.stop().await;
         stop(&self.root).await;
         // The lock of the data directory is free when this returns.
         let closed_by = tokio::time::Instant::now() + LAST_CALLS;
@@ -227,19 +246,35 @@ fn create_private(data_dir: &Path) -> Result<(), Error> {
     created.map_err(|source| Error::File { action: "create", path: data_dir.to_owned(), source })
 }
 
-/// The newest experiment's number, and all experiments that have not ended.
-async fn unfinished(store: Store) -> Result<(u64, Vec<u64>), Error> {
+/// What a start has to take up.
+struct Scan {
+    /// The newest experiment's number.
+    last: u64,
+    /// Experiments that have not ended.
+    unfinished: Vec<u64>,
+    /// Experiments that have ended, and not all of their checkpoints are collected.
+    collecting: Vec<u64>,
+}
+
+async fn scan(store: Store) -> Result<Scan, Error> {
     let scan = move || {
-        let (mut last, mut unfinished, mut before) = (load::last_experiment(&store)?, Vec::new(), None);
+        let (mut unfinished, mut collecting, mut before) = (Vec::new(), Vec::new(), None);
+        let mut last = load::last_experiment(&store)?;
         loop {
             let page = archive::experiments(&store, before, PAGE)?;
             let Some(oldest) = page.last().map(|experiment| experiment.id) else { break };
             last = last.max(page[0].id);
-            unfinished.extend(page.iter().filter(|found| found.ended_unix_ms == 0).map(|found| found.id));
+            for found in &page {
+                if found.ended_unix_ms == 0 {
+                    unfinished.push(found.id);
+                } else if found.collecting {
+                    collecting.push(found.id);
+                }
+            }
             before = Some(oldest);
         }
         unfinished.reverse();
-        Ok((last, unfinished))
+        Ok(Scan { last, unfinished, collecting })
     };
     tokio::task::spawn_blocking(scan).await.map_err(|error| Error::Server { reason: error.to_string() })?
 }

@@ -8,6 +8,7 @@
 //! | [`api`] | gRPC: the search service and the agent service |
 //! | [`load`] | an experiment from its journal |
 //! | [`archive`] | what is read from the store because it is not in memory any more |
+//! | [`collect`] | checkpoints that nothing keeps, in the store |
 //! | [`publish`] | the files by which programs on this host find a running engine |
 //!
 //! The engine does not know how a trial is run; that is the agent's.
@@ -17,6 +18,7 @@
 mod actors;
 mod api;
 mod archive;
+mod collect;
 mod engine;
 mod error;
 pub mod experiment;

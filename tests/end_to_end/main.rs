@@ -11,6 +11,7 @@ mod processes;
 mod workplace;
 
 mod asking;
+mod collecting;
 mod crash;
 mod embedded;
 mod failing;

@@ -178,6 +178,8 @@ impl Desk {
             files: completed.files,
             total_size: completed.total_size,
             time_unix_ms: unix_ms(),
+            // The engine's to fill in.
+            ..v1::Checkpoint::default()
         };
         self.reporter.event(Kind::Checkpoint(event)).await;
         Ok(Answer::Saved { uuid: completed.uuid, path })

@@ -55,6 +55,8 @@ pub(crate) enum Effect {
         at_length: u64,
         decision: v1::Decision,
     },
+    /// Remove checkpoints from the disk.
+    Delete(v1::DeleteCheckpoints),
     /// The engine ends the session.
     Close {
         reconnect: bool,
@@ -164,6 +166,7 @@ impl SessionState {
                 self.logs.acknowledge(ack.sequence);
                 Vec::new()
             }
+            Some(Kind::DeleteCheckpoints(order)) => vec![Effect::Delete(order)],
             Some(Kind::Goodbye(goodbye)) => {
                 vec![Effect::Close { reconnect: goodbye.reconnect, reason: goodbye.reason }]
             }

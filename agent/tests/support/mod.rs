@@ -228,7 +228,7 @@ impl Bench {
                     self.send(engine_message::Kind::LogAck(v1::LogAck { sequence })).await;
                 }
             }
-            agent_message::Kind::Heartbeat(_) => {}
+            agent_message::Kind::CheckpointsDeleted(_) | agent_message::Kind::Heartbeat(_) => {}
         }
     }
 

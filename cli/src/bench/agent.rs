@@ -121,7 +121,9 @@ impl Agent {
             engine_message::Kind::Goodbye(goodbye) => {
                 return Err(failed(format!("the engine ended the session: {}", goodbye.reason)));
             }
-            engine_message::Kind::Registered(_) | engine_message::Kind::LogAck(_) => return Ok(None),
+            engine_message::Kind::Registered(_)
+            | engine_message::Kind::LogAck(_)
+            | engine_message::Kind::DeleteCheckpoints(_) => return Ok(None),
         }))
     }
 

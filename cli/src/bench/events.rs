@@ -27,7 +27,7 @@ pub(super) fn report(attempt: AttemptId, group: MetricGroup, length: u64) -> Att
 /// A checkpoint was saved.
 pub(super) fn checkpoint(attempt: AttemptId, length: u64) -> AttemptEvent {
     let uuid = format!("{:08x}-{:04x}-4000-8000-{length:012x}", attempt.trial, attempt.attempt & 0xffff);
-    let files = vec![v1::CheckpointFile { path: "state.bin".to_owned(), size: 4_096 }];
+    let files = vec![v1::CheckpointFile { path: "state.bin".to_owned(), size: 4_096, ..Default::default() }];
     event(
         attempt,
         Kind::Checkpoint(v1::Checkpoint {
@@ -39,6 +39,7 @@ pub(super) fn checkpoint(attempt: AttemptId, length: u64) -> AttemptEvent {
             files,
             total_size: 4_096,
             time_unix_ms: now_ms(),
+            ..v1::Checkpoint::default()
         }),
     )
 }

@@ -91,7 +91,8 @@ pub(crate) fn best(value: &v1::BestTrial) -> Value {
 }
 
 fn checkpoint(value: &v1::Checkpoint) -> Value {
-    let file = |file: &v1::CheckpointFile| json!({"path": file.path, "size": file.size});
+    let file =
+        |file: &v1::CheckpointFile| json!({"path": file.path, "size": file.size, "sha256": file.sha256});
     json!({
         "uuid": value.uuid,
         "trial": value.trial,

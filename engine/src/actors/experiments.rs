@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use toprung_proto::v1::{self, journal_record::Input};
 use toprung_store::Store;
 
+use super::collector::CollectorHandle;
 use super::experiment::{Begin, ExperimentHandle, Neighbours};
 use super::pool::PoolHandle;
 use super::session::BatchAck;
@@ -20,7 +21,7 @@ use crate::load;
 const MAX_FAILURES: u32 = 5;
 
 enum Message {
-    Wire(PoolHandle, SessionsHandle),
+    Wire(PoolHandle, SessionsHandle, CollectorHandle),
     Load(Vec<u64>, oneshot::Sender<()>),
     Create(Box<v1::ExperimentCreated>, oneshot::Sender<v1::Experiment>),
     Get(u64, oneshot::Sender<Option<ExperimentHandle>>),
@@ -51,8 +52,8 @@ impl ExperimentsHandle {
     }
 
     /// Makes its siblings known.
-    pub fn wire(&self, pool: PoolHandle, sessions: SessionsHandle) {
-        cast(&self.0, Message::Wire(pool, sessions));
+    pub fn wire(&self, pool: PoolHandle, sessions: SessionsHandle, collector: CollectorHandle) {
+        cast(&self.0, Message::Wire(pool, sessions, collector));
     }
 
     /// Loads experiments that have not ended; answers when all are there.
@@ -140,7 +141,7 @@ struct State {
     me: ActorRef<Message>,
     store: Store,
     next_id: u64,
-    siblings: Option<(PoolHandle, SessionsHandle)>,
+    siblings: Option<(PoolHandle, SessionsHandle, CollectorHandle)>,
     active: BTreeMap<u64, ExperimentHandle>,
     failures: BTreeMap<u64, u32>,
     closing: bool,
@@ -167,7 +168,7 @@ impl Actor for Experiments {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Wire(pool, sessions) => state.siblings = Some((pool, sessions)),
+            Message::Wire(pool, sessions, collector) => state.siblings = Some((pool, sessions, collector)),
             Message::Load(ids, reply) => {
                 for id in ids {
                     state.start(id, Begin::Load(id)).await;
@@ -229,10 +230,10 @@ impl State {
     }
 
     async fn start(&mut self, id: u64, begin: Begin) {
-        let Some((pool, sessions)) = self.siblings.clone() else { return };
+        let Some((pool, sessions, collector)) = self.siblings.clone() else { return };
         let experiments = ExperimentsHandle(self.me.clone());
-        let neighbours =
-            Neighbours { store: self.store.clone(), pool, sessions: sessions.clone(), experiments };
+        let store = self.store.clone();
+        let neighbours = Neighbours { store, pool, sessions: sessions.clone(), collector, experiments };
         let loaded = matches!(begin, Begin::Load(_));
         match ExperimentHandle::start(begin, neighbours, self.me.get_cell()).await {
             Ok(handle) => {
@@ -252,7 +253,7 @@ impl State {
             return;
         };
         self.active.remove(&id);
-        if let Some((pool, _)) = &self.siblings {
+        if let Some((pool, ..)) = &self.siblings {
             pool.remove_experiment(id);
         }
         self.failed(id, error);
@@ -286,7 +287,7 @@ impl State {
         }
         self.start(id, Begin::Load(id)).await;
         // What agents sent and was not acknowledged comes again only on a new session.
-        if let Some((_, sessions)) = &self.siblings {
+        if let Some((_, sessions, _)) = &self.siblings {
             sessions.end_all("an experiment was started again");
         }
     }

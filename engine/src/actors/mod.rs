@@ -4,6 +4,7 @@
 //! Engine (root supervisor)
 //! ├── Pool                      slots, queue; owns all placement decisions
 //! ├── Sessions ── Session       one per connected agent: its stream, its lease
+//! ├── Collector                 checkpoints that nothing keeps: marks them, has them removed
 //! └── Experiments ── Experiment one per active experiment: machine, journal, effects
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! ([`CALL_DEADLINE`]) and answer [`Unavailable`] when it passes. Mailboxes of ractor are unbounded: what enters from
 //! outside carries a permit (the API's admission, a session's credit), and everything else is bounded by slots.
 
+pub mod collector;
 pub mod experiment;
 pub mod experiments;
 pub mod group;

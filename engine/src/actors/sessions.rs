@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use toprung_proto::v1::{self, engine_message::Kind};
 
+use super::collector::CollectorHandle;
 use super::experiments::ExperimentsHandle;
 use super::pool::PoolHandle;
 use super::session::{Arguments, Outgoing, SessionHandle};
@@ -20,7 +21,7 @@ use crate::scheduler::Allocation;
 const TICK: Duration = Duration::from_secs(1);
 
 enum Message {
-    Wire(PoolHandle, ExperimentsHandle),
+    Wire(PoolHandle, ExperimentsHandle, CollectorHandle),
     Register(v1::Register, Outgoing, oneshot::Sender<Result<Registration, String>>),
     Reconciled(Box<v1::Register>, Outgoing, Vec<(u64, Held)>, oneshot::Sender<Result<Registration, String>>),
     Heard(String, String),
@@ -52,8 +53,8 @@ impl SessionsHandle {
     }
 
     /// Makes its siblings known.
-    pub fn wire(&self, pool: PoolHandle, experiments: ExperimentsHandle) {
-        cast(&self.0, Message::Wire(pool, experiments));
+    pub fn wire(&self, pool: PoolHandle, experiments: ExperimentsHandle, collector: CollectorHandle) {
+        cast(&self.0, Message::Wire(pool, experiments, collector));
     }
 
     /// An agent has connected. Answers its session once it is decided what it may keep.
@@ -129,7 +130,7 @@ struct Known {
 struct State {
     me: ActorRef<Message>,
     lease: Duration,
-    siblings: Option<(PoolHandle, ExperimentsHandle)>,
+    siblings: Option<(PoolHandle, ExperimentsHandle, CollectorHandle)>,
     agents: BTreeMap<String, Known>,
 }
 
@@ -150,7 +151,9 @@ impl Actor for Sessions {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Wire(pool, experiments) => state.siblings = Some((pool, experiments)),
+            Message::Wire(pool, experiments, collector) => {
+                state.siblings = Some((pool, experiments, collector));
+            }
             Message::Register(register, outgoing, reply) => state.register(register, outgoing, reply),
             Message::Reconciled(register, outgoing, kept, reply) => {
                 state.reconciled(*register, outgoing, kept, reply).await;
@@ -196,7 +199,7 @@ impl State {
         outgoing: Outgoing,
         reply: oneshot::Sender<Result<Registration, String>>,
     ) {
-        let Some((_, experiments)) = &self.siblings else {
+        let Some((_, experiments, _)) = &self.siblings else {
             drop(reply.send(Err("the engine is starting".to_owned())));
             return;
         };
@@ -228,7 +231,7 @@ impl State {
         kept: Vec<(u64, Held)>,
         reply: oneshot::Sender<Result<Registration, String>>,
     ) {
-        let Some((pool, experiments)) = self.siblings.clone() else { return };
+        let Some((pool, experiments, collector)) = self.siblings.clone() else { return };
         let (alive, ended) = oneshot::channel();
         let arguments = Arguments {
             agent: register.agent.clone(),
@@ -259,6 +262,7 @@ impl State {
             "agent connected"
         );
         self.agents.insert(register.agent.clone(), known(&register, session.clone()));
+        collector.agent_back(register.agent.clone());
         pool.agent_joined(register.agent, register.slots, running);
         // An agent that has gone again registers again.
         let _gone = reply.send(Ok((session, ended)));
@@ -272,7 +276,7 @@ impl State {
 
     fn draining(&mut self, agent: String, instance: &str) {
         let current = self.agents.get(&agent).is_some_and(|known| known.instance == instance);
-        if let Some((pool, _)) = self.siblings.as_ref().filter(|_| current) {
+        if let Some((pool, ..)) = self.siblings.as_ref().filter(|_| current) {
             pool.agent_away(agent);
         }
     }
@@ -286,7 +290,7 @@ impl State {
         }
         known.view.connected = false;
         known.last_heard = Instant::now();
-        if let Some((pool, _)) = &self.siblings {
+        if let Some((pool, ..)) = &self.siblings {
             pool.agent_away(agent.to_owned());
         }
     }
@@ -332,7 +336,7 @@ impl State {
                 session.end("the agent was silent for longer than its lease".to_owned(), true);
             }
             tracing::warn!(agent = name, seconds = lease.as_secs(), "agent lost");
-            if let Some((pool, experiments)) = &self.siblings {
+            if let Some((pool, experiments, _)) = &self.siblings {
                 let reason = format!("agent {name} was not heard of for {} s", lease.as_secs());
                 experiments.agent_lost(name.clone(), reason);
                 pool.agent_lost(name);

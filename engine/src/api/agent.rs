@@ -11,6 +11,7 @@ use toprung_proto::v1::{self, agent_message, agent_service_server::AgentService,
 use toprung_store::Store;
 
 use super::status;
+use crate::actors::collector::CollectorHandle;
 use crate::actors::session::{MAX_BATCHES_IN_FLIGHT, OUTGOING, SessionHandle};
 use crate::actors::sessions::SessionsHandle;
 
@@ -26,6 +27,8 @@ const LOG_BATCHES: usize = 16;
 pub struct Agents {
     /// Who knows all agents.
     pub sessions: SessionsHandle,
+    /// Who had checkpoints removed.
+    pub collector: CollectorHandle,
     /// For model archives and logs.
     pub store: Store,
 }
@@ -136,6 +139,9 @@ impl Reader {
             Some(agent_message::Kind::Logs(logs)) => return log_sender.send(logs).await.is_ok(),
             Some(agent_message::Kind::Heartbeat(heartbeat)) if heartbeat.draining => {
                 self.agents.sessions.draining(self.agent.clone(), self.instance.clone());
+            }
+            Some(agent_message::Kind::CheckpointsDeleted(deleted)) => {
+                self.agents.collector.deleted(self.agent.clone(), deleted);
             }
             Some(agent_message::Kind::Heartbeat(_)) | None => {}
             Some(agent_message::Kind::Register(_)) => {

@@ -9,6 +9,7 @@ use toprung_proto::v1::{self, search_service_server::SearchService};
 use toprung_store::Store;
 
 use super::{blocking, create, status, streams};
+use crate::actors::collector::CollectorHandle;
 use crate::actors::experiment::{Control, ExperimentHandle};
 use crate::actors::experiments::ExperimentsHandle;
 use crate::actors::now_ms;
@@ -31,6 +32,8 @@ pub struct Search {
     pub pool: PoolHandle,
     /// Agents.
     pub sessions: SessionsHandle,
+    /// Checkpoints on their way out.
+    pub collector: CollectorHandle,
     /// Largest model archive, in bytes.
     pub max_model_bytes: usize,
     admission: Arc<Semaphore>,
@@ -45,6 +48,7 @@ impl Search {
         experiments: ExperimentsHandle,
         pool: PoolHandle,
         sessions: SessionsHandle,
+        collector: CollectorHandle,
         max_model_bytes: usize,
     ) -> Self {
         Self {
@@ -52,6 +56,7 @@ impl Search {
             experiments,
             pool,
             sessions,
+            collector,
             max_model_bytes,
             admission: Arc::new(Semaphore::new(MAX_CALLS)),
         }
@@ -184,6 +189,8 @@ impl Search {
             return Err(Status::failed_precondition(message));
         }
         self.experiment(id).await?;
+        // Nothing is written of it any more.
+        self.collector.forget(id).await.map_err(|error| status(error.into()))?;
         let store = self.store.clone();
         blocking(move || Ok(store.delete_experiment(id)?)).await
     }

@@ -58,6 +58,11 @@ pub enum Effect {
         /// How long.
         delay_ms: u64,
     },
+    /// Have the checkpoints removed that nothing keeps of this trial. Left out after a crash: the end does it.
+    Collect {
+        /// The trial.
+        trial: u32,
+    },
     /// The experiment has ended: nothing will follow.
     Ended,
 }

@@ -133,6 +133,7 @@ impl World {
                 }
             }
             Effect::RetryAfter { trial, attempt, .. } => drop(self.retries.insert((trial, attempt))),
+            Effect::Collect { trial } => self.check_spared(trial),
             Effect::Ended => self.ended = true,
         }
     }
@@ -284,6 +285,19 @@ impl World {
         if self.running.get(&trial).is_some_and(|running| running.told.is_some()) {
             self.exit(trial, ExitCause::Requested);
         }
+    }
+
+    /// Whatever a trial would continue from, and what is shown, is out of a collection's reach.
+    fn check_spared(&self, id: u32) {
+        let fold = &self.machine.fold;
+        let asked = self.machine.collection_of(id);
+        let shown = fold.best.as_ref().and_then(|best| best.checkpoint.as_ref());
+        let needed = fold.trials.iter().filter_map(|trial| trial.checkpoint.as_deref()).chain(shown);
+        for checkpoint in needed.filter(|checkpoint| checkpoint.0.trial == id) {
+            assert!(asked.spared.contains(&checkpoint.0.uuid), "{checkpoint:?} of trial {id} is not spared");
+        }
+        let trial = self.machine.trial(id).unwrap();
+        assert_eq!(asked.goes_on, !matches!(trial.phase, Phase::Ended(_)));
     }
 
     fn check(&self) {

@@ -10,6 +10,7 @@
 //! | [`control`] | pause, resume, kill, and the way to the end |
 //! | [`exits`] | what follows from the end of an attempt (retry, requeue, error) |
 //! | [`actions`] | what follows from the searcher's actions |
+//! | [`collection`] | which checkpoints nothing keeps any more |
 //! | [`trial`] | one trial's state |
 //! | [`spec`] | what never changes in an experiment: its checked configuration |
 //! | [`reconcile`] | effects derived anew after a restart, and what an agent may keep |
@@ -23,6 +24,7 @@
 //! * every trial ends once the experiment has ended, and every allocation is released exactly once.
 
 pub mod actions;
+pub mod collection;
 pub mod control;
 pub mod effect;
 pub mod exits;

@@ -7,6 +7,8 @@ use toprung_proto::v1::{self, attempt_event};
 use toprung_searchers::{Event, TrialId};
 use toprung_store::Key;
 
+use super::collection::OfTrial;
+use super::effect::Effect;
 use super::machine::{Best, Machine, Turn};
 use super::snapshot::Stored;
 use super::trial::{Intent, Phase};
@@ -127,10 +129,15 @@ impl Machine {
     }
 
     fn on_checkpoint(&mut self, id: u32, checkpoint: &v1::Checkpoint, turn: &mut Turn) {
-        let key = Key::Checkpoint(self.spec.id, id, checkpoint.uuid.clone());
-        turn.step.puts.push((key, checkpoint.encode_to_vec()));
         let local = self.spec.config.checkpoint_storage.place == StoragePlace::BesideStore;
         let trial = self.trial_mut(id);
+        let agent = trial.placement.as_ref().map(|placement| placement.agent.to_string());
+        let checkpoint = v1::Checkpoint {
+            trial: id,
+            agent: agent.unwrap_or_default(),
+            state: v1::CheckpointState::Unspecified.into(),
+            ..checkpoint.clone()
+        };
         let newer = trial.checkpoint.as_ref().is_none_or(|known| checkpoint.length >= known.0.length);
         if newer {
             trial.checkpoint = Some(Box::new(Stored(checkpoint.clone())));
@@ -142,6 +149,8 @@ impl Machine {
         {
             best.checkpoint = Some(Stored(checkpoint.clone()));
         }
+        let key = Key::Checkpoint(self.spec.id, id, checkpoint.uuid.clone());
+        turn.step.puts.push((key, checkpoint.encode_to_vec()));
     }
 
     pub(super) fn write_chunk(&mut self, id: u32, turn: &mut Turn) {
@@ -154,5 +163,25 @@ impl Machine {
         let key = Key::ReportChunk(experiment, id, u64::from(trial.chunks));
         trial.chunks += 1;
         turn.step.puts.push((key, v1::ReportChunk { reports }.encode_to_vec()));
+        // Now the store has the validations by which checkpoints are kept.
+        if trial.checkpoint.is_some() {
+            turn.step.effects.push(Effect::Collect { trial: id });
+        }
+    }
+
+    /// What may be collected of a trial now. `id` must exist.
+    pub fn collection_of(&self, id: u32) -> OfTrial {
+        let own = self.trial(id).and_then(|trial| trial.checkpoint.as_deref());
+        // A trial that was cloned from another goes on from that one's checkpoint until it has its own.
+        let clones = self.fold.active.iter().filter_map(|&other| self.trial(other)?.checkpoint.as_deref());
+        let shown = self.fold.best.as_ref().and_then(|best| best.checkpoint.as_ref());
+        let needed = own.into_iter().chain(clones).chain(shown).filter(|needed| needed.0.trial == id);
+        let goes_on = self.trial(id).is_some_and(|trial| !matches!(trial.phase, Phase::Ended(_)));
+        OfTrial {
+            trial: id,
+            goes_on,
+            below: own.filter(|_| goes_on).map_or(u64::MAX, |own| own.0.length),
+            spared: needed.map(|needed| needed.0.uuid.clone()).collect(),
+        }
     }
 }

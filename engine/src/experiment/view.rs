@@ -72,6 +72,7 @@ pub fn experiment(machine: &Machine, now_ms: i64) -> v1::Experiment {
         slots_in_use: slots_in_use(machine),
         warnings: Vec::new(),
         active_ms: fold.active_ms + running_ms as u64,
+        collecting: fold.state.is_end(),
     }
 }
 

@@ -4,4 +4,5 @@
 
 mod agents;
 mod calls;
+mod collection;
 mod world;

@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use toprung_proto::v1::{self, journal_record::Input};
 use toprung_store::Store;
 
+use super::collector::CollectorHandle;
 use super::experiments::ExperimentsHandle;
 use super::group::Reply;
 use super::pool::PoolHandle;
@@ -84,6 +85,8 @@ pub struct Neighbours {
     pub pool: PoolHandle,
     /// Who reaches agents.
     pub sessions: SessionsHandle,
+    /// Who has checkpoints removed.
+    pub collector: CollectorHandle,
     /// The supervisor.
     pub experiments: ExperimentsHandle,
 }

@@ -3,12 +3,13 @@
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::{BTreeMap, VecDeque};
 use tokio::sync::{oneshot, watch};
-use toprung_proto::v1::{self, attempt_event, journal_record::Input};
+use toprung_proto::v1::{self, attempt_event, engine_message::Kind, journal_record::Input};
 
 use super::{Begin, Control, ExperimentHandle, Message, Neighbours, Refused};
 use crate::actors::group::{Group, Reply};
 use crate::actors::session::BatchAck;
 use crate::actors::{cast, now_ms};
+use crate::collect::Terms;
 use crate::experiment::reconcile::Held;
 use crate::experiment::{Effect, Machine, State as ExperimentState, snapshot, view};
 use crate::load;
@@ -32,6 +33,7 @@ pub struct Shell {
     pub preparing: BTreeMap<u32, String>,
     me: ActorRef<Message>,
     neighbours: Neighbours,
+    terms: std::sync::Arc<Terms>,
     version: watch::Sender<u64>,
     line: u64,
     gathering: Group,
@@ -118,6 +120,7 @@ impl Shell {
     ) -> Self {
         let snapshot_at = machine.fold.sequence + SNAPSHOT_EVERY.max(machine.fold.trials.len() as u64);
         Self {
+            terms: std::sync::Arc::new(Terms::new(&machine.spec)),
             machine,
             lines: VecDeque::new(),
             preparing: BTreeMap::new(),
@@ -230,7 +233,7 @@ impl Shell {
             // An agent that has gone again asks again.
             let _gone = reply.send(kept);
             for stop in stops {
-                sessions.tell(&agent, v1::engine_message::Kind::Stop(stop));
+                sessions.tell(&agent, Kind::Stop(stop));
             }
         }));
     }
@@ -339,14 +342,10 @@ impl Shell {
             Effect::Release { trial, attempt } => {
                 self.neighbours.pool.release(self.attempt_id(trial, attempt))
             }
-            Effect::Start { agent, start } => {
-                self.neighbours.sessions.tell(&agent, v1::engine_message::Kind::Start(*start));
-            }
-            Effect::Stop { agent, stop } => {
-                self.neighbours.sessions.tell(&agent, v1::engine_message::Kind::Stop(stop));
-            }
+            Effect::Start { agent, start } => self.neighbours.sessions.tell(&agent, Kind::Start(*start)),
+            Effect::Stop { agent, stop } => self.neighbours.sessions.tell(&agent, Kind::Stop(stop)),
             Effect::Decide { agent, decision } => {
-                self.neighbours.sessions.tell(&agent, v1::engine_message::Kind::Decision(decision));
+                self.neighbours.sessions.tell(&agent, Kind::Decision(decision));
             }
             Effect::RetryAfter { trial, attempt, delay_ms } => {
                 let me = self.me.clone();
@@ -355,7 +354,13 @@ impl Shell {
                     cast(&me, Message::Input(Input::Retry(v1::RetryDue { trial, attempt })));
                 });
             }
-            Effect::Ended => self.neighbours.pool.remove_experiment(id),
+            Effect::Collect { trial } => {
+                self.neighbours.collector.of_trial(&self.terms, || self.machine.collection_of(trial));
+            }
+            Effect::Ended => {
+                self.neighbours.pool.remove_experiment(id);
+                self.neighbours.collector.of_experiment(&self.terms);
+            }
         }
     }
 

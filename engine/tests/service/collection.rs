@@ -1,0 +1,145 @@
+//! Checkpoints that nothing keeps are removed by their agent; it is told until it has confirmed.
+
+use std::path::Path;
+use std::time::Instant;
+use toprung_proto::v1::{self, ExitCause, agent_message, attempt_event, engine_message};
+
+use super::world::{
+    Agent, Client, DEADLINE, client, create, engine, exit, random_search, report, started, until,
+};
+
+fn checkpoint(trial: u32, length: u64) -> attempt_event::Kind {
+    let (uuid, path) = (format!("{trial}-{length}"), format!("/checkpoints/{trial}/{length}"));
+    attempt_event::Kind::Checkpoint(v1::Checkpoint { uuid, path, trial, length, ..Default::default() })
+}
+
+async fn listed(client: &mut Client, experiment: u64) -> Vec<String> {
+    let request = v1::ListCheckpointsRequest { experiment, trial: None };
+    let found = client.list_checkpoints(request).await.unwrap().into_inner().checkpoints;
+    found.into_iter().map(|checkpoint| checkpoint.uuid).collect()
+}
+
+async fn told(agent: &mut Agent) -> v1::DeleteCheckpoints {
+    loop {
+        if let engine_message::Kind::DeleteCheckpoints(order) = agent.next().await {
+            return order;
+        }
+    }
+}
+
+async fn answer(agent: &mut Agent, order: &v1::DeleteCheckpoints, error: &str) {
+    let deleted = |place: &v1::CheckpointPlace| v1::CheckpointDeleted {
+        trial: place.trial,
+        uuid: place.uuid.clone(),
+        error: error.to_owned(),
+    };
+    let checkpoints = order.checkpoints.iter().map(deleted).collect();
+    let answer = v1::CheckpointsDeleted { experiment: order.experiment, checkpoints };
+    agent.say(agent_message::Kind::CheckpointsDeleted(answer)).await;
+}
+
+fn names(order: &v1::DeleteCheckpoints) -> Vec<&str> {
+    order.checkpoints.iter().map(|place| place.uuid.as_str()).collect()
+}
+
+async fn collected(client: &mut Client, id: u64) {
+    let since = Instant::now();
+    loop {
+        let found = client.get_experiment(v1::GetExperimentRequest { id }).await.unwrap().into_inner();
+        if !found.experiment.unwrap().collecting {
+            return;
+        }
+        assert!(since.elapsed() < DEADLINE, "still collecting");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// One trial of three epochs, the second of them the best; a checkpoint after each.
+async fn trained(directory: &Path) -> (toprung_engine::Engine, Client, Agent, u64) {
+    let engine = engine(directory).await;
+    let mut client = client(&engine).await;
+    let id = create(&mut client, random_search(1, 3)).await.id;
+    let mut agent = Agent::connect(&engine, "a", "1", 1, Vec::new()).await;
+    let attempt = agent.start().await.attempt.unwrap();
+    let mut events = vec![started()];
+    for (length, loss) in [(1, 0.5), (2, 0.2), (3, 0.4)] {
+        events.extend([report(length, loss), checkpoint(1, length)]);
+    }
+    agent.tell(attempt, events).await;
+    agent.tell(attempt, vec![exit(ExitCause::Requested)]).await;
+    let ended = until(&mut client, id, "the end", |experiment| experiment.ended_unix_ms != 0).await;
+    assert!(ended.collecting);
+    (engine, client, agent, id)
+}
+
+#[tokio::test]
+async fn an_agent_is_told_until_it_has_confirmed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (before, mut calls, mut agent, id) = trained(directory.path()).await;
+    let order = told(&mut agent).await;
+    assert_eq!((order.experiment, names(&order)), (id, vec!["1-1"]));
+    assert_eq!(order.checkpoints[0].path, "/checkpoints/1/1");
+    assert_eq!(listed(&mut calls, id).await, ["1-2", "1-3"], "what is to go is not shown");
+    before.shutdown().await.unwrap();
+    drop((agent, calls));
+
+    // Neither an engine nor an agent that starts again forgets it, and a failure is no confirmation.
+    let after = engine(directory.path()).await;
+    let mut calls = client(&after).await;
+    let mut agent = Agent::connect(&after, "a", "2", 1, Vec::new()).await;
+    let again = told(&mut agent).await;
+    assert_eq!(again, order);
+    answer(&mut agent, &again, "the disk is on fire").await;
+    drop(agent);
+    let mut agent = Agent::connect(&after, "a", "3", 1, Vec::new()).await;
+    let again = told(&mut agent).await;
+    assert_eq!(again, order);
+    answer(&mut agent, &again, "").await;
+    collected(&mut calls, id).await;
+    assert_eq!(listed(&mut calls, id).await, ["1-2", "1-3"]);
+    drop(agent);
+
+    // Confirmed: the next thing that the agent hears is something else.
+    let mut agent = Agent::connect(&after, "a", "4", 1, Vec::new()).await;
+    create(&mut calls, random_search(1, 1)).await;
+    assert!(matches!(agent.next().await, engine_message::Kind::Start(_)));
+    after.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn only_what_is_marked_can_be_confirmed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (engine, mut calls, mut agent, id) = trained(directory.path()).await;
+    let mut order = told(&mut agent).await;
+    order.checkpoints[0].uuid = "1-2".into();
+    answer(&mut agent, &order, "").await;
+    order.checkpoints[0].uuid = "1-1".into();
+    answer(&mut agent, &order, "").await;
+    collected(&mut calls, id).await;
+    assert_eq!(listed(&mut calls, id).await, ["1-2", "1-3"]);
+    engine.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_trial_of_which_nothing_is_kept_shows_no_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path()).await;
+    let mut calls = client(&engine).await;
+    let policy = "checkpoint_storage: {save_trial_best: 0, save_trial_latest: 0}\n";
+    let id = create(&mut calls, random_search(2, 2) + policy).await.id;
+    let mut agent = Agent::connect(&engine, "a", "1", 2, Vec::new()).await;
+    for _ in 0..2 {
+        let attempt = agent.start().await.attempt.unwrap();
+        let (trial, loss) = (attempt.trial, f64::from(attempt.trial));
+        let events = vec![started(), report(1, loss), checkpoint(trial, 1), report(2, loss + 1.0)];
+        agent.tell(attempt, events).await;
+        agent.tell(attempt, vec![exit(ExitCause::Requested)]).await;
+    }
+    until(&mut calls, id, "the end", |experiment| experiment.ended_unix_ms != 0).await;
+    let order = told(&mut agent).await;
+    assert_eq!(names(&order), ["2-1"], "the best that is shown stays");
+    let request = v1::ListTrialsRequest { experiment: id, ..Default::default() };
+    let trials = calls.list_trials(request).await.unwrap().into_inner().trials;
+    assert!(trials[0].checkpoint.is_some() && trials[1].checkpoint.is_none());
+    engine.shutdown().await.unwrap();
+}
