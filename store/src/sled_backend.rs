@@ -12,9 +12,13 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::backend::{Backend, Entry, Order, Tree, Write};
+
+/// How long sled's threads may take to let go of a tree that was closed.
+const LET_GO: Duration = Duration::from_secs(10);
 
 /// The tree in `<dir>/db`.
 pub(crate) struct SledBackend {
@@ -55,7 +59,18 @@ impl SledBackend {
 
     fn start(&self) -> Result<Option<sled::Db>, Error> {
         let config = sled::Config::new().path(self.path()).cache_capacity(self.cache_bytes);
-        guarded(&self.dir, || config.open()).map(Some)
+        let deadline = Instant::now() + LET_GO;
+        loop {
+            match guarded(&self.dir, || config.open()) {
+                // We hold the lock of the directory: it can only be our own handle, that sled's threads still use.
+                Err(Error::Io { source, .. })
+                    if source.to_string().contains("could not acquire lock") && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                opened => return opened.map(Some),
+            }
+        }
     }
 
     fn path(&self) -> PathBuf {

@@ -4,6 +4,7 @@
 mod contract;
 mod damage;
 mod equality;
+mod full;
 mod kill;
 mod log_lines;
 
