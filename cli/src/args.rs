@@ -1,9 +1,13 @@
 //! The command line: what can be written, with its help. Decides nothing.
 
+mod earlier;
+
 use crate::exit;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+pub(crate) use earlier::{Delete, Fork, Resume};
 
 /// Distributed hyperparameter search.
 ///
@@ -88,6 +92,10 @@ pub(crate) enum Command {
     Pause(Control),
     /// Go on with a paused experiment and follow it until it ends.
     Resume(Resume),
+    /// Start a new experiment with the file and the model of an earlier one.
+    Fork(Fork),
+    /// Train the trial of a `single` search on, as a new experiment that starts from its newest checkpoint.
+    Continue(Fork),
     /// End an experiment now; it cannot be resumed.
     Kill(Control),
     /// Remove an experiment that has ended, with its trials, reports and logs.
@@ -266,37 +274,6 @@ pub(crate) struct Control {
     /// Number of the experiment (`toprung list` shows them).
     #[arg(value_parser = experiment_id)]
     pub id: u64,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `toprung resume`
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct Resume {
-    /// Number of the experiment (`toprung list` shows them).
-    #[arg(value_parser = experiment_id)]
-    pub id: u64,
-    /// Offer N CPU slots (default: all GPUs, else one slot per CPU core). Only without a server.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub slots: Option<u32>,
-    /// Only resume; do not follow. Needs a server.
-    #[arg(long)]
-    pub detach: bool,
-    /// How to show it.
-    #[command(flatten)]
-    pub show: Showing,
-}
-
-/// `toprung delete`
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct Delete {
-    /// Number of the experiment (`toprung list` shows them).
-    #[arg(value_parser = experiment_id)]
-    pub id: u64,
-    /// Do not ask.
-    #[arg(long, short)]
-    pub yes: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -242,6 +242,7 @@ searcher: {name: random, metric: error, max_trials: 4, max_length: {epochs: 2}}
             config_file: "search.yaml".to_owned(),
             model_archive: archive::pack(&listing, |_| {}).unwrap(),
             request_id: "one".to_owned(),
+            ..Default::default()
         };
         let created = session.client.create(request).await.unwrap();
         (session, created.experiment.unwrap().id)

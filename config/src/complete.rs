@@ -3,7 +3,7 @@
 
 use crate::config::{
     CheckpointStorage, Entrypoint, Environment, ExperimentConfig, Images, Length, LogPolicy, Metrics,
-    Resources, SearcherSettings, StoragePlace,
+    Resources, SearcherSettings, StoragePlace, WarmStart,
 };
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -163,6 +163,15 @@ fn searcher(settings: &SearcherSettings) -> Json {
         map.insert("smaller_is_better".into(), json!(settings.smaller_is_better));
         map.insert("time_metric".into(), json!(settings.time_metric));
         map.insert("max_time".into(), json!(settings.max_length));
+        match &settings.source {
+            Some(WarmStart::Trial { experiment, trial }) => {
+                map.insert("source_trial_id".into(), json!(format!("{experiment}/{trial}")));
+            }
+            Some(WarmStart::Checkpoint(uuid)) => {
+                map.insert("source_checkpoint_uuid".into(), json!(uuid));
+            }
+            None => {}
+        }
     }
     searcher
 }

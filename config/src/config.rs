@@ -87,6 +87,22 @@ pub struct SearcherSettings {
     pub time_metric: String,
     /// How long a trial trains at most, in `time_metric`; at least 1.
     pub max_length: u64,
+    /// What every trial starts from; `None`: from nothing.
+    pub source: Option<WarmStart>,
+}
+
+/// A checkpoint that trials start from. Their lengths count from 0 all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WarmStart {
+    /// The newest checkpoint of a trial.
+    Trial {
+        /// Its experiment.
+        experiment: u64,
+        /// Its number there.
+        trial: u32,
+    },
+    /// The checkpoint of this name.
+    Checkpoint(String),
 }
 
 /// So much training.

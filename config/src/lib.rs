@@ -40,6 +40,7 @@ mod value;
 pub use config::{
     BindMount, CheckpointPolicy, CheckpointStorage, Device, Entrypoint, Environment, ExperimentConfig,
     Images, Length, LogAction, LogPolicy, Metrics, Profiling, Resources, SearcherSettings, StoragePlace,
+    WarmStart,
 };
 pub use emit::to_yaml;
 pub use merge::merged;

@@ -1,6 +1,6 @@
 //! The `searcher` section.
 
-use crate::config::SearcherSettings;
+use crate::config::{SearcherSettings, WarmStart};
 use crate::context::{Context, Place, Table, joined};
 use crate::language::Section;
 use crate::language::search::{ANY_SEARCHER, BUILT, NOT_BUILT, OLD, SEARCHERS};
@@ -58,7 +58,29 @@ pub(crate) fn read(
         smaller_is_better: table.flag(cx, "smaller_is_better"),
         time_metric: length.unit,
         max_length,
+        source: source(cx, &table),
     })
+}
+
+/// What every trial starts from.
+fn source(cx: &mut Context, table: &Table<'_>) -> Option<WarmStart> {
+    let checkpoint = table.text(cx, "source_checkpoint_uuid");
+    let Some(place) = table.get("source_trial_id") else { return checkpoint.map(WarmStart::Checkpoint) };
+    if checkpoint.is_some() {
+        let message = "`source_trial_id` does not go with `source_checkpoint_uuid`";
+        cx.error(place.key, &place.path, message, "each names a checkpoint: leave one of them out");
+    }
+    let text = table.text(cx, "source_trial_id")?;
+    let numbers = text.split_once('/').and_then(|(experiment, trial)| {
+        let (experiment, trial) = (experiment.parse().ok()?, trial.parse().ok()?);
+        (experiment > 0 && trial > 0).then_some(WarmStart::Trial { experiment, trial })
+    });
+    if numbers.is_none() {
+        let message = format!("found {}, expected `experiment/trial`", place.node.described());
+        let help = "trials are numbered within their experiment: `3/7` is trial 7 of experiment 3";
+        cx.error(place.node.span, &place.path, message, help);
+    }
+    numbers
 }
 
 /// `bracket_rungs` may not name more brackets than there are trials, nor too many.

@@ -65,6 +65,7 @@ const EMPTY_SEARCHER: SearcherSettings = SearcherSettings {
     smaller_is_better: true,
     time_metric: String::new(),
     max_length: 1,
+    source: None,
 };
 
 fn labels(cx: &mut Context, table: &Table<'_>) -> Vec<String> {

@@ -25,13 +25,18 @@ pub struct Terms {
     pub policy: Policy,
     /// As in `RunSpec`.
     pub checkpoint_dir: String,
-    /// Whether every agent sees the same checkpoints.
-    pub shared: bool,
+    /// Where checkpoints lie.
+    pub place: StoragePlace,
     metric: String,
     smaller_is_better: bool,
 }
 
 impl Terms {
+    /// Whether every agent sees the same checkpoints.
+    pub fn shared(&self) -> bool {
+        matches!(self.place, StoragePlace::SharedFs { .. })
+    }
+
     /// Those of an experiment.
     pub fn new(spec: &Spec) -> Self {
         let storage = &spec.config.checkpoint_storage;
@@ -44,7 +49,7 @@ impl Terms {
                 trial_latest: storage.save_trial_latest as usize,
             },
             checkpoint_dir: directory.unwrap_or_default(),
-            shared: matches!(storage.place, StoragePlace::SharedFs { .. }),
+            place: storage.place.clone(),
             metric: spec.config.searcher.metric.clone(),
             smaller_is_better: spec.config.searcher.smaller_is_better,
         }

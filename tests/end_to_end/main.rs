@@ -16,6 +16,7 @@ mod crash;
 mod embedded;
 mod failing;
 mod file_mistakes;
+mod forking;
 mod mistakes;
 mod pausing;
 mod scripts;

@@ -33,7 +33,7 @@ pub(super) async fn create(client: &Client, file: String, archive: Vec<u8>) -> R
         config_yaml: file,
         config_file: "bench.yaml".to_owned(),
         model_archive: archive,
-        request_id: String::new(),
+        ..Default::default()
     };
     Ok(client.create(request).await?.experiment.unwrap_or_default().id)
 }

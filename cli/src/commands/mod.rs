@@ -5,6 +5,7 @@ mod agents;
 mod best;
 mod control;
 mod delete;
+mod fork;
 mod list;
 mod logs;
 mod plan;
@@ -40,6 +41,8 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
         Command::Logs(args) => logs::run(&global, args).await,
         Command::Best(args) => best::run(&global, args).await,
         Command::Pause(args) => control::pause(&global, args).await,
+        Command::Fork(args) => fork::run(&global, args, false).await,
+        Command::Continue(args) => fork::run(&global, args, true).await,
         Command::Resume(args) => resume::run(&global, args).await,
         Command::Kill(args) => control::kill(&global, args).await,
         Command::Delete(args) => delete::run(&global, args).await,

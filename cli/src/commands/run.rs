@@ -22,12 +22,20 @@ const CLOSE: Duration = Duration::from_secs(5);
 
 /// Submits a search and follows it. Everything that can be wrong here is found before an engine is asked.
 pub(super) async fn run(global: &Global, args: &Run) -> Result<Exit, Error> {
-    check(global, args)?;
+    check(global, args.slots)?;
     let loaded = source::load(&args.source, args.name.as_deref())?;
     let archive = pack(global, args, &loaded)?;
     let session =
         spinner::waiting("starting", connect::open(global, Need::Train { slots: args.slots })).await?;
-    match submit(global, args, &session, &loaded, archive).await {
+    let request = v1::CreateExperimentRequest {
+        config_yaml: loaded.text.clone(),
+        config_file: loaded.file.clone(),
+        model_archive: archive,
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let manner = Manner { detach: args.detach, as_json: args.show.json, slots_given: args.slots.is_some() };
+    match submit(global, &manner, &session, request).await {
         Ok(Some(id)) => watch::watch(global, session, id, args.show).await,
         Ok(None) => {
             session.close(CLOSE).await?;
@@ -42,8 +50,9 @@ pub(super) async fn run(global: &Global, args: &Run) -> Result<Exit, Error> {
     }
 }
 
-fn check(global: &Global, args: &Run) -> Result<(), Error> {
-    if global.server.is_some() && args.slots.is_some() {
+/// `slots`: as given. Refuses what does not fit together.
+pub(super) fn check(global: &Global, slots: Option<u32>) -> Result<(), Error> {
+    if global.server.is_some() && slots.is_some() {
         return Err(Error::Usage {
             message: "--slots is for the agent of this process, and with --server there is none".to_owned(),
             help: "limit the search with --set resources.max_slots=N, or an agent with `toprung agent --slots N`"
@@ -71,37 +80,41 @@ fn directory_of(file: &Path) -> PathBuf {
     }
 }
 
-/// The id to follow; none if it is not followed.
-async fn submit(
+/// How an experiment is submitted.
+pub(super) struct Manner {
+    /// It is not followed.
+    pub detach: bool,
+    /// What is said of it then is JSON.
+    pub as_json: bool,
+    /// Slots of this machine were named.
+    pub slots_given: bool,
+}
+
+/// Submits. The id to follow; none if it is not followed.
+pub(super) async fn submit(
     global: &Global,
-    args: &Run,
+    manner: &Manner,
     session: &Session,
-    loaded: &Loaded,
-    archive: Vec<u8>,
+    request: v1::CreateExperimentRequest,
 ) -> Result<Option<u64>, Error> {
-    if args.detach && session.mode == Mode::Embedded {
+    if manner.detach && session.mode == Mode::Embedded {
         return Err(Error::Usage {
             message: "--detach needs an engine that goes on after this command".to_owned(),
             help: "start one with `toprung serve --agent` and pass --server URL".to_owned(),
         });
     }
-    let text = format!("sending {} to {}", format::bytes(archive.len() as u64), session.client.url());
-    let request = v1::CreateExperimentRequest {
-        config_yaml: loaded.text.clone(),
-        config_file: loaded.file.clone(),
-        model_archive: archive,
-        request_id: request_id(),
-    };
+    let text =
+        format!("sending {} to {}", format::bytes(request.model_archive.len() as u64), session.client.url());
     let answer = spinner::waiting(&text, session.client.create(request)).await?;
     // Those of the file were drawn already; the engine may know more.
     let experiment = answer.experiment.unwrap_or_default();
-    announce(session, &experiment, args.slots.is_some());
+    announce(session, &experiment, manner.slots_given);
     let hint = global.in_hints();
     watch::say_what_goes_on(session, experiment.id, &hint).await?;
-    if !args.detach {
+    if !manner.detach {
         return Ok(Some(experiment.id));
     }
-    if args.show.json {
+    if manner.as_json {
         output::print_json(&serde_json::json!({"experiment": json::experiment(&experiment)}))?;
     } else {
         output::print(&format!("watch it with: toprung show {} --follow{hint}\n", experiment.id))?;
@@ -128,7 +141,7 @@ fn announce(session: &Session, experiment: &v1::Experiment, slots_given: bool) {
 }
 
 /// 128 bits that no other submission has.
-fn request_id() -> String {
+pub(super) fn request_id() -> String {
     // Each RandomState is keyed by the system's randomness.
     let part = || RandomState::new().hash_one((std::process::id(), format::now_ms()));
     format!("{:016x}{:016x}", part(), part())

@@ -60,6 +60,7 @@ pub(crate) fn experiment(value: &v1::Experiment) -> Value {
         "slots_in_use": value.slots_in_use,
         "warnings": value.warnings,
         "active_ms": value.active_ms,
+        "source_experiment": (value.source_experiment != 0).then_some(value.source_experiment),
     })
 }
 

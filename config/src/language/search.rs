@@ -53,15 +53,17 @@ const COMMON: &[Field] = &[
     required("name", Shape::Named("searcher_name"), "the name of the method"),
     required("metric", Shape::Text, "the validation metric that is optimised, as the script reports it"),
     field("smaller_is_better", Shape::Flag, "true", "whether the metric is minimised"),
-    not_yet(
+    field(
         "source_trial_id",
-        "the trial whose newest checkpoint every trial starts from",
-        "load the checkpoint in the script",
+        Shape::Text,
+        "",
+        "every trial starts from the newest checkpoint of this one, of an experiment that has ended: `3/7` is trial 7 of experiment 3; lengths count from 0",
     ),
-    not_yet(
+    field(
         "source_checkpoint_uuid",
-        "the checkpoint that every trial starts from",
-        "load the checkpoint in the script",
+        Shape::Text,
+        "",
+        "every trial starts from this checkpoint, of an experiment that has ended; lengths count from 0",
     ),
     field(
         "max_length",

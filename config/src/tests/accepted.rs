@@ -230,3 +230,18 @@ fn secrets_are_masked() {
     assert!(!masked.to_string().contains("hunter2"), "{masked}");
     assert_eq!(masked["data"]["open"], 1);
 }
+
+#[test]
+fn trials_may_start_from_a_checkpoint() {
+    for (field, expected) in [
+        ("source_trial_id: 3/7", crate::WarmStart::Trial { experiment: 3, trial: 7 }),
+        ("source_checkpoint_uuid: ab-12", crate::WarmStart::Checkpoint("ab-12".into())),
+    ] {
+        let yaml =
+            format!("entrypoint: ./run\nsearcher: {{name: single, metric: a, max_length: 9, {field}}}\n");
+        let config = crate::parse(&yaml).unwrap().config;
+        assert_eq!(config.searcher.source, Some(expected));
+        let again = crate::parse(&config.complete().to_string()).unwrap().config;
+        assert_eq!(again.searcher.source, config.searcher.source, "the complete form says the same");
+    }
+}

@@ -150,8 +150,20 @@ fn searchers() {
         (
             "name: single, metric: a, max_length: 9, source_trial_id: 3",
             ".source_trial_id",
-            "is not supported yet",
+            "found 3, expected `experiment/trial`",
+            "`3/7` is trial 7 of experiment 3",
+        ),
+        (
+            "name: single, metric: a, max_length: 9, source_trial_id: 0/1",
+            ".source_trial_id",
+            "expected `experiment/trial`",
             "",
+        ),
+        (
+            "name: single, metric: a, max_length: 9, source_trial_id: 3/1, source_checkpoint_uuid: ab",
+            ".source_trial_id",
+            "does not go with `source_checkpoint_uuid`",
+            "leave one of them out",
         ),
     ] {
         let yaml = format!("entrypoint: ./run\nsearcher: {{{searcher}}}\n");

@@ -34,6 +34,7 @@ enum Message {
     Deleted(String, v1::CheckpointsDeleted),
     Forget(u64, oneshot::Sender<()>),
     AtRest(oneshot::Sender<()>),
+    Settled(oneshot::Sender<()>),
 }
 
 /// The way to the collector.
@@ -96,6 +97,16 @@ impl CollectorHandle {
     pub async fn forget(&self, experiment: u64) -> Result<(), Unavailable> {
         let (reply, receiver) = oneshot::channel();
         cast(&self.actor, Message::Forget(experiment, reply));
+        answer("the collector", receiver).await
+    }
+
+    /// Answers when what has ended until now is decided upon: which of its checkpoints stay.
+    ///
+    /// # Errors
+    /// The actor does not answer.
+    pub async fn settled(&self) -> Result<(), Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.actor, Message::Settled(reply));
         answer("the collector", receiver).await
     }
 
@@ -167,6 +178,11 @@ impl Actor for Collector {
             Message::Deleted(agent, deleted) => state.deleted(&agent, deleted).await,
             Message::Forget(id, reply) => {
                 state.due.remove(&id);
+                let _gone = reply.send(());
+                Ok(())
+            }
+            Message::Settled(reply) => {
+                // A caller that has given up waits for nothing.
                 let _gone = reply.send(());
                 Ok(())
             }
@@ -251,7 +267,7 @@ impl State {
         let (Some(due), Some(sessions)) = (self.due.get(&id), &self.sessions) else { return };
         let mut orders: BTreeMap<&String, Vec<v1::CheckpointPlace>> = BTreeMap::new();
         for (agent, place) in marked {
-            let any = agents.first().filter(|_| due.terms.shared);
+            let any = agents.first().filter(|_| due.terms.shared());
             if let Some(agent) = agents.get(&agent).or(any) {
                 orders.entry(agent).or_default().push(place);
             }

@@ -9,14 +9,15 @@ use toprung_searchers::{TrialId, to_json_text};
 
 use super::auth::random_seed;
 use super::search::Search;
-use super::{blocking, status};
+use super::{blocking, source, status};
 use crate::archive;
 
 /// Creates an experiment, or answers the one that the same request created before.
 pub(super) async fn create(
     search: &Search,
-    request: v1::CreateExperimentRequest,
+    mut request: v1::CreateExperimentRequest,
 ) -> Result<v1::CreateExperimentResponse, Status> {
+    source::fill_in(search, &mut request).await?;
     let Parsed { mut config, warnings } = toprung_config::parse(&request.config_yaml).map_err(invalid)?;
     let warnings: Vec<String> = warnings.iter().map(|warning| warning.message.clone()).collect();
     if request.model_archive.len() > search.max_model_bytes {
@@ -39,6 +40,7 @@ pub(super) async fn create(
         Ok(model_sha256) => model_sha256,
         Err(experiment) => return Ok(v1::CreateExperimentResponse { experiment, warnings }),
     };
+    let source_checkpoint = source::warm_start(search, &config.searcher).await?;
     let seed = match config.experiment_seed {
         Some(seed) => seed,
         None => random_seed()?,
@@ -53,6 +55,8 @@ pub(super) async fn create(
         model_sha256,
         name: config.name.clone().unwrap_or_default(),
         seed,
+        source_checkpoint,
+        source_experiment: request.source_experiment,
     };
     let experiment = search.experiments.create(created).await.map_err(|error| status(error.into()))?;
     Ok(v1::CreateExperimentResponse { experiment: Some(experiment), warnings })
@@ -97,7 +101,7 @@ fn length_count(ending: Ending) -> v1::LengthCount {
 }
 
 /// Everything that is wrong with a file, as INVALID_ARGUMENT with `ConfigProblems` as its details.
-fn invalid(problems: Problems) -> Status {
+pub(super) fn invalid(problems: Problems) -> Status {
     let message = problems.to_string();
     let details = v1::ConfigProblems { problems: problems.0.into_iter().map(problem).collect() };
     Status::with_details(Code::InvalidArgument, message, details.encode_to_vec().into())

@@ -14,6 +14,7 @@ pub mod auth;
 pub mod create;
 pub mod search;
 pub mod server;
+mod source;
 pub mod streams;
 
 use tonic::Status;

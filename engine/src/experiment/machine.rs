@@ -250,7 +250,8 @@ impl Machine {
             return false;
         }
         let attempt = v1::AttemptId { experiment: self.spec.id, trial: id, attempt: allocated.attempt };
-        let checkpoint = trial.checkpoint.as_ref().map(|checkpoint| checkpoint.0.clone());
+        let own = trial.checkpoint.as_ref().map(|checkpoint| checkpoint.0.clone());
+        let checkpoint = own.or_else(|| self.spec.warm_start.clone());
         let start = self.spec.start_attempt(
             attempt,
             allocated.slots.clone(),
@@ -277,7 +278,9 @@ impl Machine {
     /// The request of a trial for its next attempt.
     pub(super) fn request_of(&self, id: u32) -> Option<Effect> {
         let trial = self.trial(id)?;
-        let only_on = trial.home.as_ref().map(ToString::to_string);
+        let source = self.spec.warm_start.as_ref().filter(|_| trial.checkpoint.is_none());
+        let source = source.map(|source| source.agent.clone()).filter(|agent| !agent.is_empty());
+        let only_on = trial.home.as_ref().map(ToString::to_string).or(source);
         Some(Effect::Request { trial: id, attempt: trial.attempt + 1, only_on })
     }
 

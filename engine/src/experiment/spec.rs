@@ -20,6 +20,10 @@ pub struct Spec {
     pub model_sha256: String,
     /// When it was created.
     pub created_ms: i64,
+    /// What every trial starts from, with length 0. Its agent is set if only that one can read it.
+    pub warm_start: Option<v1::Checkpoint>,
+    /// The experiment that it was made from; 0: none.
+    pub source_experiment: u64,
     /// What the agent needs to run the script.
     run: v1::RunSpec,
 }
@@ -39,6 +43,8 @@ impl Spec {
             config: parsed.config,
             model_sha256: created.model_sha256.clone(),
             created_ms,
+            warm_start: created.source_checkpoint.clone(),
+            source_experiment: created.source_experiment,
             run,
         })
     }

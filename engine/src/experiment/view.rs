@@ -73,6 +73,7 @@ pub fn experiment(machine: &Machine, now_ms: i64) -> v1::Experiment {
         warnings: Vec::new(),
         active_ms: fold.active_ms + running_ms as u64,
         collecting: fold.state.is_end(),
+        source_experiment: spec.source_experiment,
     }
 }
 

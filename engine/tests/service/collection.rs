@@ -8,7 +8,7 @@ use super::world::{
     Agent, Client, DEADLINE, client, create, engine, exit, random_search, report, started, until,
 };
 
-fn checkpoint(trial: u32, length: u64) -> attempt_event::Kind {
+pub(crate) fn checkpoint(trial: u32, length: u64) -> attempt_event::Kind {
     let (uuid, path) = (format!("{trial}-{length}"), format!("/checkpoints/{trial}/{length}"));
     attempt_event::Kind::Checkpoint(v1::Checkpoint { uuid, path, trial, length, ..Default::default() })
 }
@@ -55,7 +55,7 @@ async fn collected(client: &mut Client, id: u64) {
 }
 
 /// One trial of three epochs, the second of them the best; a checkpoint after each.
-async fn trained(directory: &Path) -> (toprung_engine::Engine, Client, Agent, u64) {
+pub(crate) async fn trained(directory: &Path) -> (toprung_engine::Engine, Client, Agent, u64) {
     let engine = engine(directory).await;
     let mut client = client(&engine).await;
     let id = create(&mut client, random_search(1, 3)).await.id;

@@ -5,4 +5,5 @@
 mod agents;
 mod calls;
 mod collection;
+mod sources;
 mod world;
