@@ -12,7 +12,7 @@ use toprung_store::Store;
 
 use super::status;
 use crate::actors::session::{MAX_BATCHES_IN_FLIGHT, OUTGOING, SessionHandle};
-use crate::actors::sessions::SessionsHandle;
+use crate::actors::sessions::{Registration, SessionsHandle};
 
 /// An agent must say who it is within this time.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
@@ -48,12 +48,11 @@ impl AgentService for Agents {
         if register.agent.is_empty() || register.instance.is_empty() {
             return Err(Status::invalid_argument("Register needs `agent` and `instance`"));
         }
-        let (agent, instance) = (register.agent.clone(), register.instance.clone());
+        let agent = register.agent.clone();
         let (outgoing, stream) = mpsc::channel(OUTGOING);
-        let session =
-            self.sessions.register(register, outgoing).await.map_err(|error| status(error.into()))?;
-        let (session, ended) = session.map_err(Status::unavailable)?;
-        let reader = Reader { agents: self.clone(), session, agent, instance };
+        let answer = self.sessions.register(register, outgoing).await.map_err(|error| status(error.into()))?;
+        let Registration { session, serial, ended } = answer.map_err(Status::unavailable)?;
+        let reader = Reader { agents: self.clone(), session, agent, serial };
         tokio::spawn(reader.run(inbound, ended));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
@@ -90,7 +89,7 @@ struct Reader {
     agents: Agents,
     session: SessionHandle,
     agent: String,
-    instance: String,
+    serial: u64,
 }
 
 impl Reader {
@@ -107,7 +106,7 @@ impl Reader {
             };
             match message {
                 Ok(Some(message)) => {
-                    self.agents.sessions.heard(self.agent.clone(), self.instance.clone());
+                    self.agents.sessions.heard(self.agent.clone(), self.serial);
                     if !self.take_in(message, &credit, &log_sender).await {
                         break;
                     }
@@ -119,7 +118,7 @@ impl Reader {
                 }
             }
         }
-        self.agents.sessions.stream_ended(self.agent, self.instance);
+        self.agents.sessions.stream_ended(self.agent, self.serial);
     }
 
     async fn take_in(
@@ -135,7 +134,7 @@ impl Reader {
             }
             Some(agent_message::Kind::Logs(logs)) => return log_sender.send(logs).await.is_ok(),
             Some(agent_message::Kind::Heartbeat(heartbeat)) if heartbeat.draining => {
-                self.agents.sessions.draining(self.agent.clone(), self.instance.clone());
+                self.agents.sessions.draining(self.agent.clone(), self.serial);
             }
             Some(agent_message::Kind::Heartbeat(_)) | None => {}
             Some(agent_message::Kind::Register(_)) => {
