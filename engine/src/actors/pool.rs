@@ -235,8 +235,13 @@ impl State {
             };
             agent.slots.iter().map(slot).collect()
         };
-        let agents =
-            self.places.scheduler().agents().iter().map(|(name, agent)| (name.clone(), slots_of(agent))).collect();
+        let agents = self
+            .places
+            .scheduler()
+            .agents()
+            .iter()
+            .map(|(name, agent)| (name.clone(), slots_of(agent)))
+            .collect();
         PoolView { agents }
     }
 }

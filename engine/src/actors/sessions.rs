@@ -229,11 +229,7 @@ impl State {
         });
     }
 
-    async fn reconciled(
-        &mut self,
-        registering: Registering,
-        returned: Result<Vec<(u64, Returned)>, String>,
-    ) {
+    async fn reconciled(&mut self, registering: Registering, returned: Result<Vec<(u64, Returned)>, String>) {
         let Registering { register, serial, outgoing, reply } = registering;
         let answer = match returned {
             Ok(returned) => self.open(register.clone(), serial, outgoing, returned).await,

@@ -50,7 +50,8 @@ impl AgentService for Agents {
         }
         let agent = register.agent.clone();
         let (outgoing, stream) = mpsc::channel(OUTGOING);
-        let answer = self.sessions.register(register, outgoing).await.map_err(|error| status(error.into()))?;
+        let answer =
+            self.sessions.register(register, outgoing).await.map_err(|error| status(error.into()))?;
         let Registration { session, serial, ended } = answer.map_err(Status::unavailable)?;
         let reader = Reader { agents: self.clone(), session, agent, serial };
         tokio::spawn(reader.run(inbound, ended));

@@ -16,7 +16,7 @@ use crate::experiments::{Experiment, Message, Out, Reply};
 use crate::outer::{Outer, Timer};
 
 /// An agent that is silent for longer is lost.
-pub const LEASE: Duration = Duration::from_secs(60);
+pub const LEASE: Duration = Duration::from_mins(1);
 /// Longest wait of one actor for another, in milliseconds.
 const CALL_DEADLINE: u64 = 10_000;
 /// Batches that an agent may send before the first is acknowledged.
@@ -266,7 +266,9 @@ impl Engine {
         self.sessions.extend(out.sessions);
         for reply in out.replies {
             match reply {
-                Reply::Ack(session, sequence) => self.to_session(session, SessionMessage::PartDone(sequence)),
+                Reply::Ack(session, sequence) => {
+                    self.tell_session(session, SessionMessage::PartDone(sequence))
+                }
                 Reply::Returned(task, returned) => self.answered(task, id, returned),
             }
         }
@@ -361,7 +363,7 @@ impl Engine {
             SessionsMessage::Register(register, connection) => {
                 let (serial, former) = self.registry.register(&register, now, outer.calendar_ms());
                 if let Some(session) = former {
-                    self.to_session(session, SessionMessage::End(false));
+                    self.tell_session(session, SessionMessage::End(false));
                 }
                 if outer.bug == Bug::RegistersWithoutPool {
                     self.ask(register, serial, connection, outer);
@@ -374,7 +376,7 @@ impl Engine {
             SessionsMessage::Heard(agent, serial) => self.registry.heard(&agent, serial, now),
             SessionsMessage::StreamEnded(agent, serial) => {
                 if let Some(session) = self.registry.stream_ended(&agent, serial, now) {
-                    self.to_session(session, SessionMessage::End(true));
+                    self.tell_session(session, SessionMessage::End(true));
                     self.pool.push_back(PoolMessage::Away(agent));
                     self.wait = Some(Wait::Away);
                 }
@@ -383,7 +385,7 @@ impl Engine {
             SessionsMessage::Tell(agent, kind) => self.tell(&agent, kind, outer),
             SessionsMessage::EndAll => {
                 for session in self.registry.sessions() {
-                    self.to_session(session, SessionMessage::End(true));
+                    self.tell_session(session, SessionMessage::End(true));
                 }
             }
             SessionsMessage::Tick => {
@@ -393,7 +395,7 @@ impl Engine {
                     outer.log(|| format!("engine: agent {name} is lost"));
                     session
                         .into_iter()
-                        .for_each(|session| self.to_session(session, SessionMessage::End(true)));
+                        .for_each(|session| self.tell_session(session, SessionMessage::End(true)));
                     names.push(name);
                 }
                 self.lose(names);
@@ -416,7 +418,7 @@ impl Engine {
         }
         let start = matches!(kind, Kind::Start(_)).then(|| kind.clone());
         if let Some((session, kind)) = self.registry.tell(agent, kind) {
-            self.to_session(session, SessionMessage::Tell(kind));
+            self.tell_session(session, SessionMessage::Tell(kind));
         } else if let Some(start) = start.filter(|_| outer.bug == Bug::KeepsStarts) {
             self.starts.push((agent.to_owned(), start));
         }
@@ -493,12 +495,12 @@ impl Engine {
         self.readers.insert(connection, id);
         let answer = self.registry.answer(&running, IN_FLIGHT);
         for kind in std::iter::once(answer).chain(orders).chain(meanwhile) {
-            self.to_session(id, SessionMessage::Tell(kind));
+            self.tell_session(id, SessionMessage::Tell(kind));
         }
         self.pool.push_back(PoolMessage::Joined(agent, register.slots, running));
     }
 
-    fn to_session(&mut self, session: u64, message: SessionMessage) {
+    fn tell_session(&mut self, session: u64, message: SessionMessage) {
         if let Some(session) = self.session.get_mut(&session) {
             session.mailbox.push_back(message);
         }
@@ -550,7 +552,7 @@ impl Engine {
                     (Route::There, Some(experiment)) => {
                         experiment.mailbox.push_back(Message::AgentEvents(events, session));
                     }
-                    (Route::Over, _) => self.to_session(session, SessionMessage::PartDone(events.sequence)),
+                    (Route::Over, _) => self.tell_session(session, SessionMessage::PartDone(events.sequence)),
                     _ => {}
                 }
             }
@@ -594,7 +596,7 @@ impl Engine {
     }
 
     /// Something arrived on a connection.
-    pub fn arrived(&mut self, connection: u64, message: Option<v1::AgentMessage>, outer: &mut Outer) {
+    pub fn arrived(&mut self, connection: u64, message: Option<v1::AgentMessage>) {
         let Some(message) = message else {
             if let Some(id) = self.readers.remove(&connection)
                 && let Some(session) = self.session.get(&id)
@@ -615,7 +617,6 @@ impl Engine {
             session.mailbox.push_back(SessionMessage::Batch(batch));
         }
         self.sessions.push_back(heard);
-        let _ = outer;
     }
 
     /// Time for a message that a timer brings.

@@ -139,6 +139,9 @@ pub struct Outer {
 
 impl Outer {
     /// Before anything has happened.
+    ///
+    /// # Panics
+    /// There is no memory for a store.
     pub fn new(seed: u64, bug: Bug, verbose: bool) -> Self {
         Self {
             bug,
@@ -227,6 +230,9 @@ impl Outer {
     }
 
     /// An experiment as the disk has it.
+    ///
+    /// # Panics
+    /// The configuration is not usable; seeds choose only from usable ones.
     pub fn load(&mut self, spec: &Spec) -> Option<Machine> {
         if self.store.last_sequence(spec.id).ok()? == 0 {
             return None;

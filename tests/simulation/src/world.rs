@@ -170,7 +170,7 @@ impl World {
                 let Some(connection) = outer.connections.get_mut(&id) else { return };
                 let Some(message) = connection.up.pop_front() else { return };
                 match engine {
-                    Some(engine) => engine.arrived(id, message, outer),
+                    Some(engine) => engine.arrived(id, message),
                     None => connection.cut(&mut outer.chance),
                 }
             }
