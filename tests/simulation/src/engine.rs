@@ -193,7 +193,9 @@ impl Engine {
         let Some(spec) = self.specs.iter().find(|spec| spec.id == id).cloned() else { return };
         let loaded = outer.load(&spec);
         if loaded.as_ref().is_some_and(|machine| machine.fold.state.is_end()) {
+            // Its actor finds that there is nothing to do, and says so.
             outer.ledger.ended(id);
+            self.routes.ended(id);
             return;
         }
         let created = loaded.is_none();

@@ -40,8 +40,8 @@ pub struct Ledger {
     batches: BTreeMap<(String, u64), Vec<(u64, i64)>>,
     allocated: BTreeSet<AttemptKey>,
     started: BTreeSet<AttemptKey>,
-    /// Experiments whose end is durable: they take nothing any more. With the number of the report that came next.
-    ended_at: BTreeMap<u64, i64>,
+    /// Experiments whose end is durable: they take nothing any more.
+    ended: BTreeSet<u64>,
     /// The first violation.
     pub violation: Option<Violation>,
 }
@@ -73,7 +73,7 @@ impl Ledger {
     pub fn acknowledged(&mut self, instance: &str, sequence: u64) {
         let reports = self.batches.get(&(instance.to_owned(), sequence)).cloned().unwrap_or_default();
         for (experiment, number) in reports {
-            if !self.journalled.contains(&number) && !self.ended_at.contains_key(&experiment) {
+            if !self.journalled.contains(&number) && !self.ended.contains(&experiment) {
                 let what = format!("batch {sequence} of {instance} is acknowledged without report {number}");
                 self.fail("INV-1", what);
             }
@@ -132,8 +132,8 @@ impl Ledger {
     pub fn check_end(&mut self, alive: &[String]) {
         let missing = self.accepted.iter().find(|(number, (key, instance))| {
             let kept = alive.contains(instance) && !self.journalled.contains(number);
-            // What comes after the end of its experiment is dropped, by rule: its attempts had no authority by then.
-            kept && !self.ended_at.contains_key(&key.experiment)
+            // What comes after the end of its experiment is dropped, by rule.
+            kept && !self.ended.contains(&key.experiment)
         });
         if let Some((number, (key, _))) = missing {
             let what = format!("report {number} of {key} was accepted and never came");
@@ -143,8 +143,12 @@ impl Ledger {
 
     /// The end of an experiment is durable.
     pub fn ended(&mut self, experiment: u64) {
-        let next = self.accepted.len() as i64 + 1;
-        self.ended_at.entry(experiment).or_insert(next);
+        self.ended.insert(experiment);
+    }
+
+    /// Whether the end of an experiment is durable.
+    pub fn has_ended(&self, experiment: u64) -> bool {
+        self.ended.contains(&experiment)
     }
 
     /// Reports accepted and in the journal.

@@ -404,7 +404,8 @@ impl World {
         let Some(engine) = &self.engine else { return false };
         let idle = self.agents.iter().all(|agent| agent.is_up() && agent.is_idle());
         let (all, free) = engine.slots();
-        engine.experiments.is_empty() && idle && self.choices().is_empty() && all > 0 && all == free
+        let ended = self.specs.iter().all(|(spec, _)| self.outer.ledger.has_ended(spec.id));
+        ended && engine.experiments.is_empty() && idle && self.choices().is_empty() && all > 0 && all == free
     }
 
     fn check_end(&mut self) {
