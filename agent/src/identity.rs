@@ -10,19 +10,23 @@ use toprung_proto::v1;
 
 /// One execution of a trial. A larger `attempt` of the same trial fences off the smaller ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct AttemptKey {
-    pub(crate) experiment: u64,
-    pub(crate) trial: u32,
-    pub(crate) attempt: u32,
+pub struct AttemptKey {
+    /// The experiment.
+    pub experiment: u64,
+    /// The trial in it.
+    pub trial: u32,
+    /// Its attempt, from 1.
+    pub attempt: u32,
 }
 
 impl AttemptKey {
     /// The attempt that `id` names; an absent id names none.
-    pub(crate) fn from_wire(id: Option<&v1::AttemptId>) -> Option<Self> {
+    pub fn from_wire(id: Option<&v1::AttemptId>) -> Option<Self> {
         id.map(|id| Self { experiment: id.experiment, trial: id.trial, attempt: id.attempt })
     }
 
-    pub(crate) fn to_wire(self) -> v1::AttemptId {
+    /// Its name on the wire.
+    pub fn to_wire(self) -> v1::AttemptId {
         v1::AttemptId { experiment: self.experiment, trial: self.trial, attempt: self.attempt }
     }
 }

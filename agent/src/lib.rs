@@ -41,4 +41,14 @@ pub use daemon::run;
 pub use error::Error;
 pub use identity::host_name;
 pub use options::Options;
+
+/// The pure parts of the agent: what it says to the engine, and what is agreed with a running trial. For simulations
+/// of the whole system; the daemon is made of the same ones.
+pub mod parts {
+    pub use crate::contract::request::{Answer, Group};
+    pub use crate::contract::state::{Contract, Demand, Order, Terms};
+    pub use crate::identity::AttemptKey;
+    pub use crate::report::{AttemptLine, Credited};
+    pub use crate::session::state::{Effect, Identity, SessionState};
+}
 pub use slots::detect_slots;

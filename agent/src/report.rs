@@ -18,15 +18,24 @@ const OVERHEAD: usize = 64;
 
 /// Something to send, with its size in bytes; its credit comes back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Credited<T> {
-    pub(crate) item: T,
-    pub(crate) bytes: usize,
+pub struct Credited<T> {
+    /// What is sent.
+    pub item: T,
+    /// Its size.
+    pub bytes: usize,
     /// `None` for what the daemon itself says.
     pub(crate) _credit: Option<OwnedSemaphorePermit>,
 }
 
+impl<T> Credited<T> {
+    /// Something that the daemon itself says, without credit.
+    pub fn own(item: T, bytes: usize) -> Self {
+        Self { item, bytes, _credit: None }
+    }
+}
+
 /// A printed line of an attempt.
-pub(crate) type AttemptLine = (AttemptKey, LogLine);
+pub type AttemptLine = (AttemptKey, LogLine);
 
 /// The daemon's side of the channels.
 pub(crate) struct Inbox {

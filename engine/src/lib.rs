@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`experiment`] | one experiment as a pure state machine: **where everything about trials is decided** |
 //! | [`scheduler`] | who gets slots, as a pure value |
+//! | [`cores`] | what the actors around both decide, without actors |
 //! | [`actors`] | the shells around both: journal, then act |
 //! | [`api`] | gRPC: the search service and the agent service |
 //! | [`load`] | an experiment from its journal |
@@ -19,10 +20,11 @@ mod actors;
 mod api;
 mod archive;
 mod collect;
+pub mod cores;
 mod engine;
 mod error;
 pub mod experiment;
-mod load;
+pub mod load;
 mod names;
 pub mod publish;
 pub mod scheduler;

@@ -38,9 +38,19 @@ pub fn new_machine(created: &v1::ExperimentCreated, now_ms: i64) -> Result<Machi
 /// The journal is broken, or this version decides otherwise than it says.
 pub fn machine(store: &Store, id: u64) -> Result<Machine, Error> {
     let (created, created_ms) = created(store, id)?;
-    let mut machine = match snapshot_of(store, id, &created, created_ms)? {
+    let fresh = new_machine(&created, created_ms)?;
+    folded(store, fresh)
+}
+
+/// A machine before its first record, brought to where its journal stands. Reads the disk.
+///
+/// # Errors
+/// The journal is broken, or this version decides otherwise than it says.
+pub fn folded(store: &Store, fresh: Machine) -> Result<Machine, Error> {
+    let id = fresh.spec.id;
+    let mut machine = match snapshot_of(store, &fresh.spec)? {
         Some(machine) => machine,
-        None => new_machine(&created, created_ms)?,
+        None => fresh,
     };
     for record in store.journal(id, machine.fold.sequence + 1)? {
         machine.replay(record?)?;
@@ -63,12 +73,8 @@ pub fn created(store: &Store, id: u64) -> Result<(v1::ExperimentCreated, i64), E
     }
 }
 
-fn snapshot_of(
-    store: &Store,
-    id: u64,
-    created: &v1::ExperimentCreated,
-    created_ms: i64,
-) -> Result<Option<Machine>, Error> {
+fn snapshot_of(store: &Store, spec: &Spec) -> Result<Option<Machine>, Error> {
+    let id = spec.id;
     let Some(found) = store.read_snapshot(id)?.filter(|found| found.version == snapshot::VERSION) else {
         return Ok(None);
     };
@@ -76,8 +82,7 @@ fn snapshot_of(
         tracing::warn!(experiment = id, "snapshot is ahead of the journal; not used");
         return Ok(None);
     }
-    let spec = new_machine(created, created_ms)?.spec;
-    match snapshot::decode(spec, &found.bytes) {
+    match snapshot::decode(spec.clone(), &found.bytes) {
         Ok(machine) => Ok(Some(machine)),
         Err(error) => {
             tracing::warn!(experiment = id, %error, "snapshot not readable; folding the whole journal");

@@ -5,9 +5,9 @@
 
 mod control;
 pub(crate) mod lenient;
-mod request;
+pub(crate) mod request;
 pub(crate) mod socket;
-mod state;
+pub(crate) mod state;
 
 pub(crate) use control::Control;
 pub(crate) use request::Group;

@@ -42,10 +42,13 @@ pub(crate) struct ReportRequest {
     metrics: Map<String, Value>,
 }
 
+/// Where a report comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Group {
+pub enum Group {
+    /// From training.
     Training,
+    /// From a validation.
     Validation,
 }
 
@@ -87,16 +90,46 @@ pub(crate) fn parse(line: &str) -> Result<Request, String> {
 
 /// What a script is answered.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Answer {
+pub enum Answer {
+    /// Done.
     Ok,
+    /// Not done, and why.
     Error(String),
-    Saved { uuid: String, path: String },
-    Train { until: u64 },
-    Pause { reason: String },
-    Stop { reason: String },
+    /// A checkpoint is complete.
+    Saved {
+        /// Its name.
+        uuid: String,
+        /// Where it lies.
+        path: String,
+    },
+    /// Go on.
+    Train {
+        /// Until this length.
+        until: u64,
+    },
+    /// Save and end; it goes on later.
+    Pause {
+        /// Why.
+        reason: String,
+    },
+    /// End.
+    Stop {
+        /// Why.
+        reason: String,
+    },
+    /// The longest length is reached.
     Finish,
+    /// Not known yet: ask again.
     Wait,
-    Status { preempt: bool, stop: bool, reason: String },
+    /// How it stands.
+    Status {
+        /// It is to save and end.
+        preempt: bool,
+        /// It is to end.
+        stop: bool,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Answer {

@@ -9,7 +9,7 @@ use toprung_proto::v1::{Decision, DecisionKind, LengthConversion};
 
 /// An order to end an attempt, the stronger the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Order {
+pub enum Order {
     /// Save a checkpoint and end.
     Preempt,
     /// SIGTERM now, SIGKILL after the grace period.
@@ -20,28 +20,35 @@ pub(crate) enum Order {
 
 /// How an attempt is to end, from order and decision together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Demand {
+pub enum Demand {
     /// Save and end within the preemption timeout.
     Save,
     /// End within the grace period.
     Leave,
+    /// SIGTERM now.
     Terminate,
+    /// SIGKILL now.
     Kill,
 }
 
 /// What the engine said at the start.
 #[derive(Clone, Debug)]
-pub(crate) struct Terms {
-    pub(crate) train_until: u64,
-    pub(crate) max_length: u64,
-    pub(crate) time_metric: String,
-    pub(crate) metric: String,
-    pub(crate) conversion: LengthConversion,
+pub struct Terms {
+    /// Train until this length, then ask.
+    pub train_until: u64,
+    /// The searcher's longest length.
+    pub max_length: u64,
+    /// What lengths count.
+    pub time_metric: String,
+    /// What a validation must contain.
+    pub metric: String,
+    /// How other units become lengths.
+    pub conversion: LengthConversion,
 }
 
 /// The state of the agreement.
 #[derive(Debug)]
-pub(crate) struct Contract {
+pub struct Contract {
     terms: Terms,
     attached: bool,
     /// A validation at the longest length was reported: the script is about to end.
@@ -55,7 +62,8 @@ pub(crate) struct Contract {
 }
 
 impl Contract {
-    pub(crate) fn new(terms: Terms) -> Self {
+    /// Of an attempt that begins.
+    pub fn new(terms: Terms) -> Self {
         Self {
             terms,
             attached: false,
@@ -69,50 +77,53 @@ impl Contract {
     }
 
     /// The script said hello: it asks for itself whether to go on.
-    pub(crate) fn attach(&mut self) {
+    pub fn attach(&mut self) {
         self.attached = true;
     }
 
-    pub(crate) fn is_attached(&self) -> bool {
+    /// Whether the script said hello.
+    pub fn is_attached(&self) -> bool {
         self.attached
     }
 
     /// Whether a script that is to pause or stop will end without a signal: it asks at `next`, or it is at its end and
     /// only has to save its results.
-    pub(crate) fn ends_by_itself(&self) -> bool {
+    pub fn ends_by_itself(&self) -> bool {
         self.attached || self.complete
     }
 
-    pub(crate) fn demand(&self) -> Option<Demand> {
+    /// How the attempt is to end, if it is.
+    pub fn demand(&self) -> Option<Demand> {
         self.demand
     }
 
     /// Why the attempt is to end; empty while it is not.
-    pub(crate) fn reason(&self) -> &str {
+    pub fn reason(&self) -> &str {
         &self.reason
     }
 
     /// The script found its hyperparameters invalid.
-    pub(crate) fn reject_hyperparameters(&mut self, reason: String) {
+    pub fn reject_hyperparameters(&mut self, reason: String) {
         self.invalid = Some(reason);
     }
 
-    pub(crate) fn invalid(&self) -> Option<&str> {
+    /// Why its hyperparameters are invalid, if it said so.
+    pub fn invalid(&self) -> Option<&str> {
         self.invalid.as_deref()
     }
 
     /// How the script broke the contract, if it did and did not mend it.
-    pub(crate) fn broken(&self) -> Option<&str> {
+    pub fn broken(&self) -> Option<&str> {
         self.broken.as_deref()
     }
 
     /// A length of the script in the time metric.
-    pub(crate) fn length(&self, length: u64, unit: Option<&str>) -> Result<u64, String> {
+    pub fn length(&self, length: u64, unit: Option<&str>) -> Result<u64, String> {
         convert(length, unit, &self.terms.time_metric, self.terms.conversion)
     }
 
     /// A report that comes; to be called before it is sent, so that the decision cannot come earlier.
-    pub(crate) fn report<'names>(
+    pub fn report<'names>(
         &mut self,
         group: Group,
         length: u64,
@@ -137,7 +148,7 @@ impl Contract {
     }
 
     /// The engine decided on the validation at `at_length`.
-    pub(crate) fn decide(&mut self, at_length: u64, decision: &Decision) {
+    pub fn decide(&mut self, at_length: u64, decision: &Decision) {
         match decision.kind() {
             DecisionKind::Train => {
                 self.terms.train_until = self.terms.train_until.max(decision.length);
@@ -151,7 +162,7 @@ impl Contract {
     }
 
     /// The engine (or the agent's end) orders the attempt to end.
-    pub(crate) fn order(&mut self, order: Order, reason: &str) {
+    pub fn order(&mut self, order: Order, reason: &str) {
         let demand = match order {
             Order::Preempt => Demand::Save,
             Order::Stop => Demand::Terminate,
@@ -168,7 +179,7 @@ impl Contract {
     }
 
     /// The answer to "finished `length`, may I go on?"; `None`: not known yet, hold the answer.
-    pub(crate) fn next(&self, length: u64) -> Option<Answer> {
+    pub fn next(&self, length: u64) -> Option<Answer> {
         let reason = || self.reason.clone();
         match self.demand {
             Some(Demand::Save) => return Some(Answer::Pause { reason: reason() }),
@@ -187,7 +198,8 @@ impl Contract {
         Some(Answer::Train { until })
     }
 
-    pub(crate) fn status(&self) -> Answer {
+    /// What a script that asks is told.
+    pub fn status(&self) -> Answer {
         let (preempt, stop) = (self.demand == Some(Demand::Save), self.demand > Some(Demand::Save));
         Answer::Status { preempt, stop, reason: self.reason.clone() }
     }

@@ -30,43 +30,59 @@ pub(crate) const SEND_QUEUE: usize = MOST_IN_FLIGHT as usize + LOGS_IN_FLIGHT + 
 
 /// Who this agent is.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity {
-    pub(crate) agent: String,
-    pub(crate) instance: String,
-    pub(crate) host: String,
-    pub(crate) slots: Vec<v1::Slot>,
+pub struct Identity {
+    /// Name of the agent.
+    pub agent: String,
+    /// New with each start of its daemon.
+    pub instance: String,
+    /// Name of its host.
+    pub host: String,
+    /// What it owns.
+    pub slots: Vec<v1::Slot>,
 }
 
 /// What the daemon is to do.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Effect {
+pub enum Effect {
     /// The session is open; send a heartbeat this often.
     Opened {
+        /// The interval.
         heartbeat: Duration,
     },
+    /// Start this attempt.
     Start(Box<v1::StartAttempt>),
+    /// End an attempt.
     Order {
+        /// Which.
         key: AttemptKey,
+        /// How.
         order: Order,
+        /// Why.
         reason: String,
     },
+    /// The engine decided on a validation.
     Decide {
+        /// Of which attempt.
         key: AttemptKey,
+        /// At which length.
         at_length: u64,
+        /// What.
         decision: v1::Decision,
     },
     /// Remove checkpoints from the disk.
     Delete(v1::DeleteCheckpoints),
     /// The engine ends the session.
     Close {
+        /// Whether to come again.
         reconnect: bool,
+        /// Why.
         reason: String,
     },
 }
 
 /// The session over all connections of this instance.
 #[derive(Debug)]
-pub(crate) struct SessionState {
+pub struct SessionState {
     identity: Identity,
     /// Batches that may be in flight; `None` while not registered.
     open: Option<usize>,
@@ -76,7 +92,8 @@ pub(crate) struct SessionState {
 }
 
 impl SessionState {
-    pub(crate) fn new(identity: Identity) -> Self {
+    /// A session that has never been connected.
+    pub fn new(identity: Identity) -> Self {
         Self {
             identity,
             open: None,
@@ -87,7 +104,7 @@ impl SessionState {
     }
 
     /// The first message of a connection.
-    pub(crate) fn register(&self) -> AgentMessage {
+    pub fn register(&self) -> AgentMessage {
         let identity = self.identity.clone();
         message(agent_message::Kind::Register(v1::Register {
             agent: identity.agent,
@@ -99,7 +116,8 @@ impl SessionState {
         }))
     }
 
-    pub(crate) fn push_event(&mut self, event: Credited<AttemptEvent>, now: Instant) {
+    /// Something happened to an attempt.
+    pub fn push_event(&mut self, event: Credited<AttemptEvent>, now: Instant) {
         let bytes = event.bytes;
         let ends = matches!(event.item.kind, Some(Kind::Exit(_)));
         self.events.push(event, bytes, now);
@@ -109,21 +127,22 @@ impl SessionState {
         }
     }
 
-    pub(crate) fn push_line(&mut self, line: Credited<AttemptLine>, now: Instant) {
+    /// An attempt printed a line.
+    pub fn push_line(&mut self, line: Credited<AttemptLine>, now: Instant) {
         let bytes = line.bytes;
         self.logs.push(line, bytes, now);
     }
 
     /// An attempt ended without a word of its own.
-    pub(crate) fn push_exit(&mut self, key: AttemptKey, cause: ExitCause, message: String, now: Instant) {
+    pub fn push_exit(&mut self, key: AttemptKey, cause: ExitCause, message: String, now: Instant) {
         let exit = v1::Exit { cause: cause.into(), message, ..v1::Exit::default() };
         let item = event(key, Kind::Exit(exit));
         let bytes = item.encoded_len();
-        self.push_event(Credited { item, bytes, _credit: None }, now);
+        self.push_event(Credited::own(item, bytes), now);
     }
 
     /// What is to be sent now.
-    pub(crate) fn outgoing(&mut self, now: Instant) -> Vec<AgentMessage> {
+    pub fn outgoing(&mut self, now: Instant) -> Vec<AgentMessage> {
         let Some(max_in_flight) = self.open else { return Vec::new() };
         let mut messages = Vec::new();
         while let Some((sequence, events)) = self.events.next(max_in_flight, now) {
@@ -137,24 +156,25 @@ impl SessionState {
     }
 
     /// When [`Self::outgoing`] has something although nothing else happens.
-    pub(crate) fn due_at(&self) -> Option<Instant> {
+    pub fn due_at(&self) -> Option<Instant> {
         let max_in_flight = self.open?;
         [self.events.due_at(max_in_flight), self.logs.due_at(LOGS_IN_FLIGHT)].into_iter().flatten().min()
     }
 
-    pub(crate) fn disconnected(&mut self) {
+    /// The connection is gone.
+    pub fn disconnected(&mut self) {
         self.open = None;
         self.events.disconnected();
         self.logs.disconnected();
     }
 
     /// Whether everything that was said is acknowledged.
-    pub(crate) fn is_drained(&self) -> bool {
+    pub fn is_drained(&self) -> bool {
         self.events.is_empty() && self.logs.is_empty()
     }
 
     /// The engine's word.
-    pub(crate) fn on_engine(&mut self, message: EngineMessage, now: Instant) -> Vec<Effect> {
+    pub fn on_engine(&mut self, message: EngineMessage, now: Instant) -> Vec<Effect> {
         use engine_message::Kind;
         match message.kind {
             Some(Kind::Registered(registered)) => self.on_registered(&registered),

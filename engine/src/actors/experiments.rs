@@ -14,24 +14,25 @@ use super::pool::PoolHandle;
 use super::session::BatchAck;
 use super::sessions::SessionsHandle;
 use super::{Unavailable, answer, cast, stop};
-use crate::experiment::reconcile::Held;
+use crate::cores::routes::Failed;
+use crate::cores::{Returned, Route, Routes};
 use crate::load;
-
-/// Failures in a row after which an experiment is given up.
-const MAX_FAILURES: u32 = 5;
 
 enum Message {
     Wire(PoolHandle, SessionsHandle, CollectorHandle),
     Load(Vec<u64>, oneshot::Sender<()>),
     Create(Box<v1::ExperimentCreated>, oneshot::Sender<v1::Experiment>),
     Get(u64, oneshot::Sender<Option<ExperimentHandle>>),
-    Route(u64, v1::AgentEvents, BatchAck),
-    AgentReturned(String, Vec<v1::AttemptId>, oneshot::Sender<Vec<(u64, Held)>>),
+    Route(u64, u64, v1::AgentEvents, BatchAck),
+    AgentReturned(String, u64, Vec<v1::AttemptId>, oneshot::Sender<AllReturned>),
     AgentLost(String, String),
     Restart(u64),
     Ended(u64),
     CloseAll(oneshot::Sender<Vec<ExperimentHandle>>),
 }
+
+/// What an agent may keep of each experiment, or why that cannot be said now.
+pub type AllReturned = Result<Vec<(u64, Returned)>, String>;
 
 /// The way to the experiments.
 #[derive(Clone)]
@@ -87,23 +88,21 @@ impl ExperimentsHandle {
         answer("the experiments", receiver).await
     }
 
-    /// A part of an agent's batch.
-    pub fn route(&self, experiment: u64, events: v1::AgentEvents, ack: BatchAck) {
-        cast(&self.0, Message::Route(experiment, events, ack));
+    /// A part of a batch of an agent's session.
+    pub fn route(&self, experiment: u64, serial: u64, events: v1::AgentEvents, ack: BatchAck) {
+        cast(&self.0, Message::Route(experiment, serial, events, ack));
     }
 
-    /// An agent came back with what it runs; answers what it may keep.
-    ///
-    /// # Errors
-    /// The actor does not answer.
-    pub async fn agent_returned(
+    /// An agent came back with what it runs; asked at once, answered later with what it may keep.
+    pub fn agent_returned(
         &self,
         agent: String,
+        serial: u64,
         running: Vec<v1::AttemptId>,
-    ) -> Result<Vec<(u64, Held)>, Unavailable> {
+    ) -> oneshot::Receiver<AllReturned> {
         let (reply, receiver) = oneshot::channel();
-        cast(&self.0, Message::AgentReturned(agent, running, reply));
-        answer("the experiments", receiver).await
+        cast(&self.0, Message::AgentReturned(agent, serial, running, reply));
+        receiver
     }
 
     /// An agent's lease ended.
@@ -143,7 +142,7 @@ struct State {
     next_id: u64,
     siblings: Option<(PoolHandle, SessionsHandle, CollectorHandle)>,
     active: BTreeMap<u64, ExperimentHandle>,
-    failures: BTreeMap<u64, u32>,
+    routes: Routes,
     closing: bool,
 }
 
@@ -157,8 +156,8 @@ impl Actor for Experiments {
         me: ActorRef<Message>,
         (store, next_id): Self::Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let (active, failures) = (BTreeMap::new(), BTreeMap::new());
-        Ok(State { me, store, next_id, siblings: None, active, failures, closing: false })
+        let (active, routes) = (BTreeMap::new(), Routes::default());
+        Ok(State { me, store, next_id, siblings: None, active, routes, closing: false })
     }
 
     async fn handle(
@@ -178,8 +177,10 @@ impl Actor for Experiments {
             Message::Create(created, reply) => state.create(created, reply).await,
             // A caller that has given up waits for nothing.
             Message::Get(id, reply) => drop(reply.send(state.active.get(&id).cloned())),
-            Message::Route(id, events, ack) => state.route(id, events, ack),
-            Message::AgentReturned(agent, running, reply) => state.agent_returned(&agent, &running, reply),
+            Message::Route(id, serial, events, ack) => state.route(id, serial, events, ack),
+            Message::AgentReturned(agent, serial, running, reply) => {
+                state.agent_returned(&agent, serial, &running, reply);
+            }
             Message::AgentLost(agent, reason) => {
                 for experiment in state.active.values() {
                     experiment.agent_lost(agent.clone(), reason.clone());
@@ -188,7 +189,7 @@ impl Actor for Experiments {
             Message::Restart(id) => state.restart(id).await,
             Message::Ended(id) => {
                 state.active.remove(&id);
-                state.failures.remove(&id);
+                state.routes.ended(id);
             }
             Message::CloseAll(reply) => {
                 state.closing = true;
@@ -238,8 +239,11 @@ impl State {
         match ExperimentHandle::start(begin, neighbours, self.me.get_cell()).await {
             Ok(handle) => {
                 if loaded {
-                    let held = handle.ask(|shell| shell.machine.held()).await.unwrap_or_default();
+                    let held = handle.ask(|shell| shell.machine().held()).await.unwrap_or_default();
                     held.into_iter().for_each(|held| sessions.expect(held.agent));
+                    self.routes.loaded(id);
+                } else {
+                    self.routes.created(id);
                 }
                 self.active.insert(id, handle);
             }
@@ -265,15 +269,12 @@ impl State {
         if self.closing {
             return;
         }
-        let of_store = is_of_store(error);
-        let failures = self.failures.entry(id).or_insert(0);
-        *failures = if of_store { (*failures + 1).min(MAX_FAILURES - 1) } else { *failures + 1 };
-        tracing::error!(experiment = id, failures = *failures, %error, "experiment failed; it is started again");
-        if *failures >= MAX_FAILURES {
+        let Failed::Again { seconds } = self.routes.failed(id, is_of_store(error)) else {
             self.give_up(id, &error.to_string());
             return;
-        }
-        let delay = Duration::from_secs(1 << (*failures - 1).min(6));
+        };
+        tracing::error!(experiment = id, %error, "experiment failed; it is started again");
+        let delay = Duration::from_secs(seconds);
         let me = self.me.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
@@ -294,6 +295,11 @@ impl State {
 
     /// Marks an experiment failed; its journal stays as it is.
     fn give_up(&mut self, id: u64, error: &str) {
+        tracing::error!(experiment = id, error, "experiment failed too often; it is given up");
+        if let Some((_, sessions, _)) = &self.siblings {
+            // On their return the agents are told to end what they run of it.
+            sessions.end_all("an experiment was given up");
+        }
         let (store, error) = (self.store.clone(), error.to_owned());
         tokio::task::spawn_blocking(move || {
             if let Err(error) = load::mark_failed(&store, id, &error) {
@@ -302,39 +308,43 @@ impl State {
         });
     }
 
-    fn route(&mut self, id: u64, events: v1::AgentEvents, ack: BatchAck) {
-        match self.active.get(&id) {
-            Some(experiment) => experiment.agent_events(events, ack),
-            // It waits for its restart: the agent sends again what is not acknowledged.
-            None if self.failures.contains_key(&id) => drop(ack),
-            // It has ended: nothing that comes now matters to it.
-            None => ack.done(),
+    fn route(&mut self, id: u64, serial: u64, events: v1::AgentEvents, ack: BatchAck) {
+        match (self.routes.route(id, &events.agent, serial), self.active.get(&id)) {
+            (Route::There, Some(experiment)) => experiment.agent_events(events, ack),
+            (Route::Over, _) => ack.done(),
+            (Route::There | Route::Later, _) => drop(ack),
         }
     }
 
     fn agent_returned(
         &mut self,
         agent: &str,
+        serial: u64,
         running: &[v1::AttemptId],
-        reply: oneshot::Sender<Vec<(u64, Held)>>,
+        reply: oneshot::Sender<AllReturned>,
     ) {
+        if let Err(experiment) = self.routes.returned(agent, serial) {
+            // An agent that has gone again asks again.
+            let _gone = reply.send(Err(format!("experiment {experiment} is being started again")));
+            return;
+        }
         let ask = |(id, experiment): (&u64, &ExperimentHandle)| {
             let running = running.iter().filter(|attempt| attempt.experiment == *id).copied().collect();
             (*id, experiment.agent_returned(agent.to_owned(), running))
         };
         let asked: Vec<_> = self.active.iter().map(ask).collect();
         tokio::spawn(async move {
-            let mut kept = Vec::new();
+            let mut all = Vec::new();
             for (id, receiver) in asked {
-                match answer("the experiment", receiver).await {
-                    Ok(held) => kept.extend(held.into_iter().map(|held| (id, held))),
-                    Err(error) => {
-                        tracing::warn!(experiment = id, %error, "an agent's attempts could not be matched")
-                    }
-                }
+                // Without its answer the agent would end what it should keep.
+                let Ok(returned) = answer("the experiment", receiver).await else {
+                    let _gone = reply.send(Err(format!("experiment {id} does not answer")));
+                    return;
+                };
+                all.push((id, returned));
             }
             // An agent that has gone again asks again.
-            let _gone = reply.send(kept);
+            let _gone = reply.send(Ok(all));
         });
     }
 }

@@ -1,4 +1,4 @@
-//! The shells around the pure parts. Each actor owns one thing; only its handle leaves its module.
+//! The shells around the pure parts (`crate::cores` decides, they act). Each actor owns one thing; only its handle leaves its module.
 //!
 //! ```text
 //! Engine (root supervisor)
@@ -15,13 +15,15 @@
 pub mod collector;
 pub mod experiment;
 pub mod experiments;
-pub mod group;
 pub mod pool;
 pub mod session;
 pub mod sessions;
 
 use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// Something to do once everything before it is durable.
+pub type Reply = Box<dyn FnOnce() + Send>;
 
 /// Longest wait for an answer from an actor.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(10);

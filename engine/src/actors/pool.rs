@@ -1,4 +1,4 @@
-//! The pool: a shell around the [`Scheduler`]. It hears of requests and agents and tells experiments what they got.
+//! The pool: a shell around [`Places`]. It hears of requests and agents and tells experiments what they got.
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeMap;
@@ -7,17 +7,18 @@ use toprung_proto::v1::{self, AttemptId};
 
 use super::experiment::ExperimentHandle;
 use super::{Unavailable, answer, cast, stop};
-use crate::scheduler::{AgentSlots, Allocation, Limits, Scheduler};
+use crate::cores::{Notice, Places};
+use crate::scheduler::{AgentSlots, Allocation, Limits};
 
 enum Message {
-    AddExperiment(u64, Limits, ExperimentHandle),
+    AddExperiment(u64, Limits, Vec<Allocation>, ExperimentHandle),
     RemoveExperiment(u64),
     Request(AttemptId, Option<String>),
     Withdraw(u64, u32),
     Release(AttemptId),
     AgentJoined(String, Vec<v1::Slot>, Vec<Allocation>),
-    AgentAway(String),
-    AgentLost(String),
+    AgentAway(String, oneshot::Sender<()>),
+    AgentLost(String, oneshot::Sender<()>),
     Slots(oneshot::Sender<PoolView>),
     Brief(u64, oneshot::Sender<Brief>),
 }
@@ -52,9 +53,15 @@ impl PoolHandle {
         Ok(Self(actor))
     }
 
-    /// Makes an experiment known; it is told its capacity.
-    pub fn add_experiment(&self, id: u64, limits: Limits, experiment: ExperimentHandle) {
-        cast(&self.0, Message::AddExperiment(id, limits, experiment));
+    /// Makes an experiment known, with the slots that it holds; it is told its capacity.
+    pub fn add_experiment(
+        &self,
+        id: u64,
+        limits: Limits,
+        held: Vec<Allocation>,
+        experiment: ExperimentHandle,
+    ) {
+        cast(&self.0, Message::AddExperiment(id, limits, held, experiment));
     }
 
     /// Forgets an experiment.
@@ -82,14 +89,24 @@ impl PoolHandle {
         cast(&self.0, Message::AgentJoined(name, slots, running));
     }
 
-    /// An agent's stream broke.
-    pub fn agent_away(&self, name: String) {
-        cast(&self.0, Message::AgentAway(name));
+    /// An agent is away. When this returns, everything it got is on its way to the experiments, and it gets no more.
+    ///
+    /// # Errors
+    /// The pool does not answer.
+    pub async fn agent_away(&self, name: String) -> Result<(), Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.0, Message::AgentAway(name, reply));
+        answer("the pool", receiver).await
     }
 
-    /// An agent's lease ended.
-    pub fn agent_lost(&self, name: String) {
-        cast(&self.0, Message::AgentLost(name));
+    /// An agent's lease ended. When this returns, everything it got is on its way to the experiments.
+    ///
+    /// # Errors
+    /// The pool does not answer.
+    pub async fn agent_lost(&self, name: String) -> Result<(), Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.0, Message::AgentLost(name, reply));
+        answer("the pool", receiver).await
     }
 
     /// All slots and their holders.
@@ -122,13 +139,8 @@ struct Pool;
 
 #[derive(Default)]
 struct State {
-    scheduler: Scheduler,
-    experiments: BTreeMap<u64, Known>,
-}
-
-struct Known {
-    handle: ExperimentHandle,
-    capacity: u32,
+    places: Places,
+    experiments: BTreeMap<u64, ExperimentHandle>,
 }
 
 impl Actor for Pool {
@@ -147,6 +159,7 @@ impl Actor for Pool {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         state.on_message(message);
+        state.tell();
         Ok(())
     }
 
@@ -163,58 +176,53 @@ impl Actor for Pool {
 impl State {
     fn on_message(&mut self, message: Message) {
         match message {
-            Message::AddExperiment(id, limits, handle) => {
-                self.scheduler.add_experiment(id, limits);
-                self.experiments.insert(id, Known { handle, capacity: 0 });
-                self.tell_capacities();
+            Message::AddExperiment(id, limits, held, handle) => {
+                self.places.add_experiment(id, limits, held);
+                self.experiments.insert(id, handle);
             }
             Message::RemoveExperiment(id) => {
-                self.scheduler.remove_experiment(id);
+                self.places.remove_experiment(id);
                 self.experiments.remove(&id);
             }
-            Message::Request(attempt, only_on) => self.scheduler.request(attempt, only_on),
-            Message::Withdraw(experiment, trial) => self.scheduler.withdraw(experiment, trial),
-            Message::Release(attempt) => {
-                self.scheduler.release(&attempt);
+            Message::Request(attempt, only_on) => self.places.request(attempt, only_on),
+            Message::Withdraw(experiment, trial) => self.places.withdraw(experiment, trial),
+            Message::Release(attempt) => self.places.release(&attempt),
+            Message::AgentJoined(name, slots, running) => self.places.agent_joined(&name, slots, running),
+            Message::AgentAway(name, reply) => {
+                self.places.agent_away(&name);
+                // A caller that has given up waits for nothing.
+                let _gone = reply.send(());
             }
-            Message::AgentJoined(name, slots, running) => {
-                self.scheduler.agent_joined(&name, AgentSlots::new(slots), running);
-                self.tell_capacities();
-            }
-            Message::AgentAway(name) => self.scheduler.agent_away(&name),
-            Message::AgentLost(name) => {
-                self.scheduler.agent_lost(&name);
-                self.tell_capacities();
+            Message::AgentLost(name, reply) => {
+                self.places.agent_lost(&name);
+                // A caller that has given up waits for nothing.
+                let _gone = reply.send(());
             }
             Message::Brief(experiment, reply) => {
-                let slots_total = self.scheduler.slots().0 as u32;
+                let scheduler = self.places.scheduler();
+                let slots_total = scheduler.slots().0 as u32;
                 // A caller that has given up waits for nothing.
-                let _gone =
-                    reply.send(Brief { slots_total, waiting: self.scheduler.why_waiting(experiment) });
-                return;
+                let _gone = reply.send(Brief { slots_total, waiting: scheduler.why_waiting(experiment) });
             }
             Message::Slots(reply) => {
                 // A caller that has given up waits for nothing.
                 let _gone = reply.send(self.view());
-                return;
-            }
-        }
-        for allocation in self.scheduler.allocate() {
-            match self.experiments.get(&allocation.attempt.experiment) {
-                Some(known) => known.handle.allocated(allocation),
-                None => {
-                    self.scheduler.release(&allocation.attempt);
-                }
             }
         }
     }
 
-    fn tell_capacities(&mut self) {
-        for (id, known) in &mut self.experiments {
-            let capacity = self.scheduler.capacity(*id);
-            if capacity != known.capacity {
-                known.capacity = capacity;
-                known.handle.capacity(capacity);
+    fn tell(&mut self) {
+        for notice in self.places.notices() {
+            match notice {
+                Notice::Allocated(allocation) => match self.experiments.get(&allocation.attempt.experiment) {
+                    Some(experiment) => experiment.allocated(allocation),
+                    None => self.places.release(&allocation.attempt),
+                },
+                Notice::Capacity { experiment, trials } => {
+                    if let Some(experiment) = self.experiments.get(&experiment) {
+                        experiment.capacity(trials);
+                    }
+                }
             }
         }
     }
@@ -227,8 +235,13 @@ impl State {
             };
             agent.slots.iter().map(slot).collect()
         };
-        let agents =
-            self.scheduler.agents().iter().map(|(name, agent)| (name.clone(), slots_of(agent))).collect();
+        let agents = self
+            .places
+            .scheduler()
+            .agents()
+            .iter()
+            .map(|(name, agent)| (name.clone(), slots_of(agent)))
+            .collect();
         PoolView { agents }
     }
 }

@@ -3,12 +3,12 @@
 //! A batch is split by experiment; it is acknowledged once every part is durable, and in the order of arrival.
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use std::collections::BTreeMap;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use toprung_proto::v1::{self, engine_message::Kind};
 
 use super::cast;
 use super::experiments::ExperimentsHandle;
+use crate::cores::Batches;
 
 /// Batches that an agent may send before the first of them is acknowledged.
 pub const MAX_BATCHES_IN_FLIGHT: u32 = 8;
@@ -50,6 +50,8 @@ pub struct Arguments {
     pub agent: String,
     /// This start of its daemon.
     pub instance: String,
+    /// Of its registration.
+    pub serial: u64,
     /// Its stream.
     pub outgoing: Outgoing,
     /// Who routes batches.
@@ -94,13 +96,11 @@ impl SessionHandle {
 struct Session;
 
 struct State {
-    agent: String,
-    instance: String,
+    serial: u64,
     outgoing: Outgoing,
     experiments: ExperimentsHandle,
     _alive: oneshot::Sender<()>,
-    /// Batches under way: parts that are not durable yet, and the permit.
-    under_way: BTreeMap<u64, (usize, OwnedSemaphorePermit)>,
+    batches: Batches<OwnedSemaphorePermit>,
 }
 
 impl Actor for Session {
@@ -113,8 +113,8 @@ impl Actor for Session {
         _: ActorRef<Message>,
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let Arguments { agent, instance, outgoing, experiments, alive } = arguments;
-        Ok(State { agent, instance, outgoing, experiments, _alive: alive, under_way: BTreeMap::new() })
+        let Arguments { agent, instance, serial, outgoing, experiments, alive } = arguments;
+        Ok(State { serial, outgoing, experiments, _alive: alive, batches: Batches::new(agent, instance) })
     }
 
     async fn handle(
@@ -125,7 +125,10 @@ impl Actor for Session {
     ) -> Result<(), ActorProcessingErr> {
         let goes_on = match message {
             Message::Batch(batch, permit) => state.batch(&me, batch, permit),
-            Message::PartDone(sequence) => state.part_done(sequence),
+            Message::PartDone(sequence) => {
+                state.batches.part_done(sequence);
+                state.acknowledge()
+            }
             Message::Tell(kind) => state.send(kind),
             Message::End { reason, reconnect } => {
                 state.send(Kind::Goodbye(v1::Goodbye { reason, reconnect }));
@@ -151,41 +154,15 @@ impl Actor for Session {
 impl State {
     fn batch(&mut self, me: &ActorRef<Message>, batch: v1::Batch, permit: OwnedSemaphorePermit) -> bool {
         let sequence = batch.sequence;
-        if self.under_way.contains_key(&sequence) {
-            return true;
-        }
-        let mut parts: BTreeMap<u64, Vec<v1::AttemptEvent>> = BTreeMap::new();
-        for event in batch.events {
-            if let Some(attempt) = &event.attempt {
-                parts.entry(attempt.experiment).or_default().push(event);
-            }
-        }
-        self.under_way.insert(sequence, (parts.len(), permit));
-        if parts.is_empty() {
-            return self.acknowledge();
-        }
-        for (experiment, events) in parts {
-            let (agent, instance) = (self.agent.clone(), self.instance.clone());
-            let events = v1::AgentEvents { agent, instance, sequence, events };
-            self.experiments.route(experiment, events, BatchAck { session: me.clone(), sequence });
-        }
-        true
-    }
-
-    fn part_done(&mut self, sequence: u64) -> bool {
-        if let Some((parts, _)) = self.under_way.get_mut(&sequence) {
-            *parts = parts.saturating_sub(1);
+        for (experiment, events) in self.batches.take(batch, permit) {
+            let ack = BatchAck { session: me.clone(), sequence };
+            self.experiments.route(experiment, self.serial, events, ack);
         }
         self.acknowledge()
     }
 
-    /// Acknowledges in order: a later batch waits for the earlier ones.
     fn acknowledge(&mut self) -> bool {
-        while let Some(first) = self.under_way.first_entry() {
-            if first.get().0 > 0 {
-                break;
-            }
-            let (sequence, _) = first.remove_entry();
+        while let Some(sequence) = self.batches.acknowledge() {
             if !self.send(Kind::Ack(v1::Ack { sequence })) {
                 return false;
             }
@@ -197,7 +174,7 @@ impl State {
     fn send(&self, kind: Kind) -> bool {
         let sent = self.outgoing.try_send(Ok(v1::EngineMessage { kind: Some(kind) }));
         if let Err(error) = &sent {
-            tracing::info!(agent = self.agent, %error, "agent session ended");
+            tracing::info!(agent = self.batches.agent(), %error, "agent session ended");
         }
         sent.is_ok()
     }

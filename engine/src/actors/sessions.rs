@@ -4,7 +4,6 @@
 //! its lease, it is lost: its attempts are requeued elsewhere.
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use toprung_proto::v1::{self, engine_message::Kind};
@@ -14,7 +13,8 @@ use super::experiments::ExperimentsHandle;
 use super::pool::PoolHandle;
 use super::session::{Arguments, Outgoing, SessionHandle};
 use super::{Unavailable, answer, cast, now_ms, stop};
-use crate::experiment::reconcile::Held;
+use crate::cores::registry::allocation;
+use crate::cores::{Registry, Returned};
 use crate::scheduler::Allocation;
 
 /// How often leases are looked at.
@@ -23,10 +23,10 @@ const TICK: Duration = Duration::from_secs(1);
 enum Message {
     Wire(PoolHandle, ExperimentsHandle, CollectorHandle),
     Register(v1::Register, Outgoing, oneshot::Sender<Result<Registration, String>>),
-    Reconciled(Box<v1::Register>, Outgoing, Vec<(u64, Held)>, oneshot::Sender<Result<Registration, String>>),
-    Heard(String, String),
-    Draining(String, String),
-    StreamEnded(String, String),
+    Reconciled(Box<Registering>, Result<Vec<(u64, Returned)>, String>),
+    Heard(String, u64),
+    Draining(String, u64),
+    StreamEnded(String, u64),
     /// An agent that holds attempts, as the journal has it, and that has not come yet.
     Expect(String),
     Tell(String, Kind),
@@ -35,8 +35,23 @@ enum Message {
     Tick,
 }
 
-/// A session, and what ends with it.
-pub type Registration = (SessionHandle, oneshot::Receiver<()>);
+/// A session.
+pub struct Registration {
+    /// The way to it.
+    pub session: SessionHandle,
+    /// Its serial, which stands before what its stream says later.
+    pub serial: u64,
+    /// Ends with it.
+    pub ended: oneshot::Receiver<()>,
+}
+
+/// A registration under way.
+struct Registering {
+    register: v1::Register,
+    serial: u64,
+    outgoing: Outgoing,
+    reply: oneshot::Sender<Result<Registration, String>>,
+}
 
 /// The way to the agents.
 #[derive(Clone)]
@@ -72,18 +87,18 @@ impl SessionsHandle {
     }
 
     /// Anything came from an agent.
-    pub fn heard(&self, agent: String, instance: String) {
-        cast(&self.0, Message::Heard(agent, instance));
+    pub fn heard(&self, agent: String, serial: u64) {
+        cast(&self.0, Message::Heard(agent, serial));
     }
 
     /// An agent is ending: it gets nothing new.
-    pub fn draining(&self, agent: String, instance: String) {
-        cast(&self.0, Message::Draining(agent, instance));
+    pub fn draining(&self, agent: String, serial: u64) {
+        cast(&self.0, Message::Draining(agent, serial));
     }
 
     /// An agent's stream has ended.
-    pub fn stream_ended(&self, agent: String, instance: String) {
-        cast(&self.0, Message::StreamEnded(agent, instance));
+    pub fn stream_ended(&self, agent: String, serial: u64) {
+        cast(&self.0, Message::StreamEnded(agent, serial));
     }
 
     /// An agent holds attempts; if it does not come within a lease it is lost.
@@ -120,18 +135,11 @@ impl SessionsHandle {
 
 struct Sessions;
 
-struct Known {
-    view: v1::Agent,
-    instance: String,
-    session: Option<SessionHandle>,
-    last_heard: Instant,
-}
-
 struct State {
     me: ActorRef<Message>,
     lease: Duration,
     siblings: Option<(PoolHandle, ExperimentsHandle, CollectorHandle)>,
-    agents: BTreeMap<String, Known>,
+    registry: Registry<SessionHandle>,
 }
 
 impl Actor for Sessions {
@@ -141,7 +149,7 @@ impl Actor for Sessions {
 
     async fn pre_start(&self, me: ActorRef<Message>, lease: Duration) -> Result<State, ActorProcessingErr> {
         cast(&me, Message::Tick);
-        Ok(State { me, lease, siblings: None, agents: BTreeMap::new() })
+        Ok(State { me, lease, siblings: None, registry: Registry::new(lease) })
     }
 
     async fn handle(
@@ -154,20 +162,20 @@ impl Actor for Sessions {
             Message::Wire(pool, experiments, collector) => {
                 state.siblings = Some((pool, experiments, collector));
             }
-            Message::Register(register, outgoing, reply) => state.register(register, outgoing, reply),
-            Message::Reconciled(register, outgoing, kept, reply) => {
-                state.reconciled(*register, outgoing, kept, reply).await;
+            Message::Register(register, outgoing, reply) => {
+                state.register(register, outgoing, reply).await;
             }
-            Message::Heard(agent, instance) => state.heard(&agent, &instance),
-            Message::Draining(agent, instance) => state.draining(agent, &instance),
-            Message::StreamEnded(agent, instance) => state.stream_ended(&agent, &instance),
-            Message::Expect(agent) => state.expect(agent),
+            Message::Reconciled(registering, returned) => state.reconciled(*registering, returned).await,
+            Message::Heard(agent, serial) => state.registry.heard(&agent, serial, Instant::now()),
+            Message::Draining(agent, serial) => state.draining(agent, serial).await,
+            Message::StreamEnded(agent, serial) => state.stream_ended(agent, serial).await,
+            Message::Expect(agent) => state.registry.expect(agent, Instant::now()),
             Message::Tell(agent, kind) => state.tell(&agent, kind),
             Message::EndAll(reason) => state.end_all(&reason),
             // A caller that has given up waits for nothing.
-            Message::Agents(reply) => drop(reply.send(state.views())),
+            Message::Agents(reply) => drop(reply.send(state.registry.views())),
             Message::Tick => {
-                state.tick();
+                state.tick().await;
                 // Armed again at the end of each handling, so ticks never pile up.
                 tokio::spawn(async move {
                     tokio::time::sleep(TICK).await;
@@ -193,20 +201,20 @@ impl Actor for Sessions {
 }
 
 impl State {
-    fn register(
+    /// The agent gets nothing from here on; then the experiments say what it may keep. In this order, so that what the
+    /// pool gave it before is known to them.
+    async fn register(
         &mut self,
         register: v1::Register,
         outgoing: Outgoing,
         reply: oneshot::Sender<Result<Registration, String>>,
     ) {
-        let Some((_, experiments, _)) = &self.siblings else {
+        let Some((pool, experiments, _)) = self.siblings.clone() else {
             drop(reply.send(Err("the engine is starting".to_owned())));
             return;
         };
-        let known = self.agents.get(&register.agent).filter(|known| known.instance != register.instance);
-        if known.is_some_and(|known| known.session.is_some()) {
-            let name = &register.agent;
-            let seconds = self.lease.as_secs();
+        if self.registry.is_taken(&register) {
+            let (name, seconds) = (&register.agent, self.lease.as_secs());
             let refusal = format!(
                 "an agent named {name} is connected already; give this one another --name, or wait up to {seconds} s \
                  if the other is gone"
@@ -214,155 +222,120 @@ impl State {
             drop(reply.send(Err(refusal)));
             return;
         }
-        let (experiments, me) = (experiments.clone(), self.me.clone());
+        let (agent, running) = (register.agent.clone(), register.running.clone());
+        let (serial, former) = self.registry.register(&register, Instant::now(), now_ms());
+        if let Some(session) = former {
+            session.end("another session of this agent has begun".to_owned(), false);
+        }
+        if let Err(error) = pool.agent_away(agent.clone()).await {
+            self.registry.refused(&agent, serial);
+            drop(reply.send(Err(error.to_string())));
+            return;
+        }
+        let answered = experiments.agent_returned(agent, serial, running);
+        let registering = Box::new(Registering { register, serial, outgoing, reply });
+        let me = self.me.clone();
         tokio::spawn(async move {
-            let (agent, running) = (register.agent.clone(), register.running.clone());
-            match experiments.agent_returned(agent, running).await {
-                Ok(kept) => cast(&me, Message::Reconciled(Box::new(register), outgoing, kept, reply)),
-                Err(error) => drop(reply.send(Err(error.to_string()))),
-            }
+            let answered = answer("an experiment", answered).await.map_err(|error| error.to_string());
+            cast(&me, Message::Reconciled(registering, answered.and_then(|returned| returned)));
         });
     }
 
-    async fn reconciled(
+    async fn reconciled(&mut self, registering: Registering, returned: Result<Vec<(u64, Returned)>, String>) {
+        let Registering { register, serial, outgoing, reply } = registering;
+        let answer = match returned {
+            Ok(returned) => self.open(register.clone(), serial, outgoing, returned).await,
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = &answer {
+            tracing::info!(agent = register.agent, reason, "an agent was asked to come again");
+            self.registry.refused(&register.agent, serial);
+        }
+        // An agent that has gone again registers again.
+        let _gone = reply.send(answer);
+    }
+
+    async fn open(
         &mut self,
         register: v1::Register,
+        serial: u64,
         outgoing: Outgoing,
-        kept: Vec<(u64, Held)>,
-        reply: oneshot::Sender<Result<Registration, String>>,
-    ) {
-        let Some((pool, experiments, collector)) = self.siblings.clone() else { return };
+        returned: Vec<(u64, Returned)>,
+    ) -> Result<Registration, String> {
+        let starting = || "the engine is starting".to_owned();
+        let (pool, experiments, collector) = self.siblings.clone().ok_or_else(starting)?;
+        let outdated = || "another session of this agent has begun".to_owned();
+        if !self.registry.is_registering(&register.agent, serial) {
+            return Err(outdated());
+        }
         let (alive, ended) = oneshot::channel();
-        let arguments = Arguments {
-            agent: register.agent.clone(),
-            instance: register.instance.clone(),
-            outgoing: outgoing.clone(),
-            experiments,
-            alive,
+        let (agent, instance) = (register.agent.clone(), register.instance);
+        let arguments = Arguments { agent, instance, serial, outgoing, experiments, alive };
+        let session = SessionHandle::start(arguments, self.me.get_cell()).await;
+        let session = session.map_err(|error| error.to_string())?;
+        let now = Instant::now();
+        let meanwhile = self.registry.registered(&register.agent, serial, session.clone(), now);
+        let Some(meanwhile) = meanwhile else {
+            session.end(outdated(), true);
+            return Err(outdated());
         };
-        let session = match SessionHandle::start(arguments, self.me.get_cell()).await {
-            Ok(session) => session,
-            Err(error) => {
-                drop(reply.send(Err(error.to_string())));
-                return;
-            }
-        };
-        let running: Vec<Allocation> =
-            kept.into_iter().map(|(experiment, held)| allocation(experiment, held)).collect();
-        session.tell(Kind::Registered(v1::Registered {
-            lease_seconds: self.lease.as_secs() as u32,
-            heartbeat_seconds: (self.lease.as_secs() as u32 / 6).max(1),
-            max_batches_in_flight: super::session::MAX_BATCHES_IN_FLIGHT,
-            keep: running.iter().map(|allocation| allocation.attempt).collect(),
-        }));
-        tracing::info!(
-            agent = register.agent,
-            slots = register.slots.len(),
-            kept = running.len(),
-            "agent connected"
-        );
-        self.agents.insert(register.agent.clone(), known(&register, session.clone()));
+        let (mut running, mut orders): (Vec<Allocation>, Vec<Kind>) = (Vec::new(), Vec::new());
+        for (experiment, returned) in returned {
+            running.extend(returned.kept.into_iter().map(|held| allocation(experiment, held)));
+            orders.extend(returned.orders);
+        }
+        session.tell(self.registry.answer(&running, super::session::MAX_BATCHES_IN_FLIGHT));
+        orders.into_iter().chain(meanwhile).for_each(|kind| session.tell(kind));
+        let (slots, kept) = (register.slots.len(), running.len());
+        tracing::info!(agent = register.agent, slots, kept, "agent connected");
         collector.agent_back(register.agent.clone());
         pool.agent_joined(register.agent, register.slots, running);
-        // An agent that has gone again registers again.
-        let _gone = reply.send(Ok((session, ended)));
+        Ok(Registration { session, serial, ended })
     }
 
-    fn heard(&mut self, agent: &str, instance: &str) {
-        if let Some(known) = self.agents.get_mut(agent).filter(|known| known.instance == instance) {
-            known.last_heard = Instant::now();
+    async fn draining(&mut self, agent: String, serial: u64) {
+        let current = self.registry.is_current(&agent, serial);
+        if let Some((pool, ..)) = self.siblings.as_ref().filter(|_| current)
+            && let Err(error) = pool.agent_away(agent).await
+        {
+            tracing::warn!(%error, "an agent that ends may be given work");
         }
     }
 
-    fn draining(&mut self, agent: String, instance: &str) {
-        let current = self.agents.get(&agent).is_some_and(|known| known.instance == instance);
-        if let Some((pool, ..)) = self.siblings.as_ref().filter(|_| current) {
-            pool.agent_away(agent);
-        }
-    }
-
-    fn stream_ended(&mut self, agent: &str, instance: &str) {
-        let Some(known) = self.agents.get_mut(agent).filter(|known| known.instance == instance) else {
-            return;
-        };
-        if let Some(session) = known.session.take() {
+    async fn stream_ended(&mut self, agent: String, serial: u64) {
+        if let Some(session) = self.registry.stream_ended(&agent, serial, Instant::now()) {
             session.end("the stream has ended".to_owned(), true);
+            self.draining(agent, serial).await;
         }
-        known.view.connected = false;
-        known.last_heard = Instant::now();
-        if let Some((pool, ..)) = &self.siblings {
-            pool.agent_away(agent.to_owned());
-        }
-    }
-
-    /// Agents that have registered; those only expected are not shown.
-    fn views(&self) -> Vec<v1::Agent> {
-        let registered = self.agents.values().filter(|known| !known.instance.is_empty());
-        registered.map(|known| known.view.clone()).collect()
-    }
-
-    fn expect(&mut self, agent: String) {
-        let view = v1::Agent { name: agent.clone(), ..v1::Agent::default() };
-        let known = Known { view, instance: String::new(), session: None, last_heard: Instant::now() };
-        self.agents.entry(agent).or_insert(known);
     }
 
     fn tell(&mut self, agent: &str, kind: Kind) {
-        match self.agents.get(agent).and_then(|known| known.session.as_ref()) {
-            Some(session) => session.tell(kind),
-            None => tracing::debug!(agent, "message to an agent that is away dropped"),
+        if let Some((session, kind)) = self.registry.tell(agent, kind) {
+            session.tell(kind);
         }
     }
 
     fn end_all(&mut self, reason: &str) {
-        for known in self.agents.values_mut() {
-            if let Some(session) = &known.session {
-                session.end(reason.to_owned(), true);
-            }
+        for session in self.registry.sessions() {
+            session.end(reason.to_owned(), true);
         }
     }
 
-    fn tick(&mut self) {
-        let lease = self.lease;
-        let late: Vec<String> = self
-            .agents
-            .iter()
-            .filter(|(_, known)| known.last_heard.elapsed() > lease)
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in late {
-            let Some(known) = self.agents.remove(&name) else { continue };
-            if let Some(session) = known.session {
+    /// The pool first: then nothing that it gives comes to an experiment after the loss.
+    async fn tick(&mut self) {
+        for (name, session) in self.registry.lost(Instant::now()) {
+            if let Some(session) = session {
                 session.end("the agent was silent for longer than its lease".to_owned(), true);
             }
-            tracing::warn!(agent = name, seconds = lease.as_secs(), "agent lost");
-            if let Some((pool, experiments, _)) = &self.siblings {
-                let reason = format!("agent {name} was not heard of for {} s", lease.as_secs());
-                experiments.agent_lost(name.clone(), reason);
-                pool.agent_lost(name);
+            let seconds = self.lease.as_secs();
+            tracing::warn!(agent = name, seconds, "agent lost");
+            if let Some((pool, experiments, _)) = self.siblings.clone() {
+                if let Err(error) = pool.agent_lost(name.clone()).await {
+                    tracing::error!(%error, agent = name, "the pool could not be told of a lost agent");
+                }
+                let reason = format!("agent {name} was not heard of for {seconds} s");
+                experiments.agent_lost(name, reason);
             }
         }
     }
-}
-
-fn known(register: &v1::Register, session: SessionHandle) -> Known {
-    let slot = |slot: &v1::Slot| v1::AgentSlot { slot: Some(slot.clone()), attempt: None };
-    Known {
-        view: v1::Agent {
-            name: register.agent.clone(),
-            host: register.host.clone(),
-            version: register.version.clone(),
-            slots: register.slots.iter().map(slot).collect(),
-            connected_unix_ms: now_ms(),
-            connected: true,
-        },
-        instance: register.instance.clone(),
-        session: Some(session),
-        last_heard: Instant::now(),
-    }
-}
-
-fn allocation(experiment: u64, held: Held) -> Allocation {
-    let attempt = v1::AttemptId { experiment, trial: held.trial, attempt: held.attempt };
-    Allocation { attempt, agent: held.agent, slots: held.slots }
 }

@@ -13,7 +13,7 @@ use toprung_store::Store;
 use super::status;
 use crate::actors::collector::CollectorHandle;
 use crate::actors::session::{MAX_BATCHES_IN_FLIGHT, OUTGOING, SessionHandle};
-use crate::actors::sessions::SessionsHandle;
+use crate::actors::sessions::{Registration, SessionsHandle};
 
 /// An agent must say who it is within this time.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
@@ -51,12 +51,12 @@ impl AgentService for Agents {
         if register.agent.is_empty() || register.instance.is_empty() {
             return Err(Status::invalid_argument("Register needs `agent` and `instance`"));
         }
-        let (agent, instance) = (register.agent.clone(), register.instance.clone());
+        let agent = register.agent.clone();
         let (outgoing, stream) = mpsc::channel(OUTGOING);
-        let session =
+        let answer =
             self.sessions.register(register, outgoing).await.map_err(|error| status(error.into()))?;
-        let (session, ended) = session.map_err(Status::unavailable)?;
-        let reader = Reader { agents: self.clone(), session, agent, instance };
+        let Registration { session, serial, ended } = answer.map_err(Status::unavailable)?;
+        let reader = Reader { agents: self.clone(), session, agent, serial };
         tokio::spawn(reader.run(inbound, ended));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
@@ -93,7 +93,7 @@ struct Reader {
     agents: Agents,
     session: SessionHandle,
     agent: String,
-    instance: String,
+    serial: u64,
 }
 
 impl Reader {
@@ -110,7 +110,7 @@ impl Reader {
             };
             match message {
                 Ok(Some(message)) => {
-                    self.agents.sessions.heard(self.agent.clone(), self.instance.clone());
+                    self.agents.sessions.heard(self.agent.clone(), self.serial);
                     if !self.take_in(message, &credit, &log_sender).await {
                         break;
                     }
@@ -122,7 +122,7 @@ impl Reader {
                 }
             }
         }
-        self.agents.sessions.stream_ended(self.agent, self.instance);
+        self.agents.sessions.stream_ended(self.agent, self.serial);
     }
 
     async fn take_in(
@@ -138,7 +138,7 @@ impl Reader {
             }
             Some(agent_message::Kind::Logs(logs)) => return log_sender.send(logs).await.is_ok(),
             Some(agent_message::Kind::Heartbeat(heartbeat)) if heartbeat.draining => {
-                self.agents.sessions.draining(self.agent.clone(), self.instance.clone());
+                self.agents.sessions.draining(self.agent.clone(), self.serial);
             }
             Some(agent_message::Kind::CheckpointsDeleted(deleted)) => {
                 self.agents.collector.deleted(self.agent.clone(), deleted);

@@ -76,7 +76,7 @@ impl Search {
     /// The experiment as it stands, without its configuration.
     pub(super) async fn experiment(&self, id: u64) -> Result<v1::Experiment, Status> {
         if let Some(handle) = self.active(id).await?
-            && let Ok(mut found) = handle.ask(|shell| view::experiment(&shell.machine, now_ms())).await
+            && let Ok(mut found) = handle.ask(|shell| view::experiment(shell.machine(), now_ms())).await
         {
             let waiting = self.pool.brief(id).await.unwrap_or_default().waiting;
             streams::say_why_nothing_runs(&mut found, waiting.as_deref());
@@ -114,9 +114,9 @@ impl Search {
             Some(handle) => {
                 let list = move |shell: &crate::actors::experiment::Shell| {
                     if best_first {
-                        view::trials_best_first(&shell.machine, limit + 1)
+                        view::trials_best_first(shell.machine(), limit + 1)
                     } else {
-                        view::trials_by_id(&shell.machine, after, limit + 1)
+                        view::trials_by_id(shell.machine(), after, limit + 1)
                     }
                 };
                 handle.ask(list).await.ok()

@@ -135,7 +135,7 @@ type Recent = (u64, Vec<v1::AttemptReport>);
 
 /// What is in memory for those who watch: the view, the newest line's number, and the best trial's newest reports.
 fn watched(shell: &Shell, since: u64) -> (v1::WatchExperimentResponse, u64, Option<Recent>) {
-    let machine = &shell.machine;
+    let machine = shell.machine();
     let experiment = view::experiment(machine, now_ms());
     let mut active = view::active(machine, ACTIVE);
     for trial in &mut active {
@@ -162,7 +162,7 @@ fn watched(shell: &Shell, since: u64) -> (v1::WatchExperimentResponse, u64, Opti
 
 /// Chunks written so far, and the reports after them.
 fn recent(shell: &Shell, trial: u32) -> Option<Recent> {
-    let trial = shell.machine.trial(trial)?;
+    let trial = shell.machine().trial(trial)?;
     Some((u64::from(trial.chunks), trial.recent.iter().map(|report| report.0.clone()).collect()))
 }
 

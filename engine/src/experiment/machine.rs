@@ -262,6 +262,7 @@ impl Machine {
         self.set_phase(id, Phase::Starting);
         let trial = self.trial_mut(id);
         trial.attempt = allocated.attempt;
+        trial.answered = 0;
         trial.reason = format!("preparing on {}", allocated.agent).into();
         trial.placement = Some(Box::new(Placement {
             agent: allocated.agent.as_str().into(),

@@ -61,6 +61,28 @@ impl Machine {
         self.fold.active.iter().filter_map(held).collect()
     }
 
+    /// Decisions to repeat to an agent that came back: those made while it was away have not reached it. Decisions to
+    /// pause or stop are among [`repeat_stops`](Self::repeat_stops).
+    pub fn repeat_decisions(&self, agent: &str) -> Vec<v1::AttemptDecision> {
+        let repeat = |&id: &u32| {
+            let trial = self.trial(id)?;
+            let trains = matches!(trial.phase, Phase::Starting | Phase::Running) && trial.answered > 0;
+            trial.placement.as_ref().filter(|placement| trains && &*placement.agent == agent)?;
+            let decision = v1::Decision {
+                kind: v1::DecisionKind::Train.into(),
+                trial: id,
+                length: trial.train_until,
+                reason: "said again: the agent was away".to_owned(),
+            };
+            Some(v1::AttemptDecision {
+                attempt: Some(v1::AttemptId { experiment: self.spec.id, trial: id, attempt: trial.attempt }),
+                at_length: trial.answered,
+                decision: Some(decision),
+            })
+        };
+        self.fold.active.iter().filter_map(repeat).collect()
+    }
+
     /// Commands to repeat to an agent that came back: attempts that were told to end while it was away.
     pub fn repeat_stops(&self, agent: &str) -> Vec<v1::StopAttempt> {
         let repeat = |&id: &u32| {

@@ -103,6 +103,7 @@ impl Machine {
         if !searched || self.fold.end.is_some() {
             return;
         }
+        self.trial_mut(id).answered = length;
         let decided = turn.step.record.decisions.len();
         self.tell(Event::Validated { trial: TrialId(id), length, metric }, turn);
         self.run_actions(turn);

@@ -88,6 +88,8 @@ pub struct Trial {
     pub latest: f64,
     /// Whether any validation of the searcher's metric came in.
     pub validated: bool,
+    /// Length of the newest validation of its newest attempt that has been answered; 0: none.
+    pub answered: u64,
     /// Number of the newest attempt; 0: none yet.
     pub attempt: u32,
     /// Failures of its own.
@@ -124,6 +126,7 @@ impl Trial {
             best_length: 0,
             latest: f64::NAN,
             validated: false,
+            answered: 0,
             attempt: 0,
             restarts: 0,
             placement: None,

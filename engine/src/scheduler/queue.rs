@@ -55,6 +55,32 @@ impl Scheduler {
         self.queues.entry(experiment).or_insert(queue).limits = limits;
     }
 
+    /// An experiment joins, or joins again, with the slots that it holds as its journal has it. Slots that it does not
+    /// know of are given back; those on agents that have not come yet count toward its limits.
+    pub fn experiment_joined(&mut self, experiment: u64, limits: Limits, held: Vec<Allocation>) {
+        let known = |attempt: &AttemptId| held.iter().any(|held| key(&held.attempt) == key(attempt));
+        let of_it = |allocation: &&Allocation| allocation.attempt.experiment == experiment;
+        let stale: Vec<AttemptId> = self
+            .allocations
+            .values()
+            .filter(of_it)
+            .map(|allocation| allocation.attempt)
+            .filter(|attempt| !known(attempt))
+            .collect();
+        for attempt in &stale {
+            self.release(attempt);
+        }
+        self.remove_experiment(experiment);
+        self.add_experiment(experiment, limits);
+        let in_use = limits.slots_per_trial * held.len() as u32;
+        for allocation in held {
+            self.allocations.entry(key(&allocation.attempt)).or_insert(allocation);
+        }
+        if let Some(queue) = self.queues.get_mut(&experiment) {
+            queue.in_use = in_use;
+        }
+    }
+
     /// Forgets an experiment and its requests; what it still holds stays held until released.
     pub fn remove_experiment(&mut self, experiment: u64) {
         self.queues.remove(&experiment);

@@ -61,9 +61,14 @@ async fn running_attempts_outlive_the_engine() {
     assert_eq!(agent.registered.keep, [attempt]);
     agent.batch(2, vec![v1::AttemptEvent { attempt: Some(attempt), kind: Some(report(2, 0.25)) }]).await;
     loop {
-        if let engine_message::Kind::Decision(decided) = agent.next().await {
-            assert_eq!(decided.decision.unwrap().kind(), v1::DecisionKind::Stop);
-            break;
+        let engine_message::Kind::Decision(decided) = agent.next().await else { continue };
+        match decided.decision.unwrap().kind() {
+            // The decision on the first length, said again.
+            v1::DecisionKind::Train => assert_eq!(decided.at_length, 1),
+            kind => {
+                assert_eq!(kind, v1::DecisionKind::Stop);
+                break;
+            }
         }
     }
     agent

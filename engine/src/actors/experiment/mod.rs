@@ -12,12 +12,11 @@ use toprung_store::Store;
 
 use super::collector::CollectorHandle;
 use super::experiments::ExperimentsHandle;
-use super::group::Reply;
 use super::pool::PoolHandle;
 use super::session::BatchAck;
 use super::sessions::SessionsHandle;
-use super::{Unavailable, answer, cast};
-use crate::experiment::reconcile::Held;
+use super::{Reply, Unavailable, answer, cast};
+use crate::cores::Returned;
 use crate::scheduler::Allocation;
 
 use shell::ExperimentActor;
@@ -32,7 +31,7 @@ pub enum Message {
     /// A part of an agent's batch.
     AgentEvents(v1::AgentEvents, BatchAck),
     /// An agent came back with what it runs; answered with what it may keep.
-    AgentReturned(String, Vec<v1::AttemptId>, oneshot::Sender<Vec<Held>>),
+    AgentReturned(String, Vec<v1::AttemptId>, oneshot::Sender<Returned>),
     /// An agent's lease ended.
     AgentLost(String, String),
     /// A command of a person.
@@ -132,7 +131,7 @@ impl ExperimentHandle {
     }
 
     /// An agent came back.
-    pub fn agent_returned(&self, agent: String, running: Vec<v1::AttemptId>) -> oneshot::Receiver<Vec<Held>> {
+    pub fn agent_returned(&self, agent: String, running: Vec<v1::AttemptId>) -> oneshot::Receiver<Returned> {
         let (reply, receiver) = oneshot::channel();
         cast(&self.actor, Message::AgentReturned(agent, running, reply));
         receiver

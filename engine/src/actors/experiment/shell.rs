@@ -2,43 +2,37 @@
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 use toprung_proto::v1::{self, attempt_event, engine_message::Kind, journal_record::Input};
 
 use super::{Begin, Control, ExperimentHandle, Message, Neighbours, Refused};
-use crate::actors::group::{Group, Reply};
 use crate::actors::session::BatchAck;
-use crate::actors::{cast, now_ms};
+use crate::actors::{Reply, cast, now_ms};
 use crate::collect::Terms;
-use crate::experiment::reconcile::Held;
+use crate::cores::keeper::SNAPSHOT_EVERY;
+use crate::cores::{Keeper, Returned, registry};
 use crate::experiment::{Effect, Machine, State as ExperimentState, snapshot, view};
 use crate::load;
-use crate::scheduler::Limits;
 
 /// Lines kept for those who watch.
 const LINES: usize = 512;
-/// A snapshot is written after so many records, or as many as there are trials: its cost per record stays flat.
-const SNAPSHOT_EVERY: u64 = 2_000;
 
 /// The actor.
 pub(super) struct ExperimentActor;
 
 /// The actor's state: the machine and what surrounds it.
 pub struct Shell {
-    /// The experiment.
-    pub machine: Machine,
+    keeper: Keeper<Reply>,
     /// Numbered lines for those who watch; the newest last.
     pub lines: VecDeque<(u64, String)>,
     /// Steps of attempts that are being prepared, by trial.
     pub preparing: BTreeMap<u32, String>,
     me: ActorRef<Message>,
     neighbours: Neighbours,
-    terms: std::sync::Arc<Terms>,
+    terms: Arc<Terms>,
     version: watch::Sender<u64>,
     line: u64,
-    gathering: Group,
-    on_its_way: Option<Group>,
-    snapshot_at: u64,
     saving: Option<tokio::task::JoinHandle<()>>,
     closing: Option<oneshot::Sender<()>>,
 }
@@ -118,74 +112,62 @@ impl Shell {
         neighbours: Neighbours,
         version: watch::Sender<u64>,
     ) -> Self {
-        let snapshot_at = machine.fold.sequence + SNAPSHOT_EVERY.max(machine.fold.trials.len() as u64);
         Self {
-            terms: std::sync::Arc::new(Terms::new(&machine.spec)),
-            machine,
+            terms: Arc::new(Terms::new(&machine.spec)),
+            keeper: Keeper::new(machine, SNAPSHOT_EVERY),
             lines: VecDeque::new(),
             preparing: BTreeMap::new(),
             me,
             neighbours,
             version,
             line: 0,
-            gathering: Group::default(),
-            on_its_way: None,
-            snapshot_at,
             saving: None,
             closing: None,
         }
     }
 
+    /// The experiment.
+    pub fn machine(&self) -> &Machine {
+        &self.keeper.machine
+    }
+
     fn begin(&mut self, created: v1::ExperimentCreated, durable: oneshot::Sender<v1::Experiment>) {
         let last =
             (toprung_store::Key::Meta(load::LAST_EXPERIMENT.into()), created.id.to_be_bytes().to_vec());
-        self.gathering.batch.puts.push(last);
+        self.keeper.put(last.0, last.1);
         if !created.request_id.is_empty() {
             let key = toprung_store::Key::Request(created.request_id.clone());
-            self.gathering.batch.puts.push((key, created.id.to_be_bytes().to_vec()));
+            self.keeper.put(key, created.id.to_be_bytes().to_vec());
         }
         self.input(Input::Created(created));
-        let experiment = view::experiment(&self.machine, now_ms());
+        let experiment = view::experiment(self.machine(), now_ms());
         self.when_durable(Box::new(move || drop(durable.send(experiment))));
         // The pump runs with the first message, which the pool's capacity is.
     }
 
     fn join_pool(&mut self, handle: ExperimentHandle) {
-        let resources = &self.machine.spec.config.resources;
-        let limits = Limits {
-            priority: resources.priority,
-            weight: resources.weight,
-            slots_per_trial: resources.slots_per_trial,
-            max_slots: resources.max_slots,
-        };
-        self.neighbours.pool.add_experiment(self.machine.spec.id, limits, handle);
-        for effect in self.machine.reconcile() {
-            self.perform(effect);
-        }
+        let (limits, held, effects) = self.keeper.joins();
+        let id = self.machine().spec.id;
+        let held = held.into_iter().map(|held| registry::allocation(id, held)).collect();
+        self.neighbours.pool.add_experiment(id, limits, held, handle);
+        effects.into_iter().for_each(|effect| self.perform(effect));
     }
 
     fn input(&mut self, input: Input) {
-        let refused = match &input {
-            Input::Allocated(allocated) => Some(self.attempt_id(allocated.trial, allocated.attempt)),
-            _ => None,
-        };
-        match self.machine.step(input, now_ms()) {
-            Some(mut step) => {
-                for line in step.lines.drain(..) {
-                    self.line += 1;
-                    self.lines.push_back((self.line, line));
-                }
-                while self.lines.len() > LINES {
-                    self.lines.pop_front();
-                }
-                self.gathering.add(self.machine.spec.id, step);
-            }
-            // Slots that are not wanted any more go back at once.
-            None => {
-                if let Some(attempt) = refused {
-                    self.neighbours.pool.release(attempt);
-                }
-            }
+        let taken = self.keeper.input(input, now_ms());
+        self.show(taken.lines);
+        if let Some(attempt) = taken.refused {
+            self.neighbours.pool.release(attempt);
+        }
+    }
+
+    fn show(&mut self, lines: Vec<String>) {
+        for line in lines {
+            self.line += 1;
+            self.lines.push_back((self.line, line));
+        }
+        while self.lines.len() > LINES {
+            self.lines.pop_front();
         }
     }
 
@@ -213,43 +195,20 @@ impl Shell {
         self.when_durable(Box::new(move || ack.done()));
     }
 
-    fn agent_returned(&mut self, agent: &str, running: &[v1::AttemptId], reply: oneshot::Sender<Vec<Held>>) {
-        let mut kept = Vec::new();
-        for held in self.machine.held() {
-            if held.agent != agent {
-                continue;
-            }
-            if running.iter().any(|id| id.trial == held.trial && id.attempt == held.attempt) {
-                kept.push(held);
-            } else {
-                let reason = format!("agent {agent} came back without it");
-                self.input(Input::Lost(v1::AttemptLost { trial: held.trial, attempt: held.attempt, reason }));
-            }
-        }
-        let stops = self.machine.repeat_stops(agent);
-        let sessions = self.neighbours.sessions.clone();
-        let agent = agent.to_owned();
-        self.when_durable(Box::new(move || {
-            // An agent that has gone again asks again.
-            let _gone = reply.send(kept);
-            for stop in stops {
-                sessions.tell(&agent, Kind::Stop(stop));
-            }
-        }));
+    fn agent_returned(&mut self, agent: &str, running: &[v1::AttemptId], reply: oneshot::Sender<Returned>) {
+        let (returned, lines) = self.keeper.agent_returned(agent, running, now_ms());
+        self.show(lines);
+        // An agent that has gone again asks again.
+        self.when_durable(Box::new(move || drop(reply.send(returned))));
     }
 
     fn agent_lost(&mut self, agent: &str, reason: &str) {
-        for held in self.machine.held() {
-            if held.agent == agent {
-                let lost =
-                    v1::AttemptLost { trial: held.trial, attempt: held.attempt, reason: reason.to_owned() };
-                self.input(Input::Lost(lost));
-            }
-        }
+        let lines = self.keeper.agent_lost(agent, reason, now_ms());
+        self.show(lines);
     }
 
     fn control(&mut self, control: Control, reply: oneshot::Sender<Result<v1::Experiment, Refused>>) {
-        let before = self.machine.fold.state;
+        let before = self.machine().fold.state;
         let (input, what, already) = match control {
             Control::Pause => {
                 let already = matches!(before, ExperimentState::Pausing | ExperimentState::Paused);
@@ -265,55 +224,37 @@ impl Shell {
         };
         let refused = before.is_end() || (before == ExperimentState::Killing && control != Control::Kill);
         let answer = if refused && !already {
-            Err(Refused { id: self.machine.spec.id, state: view::state_word(before), what })
+            Err(Refused { id: self.machine().spec.id, state: view::state_word(before), what })
         } else {
             self.input(input);
-            Ok(view::experiment(&self.machine, now_ms()))
+            Ok(view::experiment(self.machine(), now_ms()))
         };
         // A caller that has given up waits for nothing.
         self.when_durable(Box::new(move || drop(reply.send(answer))));
     }
 
     fn when_durable(&mut self, reply: Reply) {
-        if !self.gathering.is_clean() {
-            self.gathering.replies.push(reply);
-        } else if let Some(group) = &mut self.on_its_way {
-            group.replies.push(reply);
-        } else {
+        if let Some(reply) = self.keeper.when_durable(reply) {
             reply();
         }
     }
 
     /// Sends what has gathered, if nothing is on its way.
     fn pump(&mut self) -> Result<(), toprung_store::Error> {
-        if self.on_its_way.is_some() || self.gathering.is_clean() {
-            return Ok(());
-        }
-        let mut group = std::mem::take(&mut self.gathering);
-        let sequence = self.machine.fold.sequence;
-        let due = sequence >= self.snapshot_at;
-        if due && !self.machine.fold.state.is_end() {
-            self.snapshot_at = sequence + SNAPSHOT_EVERY.max(self.machine.fold.trials.len() as u64);
-            match snapshot::encode(&self.machine) {
-                Ok(bytes) => group.snapshot = Some((sequence, bytes)),
-                Err(error) => tracing::warn!(%error, "no snapshot written; the journal is complete"),
-            }
-        }
-        let batch = std::mem::take(&mut group.batch);
-        self.on_its_way = Some(group);
+        let Some(batch) = self.keeper.to_write() else { return Ok(()) };
         let me = self.me.clone();
         self.neighbours.store.submit(batch, move |result| cast(&me, Message::Committed(result)))
     }
 
     fn committed(&mut self) {
-        let Some(group) = self.on_its_way.take() else { return };
-        for effect in group.effects {
+        let Some(durable) = self.keeper.committed() else { return };
+        for effect in durable.effects {
             self.perform(effect);
         }
-        for reply in group.replies {
+        for reply in durable.replies {
             reply();
         }
-        if let Some((sequence, bytes)) = group.snapshot {
+        if let Some((sequence, bytes)) = durable.snapshot {
             self.save_snapshot(sequence, bytes);
         }
         self.version.send_modify(|version| *version += 1);
@@ -324,7 +265,7 @@ impl Shell {
         if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
             return;
         }
-        let (store, id) = (self.neighbours.store.clone(), self.machine.spec.id);
+        let (store, id) = (self.neighbours.store.clone(), self.machine().spec.id);
         self.saving = Some(tokio::task::spawn_blocking(move || {
             if let Err(error) = store.write_snapshot(id, sequence, snapshot::VERSION, bytes) {
                 tracing::warn!(%error, experiment = id, "no snapshot written; the journal is complete");
@@ -333,7 +274,7 @@ impl Shell {
     }
 
     fn perform(&mut self, effect: Effect) {
-        let id = self.machine.spec.id;
+        let id = self.machine().spec.id;
         match effect {
             Effect::Request { trial, attempt, only_on } => {
                 self.neighbours.pool.request(self.attempt_id(trial, attempt), only_on)
@@ -342,8 +283,12 @@ impl Shell {
             Effect::Release { trial, attempt } => {
                 self.neighbours.pool.release(self.attempt_id(trial, attempt))
             }
-            Effect::Start { agent, start } => self.neighbours.sessions.tell(&agent, Kind::Start(*start)),
-            Effect::Stop { agent, stop } => self.neighbours.sessions.tell(&agent, Kind::Stop(stop)),
+            Effect::Start { agent, start } => {
+                self.neighbours.sessions.tell(&agent, Kind::Start(*start));
+            }
+            Effect::Stop { agent, stop } => {
+                self.neighbours.sessions.tell(&agent, Kind::Stop(stop));
+            }
             Effect::Decide { agent, decision } => {
                 self.neighbours.sessions.tell(&agent, Kind::Decision(decision));
             }
@@ -355,7 +300,7 @@ impl Shell {
                 });
             }
             Effect::Collect { trial } => {
-                self.neighbours.collector.of_trial(&self.terms, || self.machine.collection_of(trial));
+                self.neighbours.collector.of_trial(&self.terms, || self.machine().collection_of(trial));
             }
             Effect::Ended => {
                 self.neighbours.pool.remove_experiment(id);
@@ -365,13 +310,12 @@ impl Shell {
     }
 
     fn attempt_id(&self, trial: u32, attempt: u32) -> v1::AttemptId {
-        v1::AttemptId { experiment: self.machine.spec.id, trial, attempt }
+        self.keeper.attempt_id(trial, attempt)
     }
 
     /// Whether the actor has nothing left to do: the experiment ended, or it was told to close.
     fn is_finished(&self) -> bool {
-        let at_rest = self.on_its_way.is_none() && self.gathering.is_clean();
-        at_rest && (self.closing.is_some() || self.machine.fold.state.is_end())
+        self.keeper.is_at_rest() && (self.closing.is_some() || self.machine().fold.state.is_end())
     }
 
     /// Waits for the snapshot that is being written.
@@ -379,17 +323,17 @@ impl Shell {
         if let Some(saving) = self.saving.take()
             && let Err(error) = saving.await
         {
-            tracing::warn!(%error, experiment = self.machine.spec.id, "writing a snapshot failed");
+            tracing::warn!(%error, experiment = self.machine().spec.id, "writing a snapshot failed");
         }
     }
 
     async fn close(&mut self) {
-        let id = self.machine.spec.id;
+        let id = self.machine().spec.id;
         self.saved().await;
-        if self.machine.fold.state.is_end() {
+        if self.machine().fold.state.is_end() {
             self.neighbours.experiments.ended(id);
-        } else if let Ok(bytes) = snapshot::encode(&self.machine) {
-            self.save_snapshot(self.machine.fold.sequence, bytes);
+        } else if let Ok(bytes) = snapshot::encode(self.machine()) {
+            self.save_snapshot(self.machine().fold.sequence, bytes);
             self.saved().await;
         }
         if let Some(reply) = self.closing.take() {

@@ -1,0 +1,97 @@
+//! The pool's decisions: a scheduler, and what experiments are told of it.
+
+use std::collections::BTreeMap;
+use toprung_proto::v1::{self, AttemptId};
+
+use crate::scheduler::{AgentSlots, Allocation, Limits, Scheduler};
+
+/// What an experiment is to be told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// It got slots.
+    Allocated(Allocation),
+    /// The pool could hold so many of its trials.
+    Capacity {
+        /// The experiment.
+        experiment: u64,
+        /// How many.
+        trials: u32,
+    },
+}
+
+/// The scheduler and what was said of it. After each change [`notices`](Self::notices) has what to tell.
+#[derive(Debug, Default)]
+pub struct Places {
+    scheduler: Scheduler,
+    /// What each experiment knows.
+    capacities: BTreeMap<u64, u32>,
+    /// Capacities may have changed.
+    changed: bool,
+}
+
+impl Places {
+    /// An experiment joins with the slots that it holds as its journal has it: what the pool believed is forgotten.
+    pub fn add_experiment(&mut self, experiment: u64, limits: Limits, held: Vec<Allocation>) {
+        self.scheduler.experiment_joined(experiment, limits, held);
+        self.capacities.insert(experiment, 0);
+        self.changed = true;
+    }
+
+    /// Forgets an experiment.
+    pub fn remove_experiment(&mut self, experiment: u64) {
+        self.scheduler.remove_experiment(experiment);
+        self.capacities.remove(&experiment);
+    }
+
+    /// An attempt wants slots: of this agent only, if one is named.
+    pub fn request(&mut self, attempt: AttemptId, only_on: Option<String>) {
+        self.scheduler.request(attempt, only_on);
+    }
+
+    /// A trial does not want slots any more.
+    pub fn withdraw(&mut self, experiment: u64, trial: u32) {
+        self.scheduler.withdraw(experiment, trial);
+    }
+
+    /// An attempt gives its slots back.
+    pub fn release(&mut self, attempt: &AttemptId) {
+        self.scheduler.release(attempt);
+    }
+
+    /// An agent is there, with what it keeps running.
+    pub fn agent_joined(&mut self, name: &str, slots: Vec<v1::Slot>, running: Vec<Allocation>) {
+        self.scheduler.agent_joined(name, AgentSlots::new(slots), running);
+        self.changed = true;
+    }
+
+    /// An agent is away: it gets nothing until it joins again.
+    pub fn agent_away(&mut self, name: &str) {
+        self.scheduler.agent_away(name);
+    }
+
+    /// An agent's lease ended.
+    pub fn agent_lost(&mut self, name: &str) {
+        self.scheduler.agent_lost(name);
+        self.changed = true;
+    }
+
+    /// What experiments are to be told now.
+    pub fn notices(&mut self) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        let changed = std::mem::take(&mut self.changed);
+        for (&experiment, known) in self.capacities.iter_mut().filter(|_| changed) {
+            let trials = self.scheduler.capacity(experiment);
+            if trials != *known {
+                *known = trials;
+                notices.push(Notice::Capacity { experiment, trials });
+            }
+        }
+        notices.extend(self.scheduler.allocate().into_iter().map(Notice::Allocated));
+        notices
+    }
+
+    /// The scheduler, to look at.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+}

@@ -1,0 +1,65 @@
+//! Faults that can be planted in the wiring of the simulation. None of them is in the engine or the agent.
+
+/// One planted fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// Nothing is wrong.
+    None,
+    /// A batch is acknowledged when it comes, not when it is durable.
+    AcknowledgesEarly,
+    /// Effects are done when a step is taken, not when it is durable.
+    ActsEarly,
+    /// A repeated batch is taken for a new one.
+    ForgetsBatches,
+    /// A report of an older attempt is taken for one of the newest.
+    DropsFence,
+    /// Slots of attempts that ended are not given back.
+    ForgetsRelease,
+    /// After a start nothing is asked for again.
+    ForgetsReconcile,
+    /// An agent's lease ends, and its experiments do not hear of it.
+    ForgetsLost,
+    /// An agent may keep a trial although it runs another attempt of it.
+    KeepsByTrial,
+    /// What was sent and not acknowledged is forgotten with the connection.
+    DropsSpool,
+    /// A script's exit is said twice.
+    ExitsTwice,
+    /// An agent that comes back is not told what was decided while it was away.
+    ForgetsOrders,
+    /// Parts of batches pass whichever session they come from.
+    RoutesAnySession,
+    /// A snapshot is written before its records are durable, and believed.
+    BelievesSnapshot,
+    /// An agent registers while the pool still gives its slots away.
+    RegistersWithoutPool,
+    /// The pool is not told what an experiment holds when it joins.
+    ForgetsHeld,
+    /// A start from before a registration is sent after it.
+    KeepsStarts,
+    /// An experiment that is started again waits for nobody to register anew.
+    RestartsQuietly,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::AcknowledgesEarly,
+        Self::ActsEarly,
+        Self::ForgetsBatches,
+        Self::DropsFence,
+        Self::ForgetsRelease,
+        Self::ForgetsReconcile,
+        Self::ForgetsLost,
+        Self::KeepsByTrial,
+        Self::DropsSpool,
+        Self::ExitsTwice,
+        Self::ForgetsOrders,
+        Self::RoutesAnySession,
+        Self::BelievesSnapshot,
+        Self::RegistersWithoutPool,
+        Self::ForgetsHeld,
+        Self::KeepsStarts,
+        Self::RestartsQuietly,
+    ];
+}

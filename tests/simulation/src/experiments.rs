@@ -1,0 +1,218 @@
+//! An experiment's actor, as `toprung_engine` has it around a [`Keeper`].
+
+use std::collections::VecDeque;
+use toprung_engine::cores::registry::allocation;
+use toprung_engine::cores::{Keeper, Returned};
+use toprung_engine::experiment::{Effect, Machine, snapshot};
+use toprung_proto::v1::{self, engine_message::Kind, journal_record::Input};
+
+use crate::bug::Bug;
+use crate::engine::{PoolMessage, SessionsMessage};
+use crate::outer::{Outer, Timer};
+
+/// Records after which a snapshot is due: few, so that many are written.
+const SNAPSHOT_EVERY: u64 = 12;
+
+/// What an experiment is told.
+#[derive(Debug)]
+pub enum Message {
+    /// From the pool, a timer or a person.
+    Input(Input),
+    /// A part of a batch, and the session that waits for it.
+    AgentEvents(v1::AgentEvents, u64),
+    /// An agent came back; answered to a task.
+    Returned(String, Vec<v1::AttemptId>, u64),
+    /// An agent's lease ended.
+    Lost(String),
+    /// What was on its way is durable, or is not.
+    Committed(bool),
+}
+
+/// What waits until something is durable.
+#[derive(Debug)]
+pub enum Reply {
+    /// An acknowledgement: session, sequence.
+    Ack(u64, u64),
+    /// An answer to a task.
+    Returned(u64, Returned),
+}
+
+/// What leaves the actor.
+#[derive(Default)]
+pub struct Out {
+    /// To the pool.
+    pub pool: Vec<PoolMessage>,
+    /// To the sessions.
+    pub sessions: Vec<SessionsMessage>,
+    /// Answers.
+    pub replies: Vec<Reply>,
+    /// It has failed.
+    pub failed: bool,
+    /// It is done.
+    pub ended: bool,
+}
+
+/// The actor.
+pub struct Experiment {
+    /// Its core.
+    pub keeper: Keeper<Reply>,
+    /// What it was told and has not handled.
+    pub mailbox: VecDeque<Message>,
+    /// Distinguishes it from former actors of the same experiment.
+    pub generation: u64,
+    start: u64,
+    /// The planted fault of a forgotten dedupe counts for itself.
+    sequences: u64,
+}
+
+impl Experiment {
+    /// Around a machine; with what the pool is told first. `created`: not durable yet.
+    pub fn new(
+        machine: Machine,
+        generation: u64,
+        start: u64,
+        created: bool,
+        outer: &mut Outer,
+    ) -> (Self, Out) {
+        let keeper = Keeper::new(machine, SNAPSHOT_EVERY);
+        let sequences = 1 << 40;
+        let mut own = Self { keeper, mailbox: VecDeque::new(), generation, start, sequences };
+        let mut out = Out::default();
+        if created {
+            let created = v1::ExperimentCreated { id: own.id(), ..v1::ExperimentCreated::default() };
+            own.input(Input::Created(created), outer, &mut out);
+        }
+        let (limits, held, effects) = own.keeper.joins();
+        let held = if outer.bug == Bug::ForgetsHeld { Vec::new() } else { held };
+        let held = held.into_iter().map(|held| allocation(own.id(), held)).collect();
+        out.pool.push(PoolMessage::Add(own.id(), limits, held));
+        if outer.bug != Bug::ForgetsReconcile {
+            effects.into_iter().for_each(|effect| own.perform(effect, outer, &mut out));
+        }
+        (own, out)
+    }
+
+    fn id(&self) -> u64 {
+        self.keeper.machine.spec.id
+    }
+
+    /// Handles one message, and sends what has gathered.
+    pub fn handle(&mut self, message: Message, outer: &mut Outer) -> Out {
+        let mut out = Out::default();
+        let now = outer.calendar_ms();
+        match message {
+            Message::Input(input) => self.input(input, outer, &mut out),
+            Message::AgentEvents(events, session) => self.events(events, session, outer, &mut out),
+            Message::Returned(agent, mut running, task) => {
+                if outer.bug == Bug::KeepsByTrial {
+                    for held in self.keeper.machine.held() {
+                        let same = running.iter_mut().filter(|attempt| attempt.trial == held.trial);
+                        same.for_each(|attempt| attempt.attempt = held.attempt);
+                    }
+                }
+                let (mut returned, _) = self.keeper.agent_returned(&agent, &running, now);
+                if outer.bug == Bug::ForgetsOrders {
+                    returned.orders.clear();
+                }
+                out.replies.extend(self.keeper.when_durable(Reply::Returned(task, returned)));
+            }
+            Message::Lost(agent) => drop(self.keeper.agent_lost(&agent, "silent", now)),
+            Message::Committed(false) => {
+                out.failed = true;
+                return out;
+            }
+            Message::Committed(true) => self.committed(outer, &mut out),
+        }
+        self.pump(outer, &mut out);
+        let end = self.keeper.machine.fold.state.is_end();
+        out.ended = end && self.keeper.is_at_rest();
+        out
+    }
+
+    fn input(&mut self, input: Input, outer: &mut Outer, out: &mut Out) {
+        let taken = self.keeper.input(input, outer.calendar_ms());
+        for line in taken.lines {
+            outer.log(|| format!("engine: {line}"));
+        }
+        out.pool.extend(taken.refused.map(PoolMessage::Release));
+    }
+
+    fn events(&mut self, mut events: v1::AgentEvents, session: u64, outer: &mut Outer, out: &mut Out) {
+        let sequence = events.sequence;
+        if outer.bug == Bug::ForgetsBatches {
+            self.sequences += 1;
+            events.sequence = self.sequences;
+        }
+        if outer.bug == Bug::DropsFence {
+            for attempt in events.events.iter_mut().filter_map(|event| event.attempt.as_mut()) {
+                let newest = self.keeper.machine.trial(attempt.trial).map_or(0, |trial| trial.attempt);
+                attempt.attempt = newest.max(1);
+            }
+        }
+        self.input(Input::AgentEvents(events), outer, out);
+        if outer.bug == Bug::AcknowledgesEarly {
+            out.replies.push(Reply::Ack(session, sequence));
+        } else {
+            out.replies.extend(self.keeper.when_durable(Reply::Ack(session, sequence)));
+        }
+    }
+
+    fn pump(&mut self, outer: &mut Outer, out: &mut Out) {
+        let Some(batch) = self.keeper.to_write() else { return };
+        outer.pending.push_back((self.id(), self.generation, batch));
+        let fold = &self.keeper.machine.fold;
+        if outer.bug == Bug::BelievesSnapshot && fold.sequence % SNAPSHOT_EVERY < 3 {
+            self.write_snapshot(fold.sequence, outer);
+        }
+        if outer.bug == Bug::ActsEarly {
+            self.committed(outer, out);
+        }
+    }
+
+    fn write_snapshot(&self, sequence: u64, outer: &Outer) {
+        let bytes = snapshot::encode(&self.keeper.machine).expect("a machine can be encoded");
+        let written = outer.store.write_snapshot(self.id(), sequence, snapshot::VERSION, bytes);
+        written.expect("memory takes a snapshot");
+    }
+
+    fn committed(&mut self, outer: &mut Outer, out: &mut Out) {
+        let Some(durable) = self.keeper.committed() else { return };
+        for effect in durable.effects {
+            self.perform(effect, outer, out);
+        }
+        out.replies.extend(durable.replies);
+        // A snapshot may be lost: it only saves time.
+        if let Some((sequence, bytes)) = durable.snapshot.filter(|_| outer.chance.one(3, 4)) {
+            let written = outer.store.write_snapshot(self.id(), sequence, snapshot::VERSION, bytes);
+            written.expect("memory takes a snapshot");
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, outer: &mut Outer, out: &mut Out) {
+        let id = self.id();
+        let attempt = |trial, attempt| v1::AttemptId { experiment: id, trial, attempt };
+        match effect {
+            Effect::Request { trial, attempt: number, only_on } => {
+                out.pool.push(PoolMessage::Request(attempt(trial, number), only_on));
+            }
+            Effect::Withdraw { trial } => out.pool.push(PoolMessage::Withdraw(id, trial)),
+            Effect::Release { .. } if outer.bug == Bug::ForgetsRelease => {}
+            Effect::Release { trial, attempt: number } => {
+                out.pool.push(PoolMessage::Release(attempt(trial, number)));
+            }
+            Effect::Start { agent, start } => {
+                out.sessions.push(SessionsMessage::Tell(agent, Kind::Start(*start)))
+            }
+            Effect::Stop { agent, stop } => out.sessions.push(SessionsMessage::Tell(agent, Kind::Stop(stop))),
+            Effect::Decide { agent, decision } => {
+                out.sessions.push(SessionsMessage::Tell(agent, Kind::Decision(decision)));
+            }
+            Effect::RetryAfter { trial, attempt, delay_ms } => {
+                outer.after(delay_ms, Timer::Retry(self.start, self.generation, id, trial, attempt));
+            }
+            // Checkpoints are no files here.
+            Effect::Collect { .. } => {}
+            Effect::Ended => out.pool.push(PoolMessage::Remove(id)),
+        }
+    }
+}
