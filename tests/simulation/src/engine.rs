@@ -363,6 +363,10 @@ impl Engine {
         let now = outer.instant();
         match message {
             SessionsMessage::Register(register, connection) => {
+                if self.registry.is_taken(&register) {
+                    outer.down(connection, None);
+                    return;
+                }
                 let (serial, former) = self.registry.register(&register, now, outer.calendar_ms());
                 if let Some(session) = former {
                     self.tell_session(session, SessionMessage::End(false));
