@@ -295,7 +295,7 @@ impl Shell {
                     cast(&me, Message::Input(Input::Retry(v1::RetryDue { trial, attempt })));
                 });
             }
-            Effect::Ended => self.neighbours.pool.remove_experiment(id),
+            Effect::Ended => self.neighbours.pool.experiment_ended(id),
         }
     }
 
