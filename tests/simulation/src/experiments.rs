@@ -83,7 +83,6 @@ impl Experiment {
             own.input(Input::Created(created), outer, &mut out);
         }
         let (limits, held, effects) = own.keeper.joins();
-        let held = if outer.bug == Bug::ForgetsHeld { Vec::new() } else { held };
         let held = held.into_iter().map(|held| allocation(own.id(), held)).collect();
         out.pool.push(PoolMessage::Add(own.id(), limits, held));
         if outer.bug != Bug::ForgetsReconcile {
@@ -210,7 +209,7 @@ impl Experiment {
             Effect::RetryAfter { trial, attempt, delay_ms } => {
                 outer.after(delay_ms, Timer::Retry(self.start, self.generation, id, trial, attempt));
             }
-            Effect::Ended => out.pool.push(PoolMessage::Remove(id)),
+            Effect::Ended => out.pool.push(PoolMessage::Ended(id)),
         }
     }
 }
