@@ -13,6 +13,7 @@ use crate::scheduler::{AgentSlots, Allocation, Limits};
 enum Message {
     AddExperiment(u64, Limits, Vec<Allocation>, ExperimentHandle),
     RemoveExperiment(u64),
+    ExperimentEnded(u64),
     Request(AttemptId, Option<String>),
     Withdraw(u64, u32),
     Release(AttemptId),
@@ -64,7 +65,12 @@ impl PoolHandle {
         cast(&self.0, Message::AddExperiment(id, limits, held, experiment));
     }
 
-    /// Forgets an experiment.
+    /// An experiment has ended: whatever it held is free.
+    pub fn experiment_ended(&self, id: u64) {
+        cast(&self.0, Message::ExperimentEnded(id));
+    }
+
+    /// An experiment has failed; its attempts hold their slots until it joins again.
     pub fn remove_experiment(&self, id: u64) {
         cast(&self.0, Message::RemoveExperiment(id));
     }
@@ -182,6 +188,10 @@ impl State {
             }
             Message::RemoveExperiment(id) => {
                 self.places.remove_experiment(id);
+                self.experiments.remove(&id);
+            }
+            Message::ExperimentEnded(id) => {
+                self.places.experiment_ended(id);
                 self.experiments.remove(&id);
             }
             Message::Request(attempt, only_on) => self.places.request(attempt, only_on),

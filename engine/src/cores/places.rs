@@ -37,7 +37,13 @@ impl Places {
         self.changed = true;
     }
 
-    /// Forgets an experiment.
+    /// An experiment has ended: whatever it held is free.
+    pub fn experiment_ended(&mut self, experiment: u64) {
+        self.scheduler.experiment_ended(experiment);
+        self.capacities.remove(&experiment);
+    }
+
+    /// An experiment has failed; its attempts hold their slots until it joins again.
     pub fn remove_experiment(&mut self, experiment: u64) {
         self.scheduler.remove_experiment(experiment);
         self.capacities.remove(&experiment);

@@ -58,18 +58,7 @@ impl Scheduler {
     /// An experiment joins, or joins again, with the slots that it holds as its journal has it. Slots that it does not
     /// know of are given back; those on agents that have not come yet count toward its limits.
     pub fn experiment_joined(&mut self, experiment: u64, limits: Limits, held: Vec<Allocation>) {
-        let known = |attempt: &AttemptId| held.iter().any(|held| key(&held.attempt) == key(attempt));
-        let of_it = |allocation: &&Allocation| allocation.attempt.experiment == experiment;
-        let stale: Vec<AttemptId> = self
-            .allocations
-            .values()
-            .filter(of_it)
-            .map(|allocation| allocation.attempt)
-            .filter(|attempt| !known(attempt))
-            .collect();
-        for attempt in &stale {
-            self.release(attempt);
-        }
+        self.release_all_but(experiment, &held);
         self.remove_experiment(experiment);
         self.add_experiment(experiment, limits);
         let in_use = limits.slots_per_trial * held.len() as u32;
@@ -78,6 +67,21 @@ impl Scheduler {
         }
         if let Some(queue) = self.queues.get_mut(&experiment) {
             queue.in_use = in_use;
+        }
+    }
+
+    /// An experiment has ended: it holds nothing any more, not even what it was given and has not heard of.
+    pub fn experiment_ended(&mut self, experiment: u64) {
+        self.release_all_but(experiment, &[]);
+        self.remove_experiment(experiment);
+    }
+
+    fn release_all_but(&mut self, experiment: u64, held: &[Allocation]) {
+        let known = |attempt: &AttemptId| held.iter().any(|held| key(&held.attempt) == key(attempt));
+        let attempts = self.allocations.values().map(|allocation| allocation.attempt);
+        let stale = attempts.filter(|attempt| attempt.experiment == experiment && !known(attempt));
+        for attempt in &stale.collect::<Vec<_>>() {
+            self.release(attempt);
         }
     }
 

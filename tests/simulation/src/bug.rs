@@ -17,8 +17,6 @@ pub enum Bug {
     ForgetsRelease,
     /// After a start nothing is asked for again.
     ForgetsReconcile,
-    /// An agent's lease ends, and its experiments do not hear of it.
-    ForgetsLost,
     /// An agent may keep a trial although it runs another attempt of it.
     KeepsByTrial,
     /// What was sent and not acknowledged is forgotten with the connection.
@@ -33,24 +31,23 @@ pub enum Bug {
     BelievesSnapshot,
     /// An agent registers while the pool still gives its slots away.
     RegistersWithoutPool,
-    /// The pool is not told what an experiment holds when it joins.
-    ForgetsHeld,
     /// A start from before a registration is sent after it.
     KeepsStarts,
     /// An experiment that is started again waits for nobody to register anew.
     RestartsQuietly,
+    /// Slots given to an experiment that had just ended stay given.
+    KeepsGifts,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::AcknowledgesEarly,
         Self::ActsEarly,
         Self::ForgetsBatches,
         Self::DropsFence,
         Self::ForgetsRelease,
         Self::ForgetsReconcile,
-        Self::ForgetsLost,
         Self::KeepsByTrial,
         Self::DropsSpool,
         Self::ExitsTwice,
@@ -58,8 +55,8 @@ impl Bug {
         Self::RoutesAnySession,
         Self::BelievesSnapshot,
         Self::RegistersWithoutPool,
-        Self::ForgetsHeld,
         Self::KeepsStarts,
         Self::RestartsQuietly,
+        Self::KeepsGifts,
     ];
 }

@@ -27,8 +27,10 @@ const IN_FLIGHT: u32 = 8;
 pub enum PoolMessage {
     /// An experiment joins.
     Add(u64, Limits, Vec<Allocation>),
-    /// An experiment is gone.
+    /// An experiment has failed.
     Remove(u64),
+    /// An experiment has ended.
+    Ended(u64),
     /// An attempt wants slots.
     Request(v1::AttemptId, Option<String>),
     /// A trial wants none any more.
@@ -291,6 +293,8 @@ impl Engine {
         match message {
             PoolMessage::Add(id, limits, held) => self.places.add_experiment(id, limits, held),
             PoolMessage::Remove(id) => self.places.remove_experiment(id),
+            PoolMessage::Ended(id) if outer.bug == Bug::KeepsGifts => self.places.remove_experiment(id),
+            PoolMessage::Ended(id) => self.places.experiment_ended(id),
             PoolMessage::Request(attempt, only_on) => self.places.request(attempt, only_on),
             PoolMessage::Withdraw(experiment, trial) => self.places.withdraw(experiment, trial),
             PoolMessage::Release(attempt) => self.places.release(&attempt),
@@ -350,9 +354,7 @@ impl Engine {
                 self.ask(register, serial, connection, outer)
             }
             Some(Wait::Lost(name, rest)) => {
-                if outer.bug != Bug::ForgetsLost {
-                    self.supervisor.push_back(ExperimentsMessage::Lost(name));
-                }
+                self.supervisor.push_back(ExperimentsMessage::Lost(name));
                 self.lose(rest);
             }
             Some(Wait::Away) | None => {}

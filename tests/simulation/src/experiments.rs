@@ -83,7 +83,6 @@ impl Experiment {
             own.input(Input::Created(created), outer, &mut out);
         }
         let (limits, held, effects) = own.keeper.joins();
-        let held = if outer.bug == Bug::ForgetsHeld { Vec::new() } else { held };
         let held = held.into_iter().map(|held| allocation(own.id(), held)).collect();
         out.pool.push(PoolMessage::Add(own.id(), limits, held));
         if outer.bug != Bug::ForgetsReconcile {
@@ -212,7 +211,7 @@ impl Experiment {
             }
             // Checkpoints are no files here.
             Effect::Collect { .. } => {}
-            Effect::Ended => out.pool.push(PoolMessage::Remove(id)),
+            Effect::Ended => out.pool.push(PoolMessage::Ended(id)),
         }
     }
 }

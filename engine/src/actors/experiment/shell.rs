@@ -303,7 +303,7 @@ impl Shell {
                 self.neighbours.collector.of_trial(&self.terms, || self.machine().collection_of(trial));
             }
             Effect::Ended => {
-                self.neighbours.pool.remove_experiment(id);
+                self.neighbours.pool.experiment_ended(id);
                 self.neighbours.collector.of_experiment(&self.terms);
             }
         }
