@@ -20,7 +20,7 @@ const PART: usize = 7 * 1024;
 /// The largest value, packed or not, in bytes.
 pub(crate) const MAX_VALUE: usize = 8 << 20;
 /// Values from this size on are compressed.
-const COMPRESS_FROM: usize = 512;
+const COMPRESS_FROM: usize = 2048;
 
 const INLINE: u8 = 0;
 const PARTS: u8 = 1;
