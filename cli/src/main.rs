@@ -43,8 +43,8 @@ use exit::Exit;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Many small messages are made and dropped on different threads. With this allocator transitions are a fifth to two
-/// fifths faster, for more memory (`docs/benchmarks.md`).
+/// Many small messages are made and dropped on different threads. In the runs of `docs/benchmarks.md` transitions were
+/// faster with this allocator, for more memory.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
