@@ -20,7 +20,7 @@ pub fn copy(from: &Path, to: &Path, expected: &[File], progress: Progress<'_>) -
     if !from.is_dir() {
         return Err(Error::Absent { address });
     }
-    let found = read_tree(from)?;
+    let found = read_tree(from, &[])?;
     let damaged = |file: &str, what: String| {
         Err(Error::Damaged { address: address.clone(), file: file.to_owned(), what })
     };
@@ -81,10 +81,10 @@ mod tests {
         fs::create_dir_all(from.join("inner/empty")).unwrap();
         fs::write(from.join("inner/a.bin"), b"12345").unwrap();
         std::os::unix::fs::symlink("inner/a.bin", from.join("latest")).unwrap();
-        let files = read_tree(&from).unwrap().files;
+        let files = read_tree(&from, &[]).unwrap().files;
         let to = root.path().join("to");
         copy(&from, &to, &files, &|_, _| {}).unwrap();
-        assert_eq!(read_tree(&to).unwrap(), read_tree(&from).unwrap());
+        assert_eq!(read_tree(&to, &[]).unwrap(), read_tree(&from, &[]).unwrap());
         assert_eq!(fs::read(to.join("latest")).unwrap(), b"12345");
         assert!(copy(&from, &to, &files, &|_, _| {}).unwrap_err().to_string().contains("exists"));
 
@@ -100,6 +100,6 @@ mod tests {
     fn a_link_that_leads_out_is_refused() {
         let root = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/etc/passwd", root.path().join("x")).unwrap();
-        assert!(read_tree(root.path()).unwrap_err().to_string().contains("leads out"));
+        assert!(read_tree(root.path(), &[]).unwrap_err().to_string().contains("leads out"));
     }
 }

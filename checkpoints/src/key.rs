@@ -24,7 +24,7 @@ impl Key {
         }
         let parts = [self.experiment.to_string(), self.trial.to_string(), self.uuid.clone()];
         let prefix = prefix(place);
-        Ok(Path::from_iter(prefix.parts().chain(parts.iter().map(|part| PathPart::from(part.as_str())))))
+        Ok(prefix.parts().chain(parts.iter().map(|part| PathPart::from(part.as_str()))).collect())
     }
 
     pub(crate) fn manifest(&self, place: &Place) -> Result<Path, Error> {
@@ -34,13 +34,13 @@ impl Key {
     /// A file of it; `relative` is separated by `/`.
     pub(crate) fn file(&self, place: &Place, relative: &str) -> Result<Path, Error> {
         let files = self.folder(place)?.join("files");
-        Ok(relative.split('/').fold(files, |path, part| path.join(part)))
+        Ok(relative.split('/').fold(files, Path::join))
     }
 }
 
 pub(crate) fn prefix(place: &Place) -> Path {
     let parts = place.prefix().split('/').filter(|part| !part.is_empty());
-    Path::from_iter(parts.map(PathPart::from))
+    parts.map(PathPart::from).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod entrypoint;
 mod escalation;
 mod exit;
+mod fetch;
 mod memory;
 mod metrics_file;
 mod output;
@@ -22,6 +23,7 @@ use crate::{
     layout::Layout,
     model::Models,
     orphans::Ledger,
+    remote::RemoteCheckpoints,
     report::Reporter,
 };
 use std::{
@@ -40,6 +42,7 @@ pub(crate) struct Node {
     pub(crate) cores: u32,
     pub(crate) models: Models,
     pub(crate) environments: Environments,
+    pub(crate) remote: Arc<RemoteCheckpoints>,
     pub(crate) python_package: PathBuf,
     /// A short path: those of Unix sockets hold 107 bytes.
     pub(crate) sockets: tempfile::TempDir,
@@ -66,7 +69,10 @@ pub(crate) async fn live(
     reporter: Reporter,
 ) {
     let run = order.run.clone().unwrap_or_default();
-    let checkpoints = node.layout.checkpoints(&run.checkpoint_dir, key);
+    let checkpoints = match &run.storage {
+        Some(_) => node.remote.folder(key.experiment, key.trial),
+        None => node.layout.checkpoints(&run.checkpoint_dir, key),
+    };
     let unfinished_before: HashSet<_> = checkpoint::incomplete(&checkpoints).into_iter().collect();
     let preparing = prepare::prepare(&node, key, &order, &run, &checkpoints, &reporter);
     let asked_to_end = control.until(|contract| contract.demand().map(|_| contract.reason().to_owned()));

@@ -17,7 +17,7 @@ fn with(server: &S3Server, change: impl FnOnce(&mut String, &mut Secret)) -> Rem
 async fn wrong_credentials_and_a_missing_bucket_are_told_apart() {
     let (server, root) = (S3Server::start(), tempfile::tempdir().unwrap());
     fs::write(root.path().join("a"), b"1").unwrap();
-    let manifest = read_tree(root.path()).unwrap();
+    let manifest = read_tree(root.path(), &[]).unwrap();
     let wrong = with(&server, |_, secret| secret.0 = "wrong-secret-of-mine".into());
     let error = wrong.upload(&key("ab"), root.path(), &manifest, &|_, _| {}).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }) && !error.is_passing(), "{error:?}");
@@ -47,7 +47,7 @@ async fn a_damaged_object_is_not_given_to_anybody() {
     fs::create_dir(&from).unwrap();
     fs::write(from.join("a"), b"12345").unwrap();
     let remote = remote(&server);
-    remote.upload(&key("ab"), &from, &read_tree(&from).unwrap(), &|_, _| {}).await.unwrap();
+    remote.upload(&key("ab"), &from, &read_tree(&from, &[]).unwrap(), &|_, _| {}).await.unwrap();
     for content in [&b"12346"[..], b"1234", b"123456"] {
         fs::write(server.bucket().join("team/a/1/2/ab/files/a"), content).unwrap();
         let to = root.path().join("to");
@@ -66,7 +66,7 @@ async fn a_file_that_changes_meanwhile_makes_no_checkpoint() {
     let (server, root) = (S3Server::start(), tempfile::tempdir().unwrap());
     fs::write(root.path().join("a"), b"12345").unwrap();
     fs::write(root.path().join("large"), bytes(11 << 20)).unwrap();
-    let manifest = read_tree(root.path()).unwrap();
+    let manifest = read_tree(root.path(), &[]).unwrap();
     for (name, content) in
         [("a", bytes(5)), ("a", bytes(4)), ("a", bytes(6)), ("large", bytes((11 << 20) + 1))]
     {
@@ -83,7 +83,7 @@ async fn a_file_that_changes_meanwhile_makes_no_checkpoint() {
 async fn a_server_that_is_gone_fails_in_time_and_one_that_comes_back_is_used() {
     let (mut server, root) = (S3Server::start(), tempfile::tempdir().unwrap());
     fs::write(root.path().join("large"), bytes(26 << 20)).unwrap();
-    let manifest = read_tree(root.path()).unwrap();
+    let manifest = read_tree(root.path(), &[]).unwrap();
     let patient = Limits { memory: 5 << 20, files: 1, ..limits() };
     let remote = Remote::open(place(&server), patient).unwrap();
     // It goes after the first part.
@@ -106,14 +106,14 @@ async fn a_server_that_is_gone_fails_in_time_and_one_that_comes_back_is_used() {
     remote.upload(&key("ab"), root.path(), &manifest, &|_, _| {}).await.unwrap();
     let to = root.path().join("to");
     remote.download(&key("ab"), &to, &|_, _| {}).await.unwrap();
-    assert_eq!(read_tree(&to).unwrap(), manifest);
+    assert_eq!(read_tree(&to, &[]).unwrap(), manifest);
 }
 
 #[tokio::test]
 async fn a_short_absence_is_waited_out() {
     let (mut server, root) = (S3Server::start(), tempfile::tempdir().unwrap());
     fs::write(root.path().join("a"), b"1").unwrap();
-    let manifest = read_tree(root.path()).unwrap();
+    let manifest = read_tree(root.path(), &[]).unwrap();
     let remote =
         Remote::open(place(&server), Limits { tries: std::time::Duration::from_secs(20), ..limits() })
             .unwrap();

@@ -63,7 +63,7 @@ async fn a_checkpoint_comes_back_as_it_was() {
     let (server, root) = (S3Server::start(), tempfile::tempdir().unwrap());
     let (from, to) = (root.path().join("from"), root.path().join("to/there"));
     saved(&from);
-    let manifest = read_tree(&from).unwrap();
+    let manifest = read_tree(&from, &[]).unwrap();
     let (remote, told, last) = (remote(&server), Mutex::new(Vec::new()), AtomicU64::new(0));
     let progress = |done: u64, total: u64| {
         told.lock().unwrap().push((done, total));
@@ -76,7 +76,7 @@ async fn a_checkpoint_comes_back_as_it_was() {
 
     fs::create_dir(root.path().join("to")).unwrap();
     assert_eq!(remote.download(&key("ab-1"), &to, &|_, _| {}).await.unwrap(), manifest);
-    assert_eq!(read_tree(&to).unwrap(), manifest);
+    assert_eq!(read_tree(&to, &[]).unwrap(), manifest);
     assert!(to.join("inner/empty").is_dir() && to.join("inner/latest").is_symlink());
     assert_eq!(fs::read_dir(root.path().join("to")).unwrap().count(), 1, "nothing lies aside");
     assert_eq!(remote.list(1).await.unwrap(), [key("ab-1")]);
@@ -92,7 +92,7 @@ async fn a_checkpoint_comes_back_as_it_was() {
 async fn a_deleted_checkpoint_is_gone_and_its_neighbour_stays() {
     let (server, root) = (S3Server::start(), tempfile::tempdir().unwrap());
     fs::write(root.path().join("a"), b"1").unwrap();
-    let manifest = read_tree(root.path()).unwrap();
+    let manifest = read_tree(root.path(), &[]).unwrap();
     let remote = remote(&server);
     for uuid in ["ab", "abc"] {
         remote.upload(&key(uuid), root.path(), &manifest, &|_, _| {}).await.unwrap();
@@ -110,7 +110,7 @@ async fn what_has_no_manifest_is_absent_and_can_be_deleted() {
     let (server, root) = (S3Server::start(), tempfile::tempdir().unwrap());
     fs::write(root.path().join("a"), b"1").unwrap();
     let remote = remote(&server);
-    remote.upload(&key("ab"), root.path(), &read_tree(root.path()).unwrap(), &|_, _| {}).await.unwrap();
+    remote.upload(&key("ab"), root.path(), &read_tree(root.path(), &[]).unwrap(), &|_, _| {}).await.unwrap();
     fs::remove_file(server.bucket().join("team/a/1/2/ab/manifest.json")).unwrap();
     assert_eq!(remote.list(1).await.unwrap(), []);
     assert!(remote.manifest(&key("ab")).await.is_err());

@@ -111,7 +111,7 @@ fn walk(root: &Path, directory: &Path, found: &mut Vec<String>) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
             walk(root, &path, found);
-        } else if !name.starts_with(".") {
+        } else if !name.starts_with('.') {
             found.push(path.strip_prefix(root).unwrap().display().to_string());
         }
     }
