@@ -4,7 +4,7 @@
 //! go. Orders may be repeated: what is not there counts as removed. Nothing outside the directory where this agent
 //! would have put the checkpoint is touched.
 
-use crate::{layout::Layout, remote::RemoteCheckpoints};
+use crate::{checkpoint::sweep_all, layout::Layout, remote::RemoteCheckpoints};
 use std::{
     collections::VecDeque,
     fs,
@@ -43,7 +43,8 @@ impl Deletions {
     pub(crate) fn new(layout: Layout, remote: Arc<RemoteCheckpoints>) -> Self {
         // Read at once: what is noted from now on is under way.
         let unfinished = remote.unfinished();
-        let clearing = tokio::spawn(clear(Arc::clone(&remote), unfinished));
+        let folders = [layout.checkpoint_root(""), layout.cache()];
+        let clearing = tokio::spawn(clear(Arc::clone(&remote), unfinished, folders));
         Self { layout, remote, waiting: VecDeque::new(), running: None, clearing }
     }
 
@@ -108,7 +109,14 @@ async fn from_store(
 }
 
 /// Deletes what was uploaded and never told to the engine.
-async fn clear(remote: Arc<RemoteCheckpoints>, unfinished: Vec<(PathBuf, DeleteCheckpoints)>) {
+async fn clear(
+    remote: Arc<RemoteCheckpoints>,
+    unfinished: Vec<(PathBuf, DeleteCheckpoints)>,
+    folders: [PathBuf; 2],
+) {
+    if let Err(error) = spawn_blocking(move || folders.iter().for_each(|folder| sweep_all(folder))).await {
+        tracing::warn!(%error, "clearing up after an earlier start broke off");
+    }
     for (note, order) in unfinished {
         let Some(storage) = order.storage.clone() else { continue };
         let deleted = from_store(Arc::clone(&remote), storage, order).await;

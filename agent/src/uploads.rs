@@ -161,13 +161,7 @@ impl Worker {
     }
 
     /// Uploads, with a line in the log now and then.
-    async fn upload(
-        &self,
-        key: &Key,
-        path: &Path,
-        manifest: &Manifest,
-        length: u64,
-    ) -> Result<(), String> {
+    async fn upload(&self, key: &Key, path: &Path, manifest: &Manifest, length: u64) -> Result<(), String> {
         let (begun, done) = (Instant::now(), AtomicU64::new(0));
         let progress = |bytes: u64, _: u64| {
             done.fetch_max(bytes, Ordering::Relaxed);

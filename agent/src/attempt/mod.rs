@@ -73,6 +73,7 @@ pub(crate) async fn live(
         Some(_) => node.remote.folder(key.experiment, key.trial),
         None => node.layout.checkpoints(&run.checkpoint_dir, key),
     };
+    sweep(&checkpoints).await;
     let unfinished_before: HashSet<_> = checkpoint::incomplete(&checkpoints).into_iter().collect();
     let preparing = prepare::prepare(&node, key, &order, &run, &checkpoints, &reporter);
     let asked_to_end = control.until(|contract| contract.demand().map(|_| contract.reason().to_owned()));
@@ -90,6 +91,14 @@ pub(crate) async fn live(
     clean_up(&node, key, &checkpoints, unfinished_before).await;
     say_exit(key, &exit, &reporter).await;
     reporter.event(Kind::Exit(exit)).await;
+}
+
+/// Removes what dead attempts of the trial have begun and not completed.
+async fn sweep(checkpoints: &Path) {
+    let checkpoints = checkpoints.to_owned();
+    if let Err(error) = spawn_blocking(move || checkpoint::sweep(&checkpoints)).await {
+        tracing::warn!(%error, "clearing up before an attempt broke off");
+    }
 }
 
 async fn say_exit(key: AttemptKey, exit: &Exit, reporter: &Reporter) {

@@ -6,7 +6,9 @@ use super::{
     fetch,
     variables::{Additions, compose, find_program},
 };
-use crate::{environment::Wanted, identity::AttemptKey, model::copy_directory, remote::Held, report::Reporter};
+use crate::{
+    environment::Wanted, identity::AttemptKey, model::copy_directory, remote::Held, report::Reporter,
+};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,

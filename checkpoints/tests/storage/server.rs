@@ -1,5 +1,6 @@
 //! A server that speaks S3, on a port of this machine, in a thread of its own.
 
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use s3s::{
     S3Result,
@@ -8,7 +9,14 @@ use s3s::{
     s3_error,
     service::S3ServiceBuilder,
 };
-use std::{net::SocketAddr, path::Path, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 use tokio::{net::TcpListener, runtime::Runtime, task::JoinSet};
 
 pub const ACCESS_KEY: &str = "AKIDEXAMPLE";
@@ -34,6 +42,8 @@ pub struct S3Server {
     root: tempfile::TempDir,
     address: SocketAddr,
     runtime: Option<Runtime>,
+    /// Manifests until the one that is stored and never answered; 0: none is.
+    silent_at: Arc<AtomicU32>,
 }
 
 impl S3Server {
@@ -41,7 +51,8 @@ impl S3Server {
     pub fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join(BUCKET)).unwrap();
-        let mut server = Self { root, address: "127.0.0.1:0".parse().unwrap(), runtime: None };
+        let mut server =
+            Self { root, address: "127.0.0.1:0".parse().unwrap(), runtime: None, silent_at: Arc::default() };
         server.serve();
         server
     }
@@ -57,15 +68,32 @@ impl S3Server {
         let listener = std::net::TcpListener::bind(self.address).unwrap();
         listener.set_nonblocking(true).unwrap();
         self.address = listener.local_addr().unwrap();
+        let silent_at = self.silent_at.clone();
         runtime.spawn(async move {
             let listener = TcpListener::from_std(listener).unwrap();
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
                 let service = service.clone();
+                let silent_at = silent_at.clone();
                 connections.spawn(async move {
+                    let answered = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+                        let (service, silent_at) = (service.clone(), silent_at.clone());
+                        async move {
+                            let manifest =
+                                request.method() == "PUT" && request.uri().path().ends_with("manifest.json");
+                            let answer = hyper::service::Service::call(&service, request).await;
+                            let counted = |left: u32| left.checked_sub(1);
+                            let before = manifest
+                                .then(|| silent_at.fetch_update(Ordering::SeqCst, Ordering::SeqCst, counted));
+                            if before == Some(Ok(1)) {
+                                std::future::pending::<()>().await;
+                            }
+                            answer
+                        }
+                    });
                     let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
                     // A client may go at any time.
-                    let _ended = builder.serve_connection(TokioIo::new(socket), service).await;
+                    let _ended = builder.serve_connection(TokioIo::new(socket), answered).await;
                 });
                 while connections.try_join_next().is_some() {}
             }
@@ -78,6 +106,11 @@ impl S3Server {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+
+    /// The manifest that is stored as the `number`th from now is never answered for. Only once.
+    pub fn silent_at_manifest(&self, number: u32) {
+        self.silent_at.store(number, Ordering::SeqCst);
     }
 
     pub fn url(&self) -> String {
