@@ -1,12 +1,14 @@
 //! A checkpoint is complete or absent: its files are flushed to the disk before its directory gets its final name.
 
 use crate::identity::random_uuid;
+use nix::sys::statvfs::statvfs;
 use sha2::{Digest as _, Sha256};
 use std::{
     fmt::Write as _,
     fs,
     io::{self, Read as _},
     path::{Component, Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 use toprung_proto::v1::CheckpointFile;
 
@@ -16,6 +18,11 @@ const MOST_FILES: usize = 10_000;
 const INCOMPLETE: &str = "incomplete-";
 /// Bytes of a file that are read at a time.
 const READ: usize = 256 << 10;
+/// Bytes of a disk that checkpoints leave free, or this part of a small one.
+const RESERVE: u64 = 512 << 20;
+const RESERVE_SHARE: u64 = 100;
+/// A checkpoint that is being written is written to more often than this.
+const ABANDONED: Duration = Duration::from_hours(1);
 
 /// A checkpoint under its final name.
 #[derive(Debug)]
@@ -40,6 +47,12 @@ pub(crate) fn complete(root: &Path, name: &str) -> Result<Completed, String> {
     if !is_directory {
         return Err(format!("there is no directory {}", draft.display()));
     }
+    if let Err(error) = check_room(root) {
+        // It cannot be kept, and what it takes may be what the others need.
+        let removed = fs::remove_dir_all(&draft);
+        let unremoved = removed.err().map(|failed| format!("; nor can it be removed: {failed}"));
+        return Err(format!("{error}{}", unremoved.unwrap_or_default()));
+    }
     let mut files = Vec::new();
     flush_tree(&draft, Path::new(""), &mut files).map_err(|error| format!("{}: {error}", draft.display()))?;
     files.sort_by(|one, other| one.path.cmp(&other.path));
@@ -50,6 +63,52 @@ pub(crate) fn complete(root: &Path, name: &str) -> Result<Completed, String> {
         .map_err(|error| format!("cannot complete {}: {error}", draft.display()))?;
     let total_size = files.iter().map(|file| file.size).sum();
     Ok(Completed { uuid, path, files, total_size })
+}
+
+/// Whether the disk has more room than the reserve.
+fn check_room(root: &Path) -> Result<(), String> {
+    let disk = statvfs(root).map_err(|error| format!("{}: {error}", root.display()))?;
+    let block = disk.fragment_size();
+    let (free, all) = (disk.blocks_available() * block, disk.blocks() * block);
+    let reserve = RESERVE.min(all / RESERVE_SHARE);
+    if free >= reserve {
+        return Ok(());
+    }
+    Err(format!(
+        "no checkpoint is saved: the disk of {} has {free} bytes left, and {reserve} are kept free; make room, or keep \
+         checkpoints elsewhere (checkpoint_storage)",
+        root.display()
+    ))
+}
+
+/// Removes checkpoints under `root` that nobody has written to for a while: whoever began them is dead. Blocking.
+pub(crate) fn sweep(root: &Path) {
+    for path in incomplete(root) {
+        let untouched =
+            newest(&path).and_then(|newest| newest.elapsed().ok()).is_some_and(|age| age > ABANDONED);
+        if untouched && let Err(error) = fs::remove_dir_all(&path) {
+            tracing::warn!(%error, path = %path.display(), "cannot remove a checkpoint that was never completed");
+        }
+    }
+}
+
+/// The same for all trials below a directory of experiments. Blocking.
+pub(crate) fn sweep_all(experiments: &Path) {
+    let below = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    for trial in below(experiments).flat_map(|experiment| below(&experiment).collect::<Vec<_>>()) {
+        sweep(&trial);
+    }
+}
+
+/// When something in a tree was last written to.
+fn newest(path: &Path) -> Option<SystemTime> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    let own = metadata.modified().ok()?;
+    if !metadata.is_dir() {
+        return Some(own);
+    }
+    let inner = fs::read_dir(path).ok()?.flatten().filter_map(|entry| newest(&entry.path())).max();
+    Some(inner.map_or(own, |inner| inner.max(own)))
 }
 
 /// Flushes everything below `root/inner` and lists its files with their hashes.
@@ -124,6 +183,28 @@ mod tests {
         let known = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5";
         assert_eq!(completed.files[1].sha256, known);
         assert!(incomplete(root.path()).is_empty());
+    }
+
+    #[test]
+    fn only_what_was_abandoned_is_swept() {
+        let root = tempfile::tempdir().unwrap();
+        let trial = root.path().join("1/2");
+        let long_ago = SystemTime::now() - ABANDONED * 2;
+        for name in ["incomplete-old", "incomplete-busy", "incomplete-new", "ab"] {
+            let path = trial.join(name);
+            fs::create_dir_all(path.join("inner")).unwrap();
+            fs::write(path.join("inner/file"), b"1").unwrap();
+            for inner in ["inner/file", "inner", ""].iter().filter(|_| name != "incomplete-new") {
+                let now = name == "incomplete-busy" && *inner == "inner/file";
+                let time = if now { SystemTime::now() } else { long_ago };
+                fs::File::open(path.join(inner)).unwrap().set_modified(time).unwrap();
+            }
+        }
+        sweep_all(root.path());
+        let there = |name: &str| trial.join(name).exists();
+        assert!(
+            !there("incomplete-old") && there("incomplete-busy") && there("incomplete-new") && there("ab")
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::{
     model::Models,
     orphans::Ledger,
     python_package,
+    remote::RemoteCheckpoints,
     report::{AttemptLine, Credited, Inbox, Reporters},
     session::{
         Effect, SessionState,
@@ -61,10 +62,12 @@ pub async fn run(options: Options, shutdown: watch::Receiver<bool>) -> Result<()
     let layout = Layout::create(&options.state_dir, options.environments_dir.as_deref(), &instance)?;
     let ledger = Arc::new(Ledger::open(&layout)?);
     let slots = slots::detect_slots(options.slots);
+    let remote = Arc::new(RemoteCheckpoints::new(&layout));
     let node = Node {
         python_package: python_package::install(&layout)?,
         models: Models::new(client.clone(), &layout),
         environments: Environments::new(&layout, Arc::clone(&ledger)),
+        remote: Arc::clone(&remote),
         slots: slots.clone(),
         cores: slots::cores(),
         sockets: socket_directory()?,
@@ -85,7 +88,7 @@ pub async fn run(options: Options, shutdown: watch::Receiver<bool>) -> Result<()
         controls: HashMap::new(),
         attempts: JoinSet::new(),
         ids: HashMap::new(),
-        deletions: Deletions::new(layout.clone()),
+        deletions: Deletions::new(layout.clone(), remote),
         link: Link::Down(Instant::now()),
         backoff: Backoff::new(),
         waits: false,

@@ -4,10 +4,20 @@
 //! go. Orders may be repeated: what is not there counts as removed. Nothing outside the directory where this agent
 //! would have put the checkpoint is touched.
 
-use crate::layout::Layout;
-use std::{collections::VecDeque, fs, future::pending, io, path::Path};
+use crate::{checkpoint::sweep_all, layout::Layout, remote::RemoteCheckpoints};
+use std::{
+    collections::VecDeque,
+    fs,
+    future::pending,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::task::{JoinHandle, spawn_blocking};
-use toprung_proto::v1::{CheckpointDeleted, CheckpointPlace, CheckpointsDeleted, DeleteCheckpoints};
+use toprung_checkpoints::Key;
+use toprung_proto::v1::{
+    CheckpointDeleted, CheckpointPlace, CheckpointStorage, CheckpointsDeleted, DeleteCheckpoints,
+};
 
 /// How a checkpoint that is being removed begins.
 const ASIDE: &str = "deleted-";
@@ -15,13 +25,27 @@ const ASIDE: &str = "deleted-";
 /// Orders that wait, and the one that is being carried out. Bounded by what the engine sends on one connection.
 pub(crate) struct Deletions {
     layout: Layout,
+    remote: Arc<RemoteCheckpoints>,
     waiting: VecDeque<DeleteCheckpoints>,
     running: Option<JoinHandle<CheckpointsDeleted>>,
+    /// Clears up after an earlier start of the agent.
+    clearing: JoinHandle<()>,
+}
+
+impl Drop for Deletions {
+    fn drop(&mut self) {
+        self.clearing.abort();
+    }
 }
 
 impl Deletions {
-    pub(crate) fn new(layout: Layout) -> Self {
-        Self { layout, waiting: VecDeque::new(), running: None }
+    /// Begins with what an earlier start of the agent left.
+    pub(crate) fn new(layout: Layout, remote: Arc<RemoteCheckpoints>) -> Self {
+        // Read at once: what is noted from now on is under way.
+        let unfinished = remote.unfinished();
+        let folders = [layout.checkpoint_root(""), layout.cache()];
+        let clearing = tokio::spawn(clear(Arc::clone(&remote), unfinished, folders));
+        Self { layout, remote, waiting: VecDeque::new(), running: None, clearing }
     }
 
     pub(crate) fn push(&mut self, order: DeleteCheckpoints) {
@@ -38,7 +62,10 @@ impl Deletions {
             let Some(running) = &mut self.running else {
                 let Some(order) = self.waiting.pop_front() else { return pending().await };
                 let layout = self.layout.clone();
-                self.running = Some(spawn_blocking(move || carry_out(&layout, &order)));
+                self.running = Some(match order.storage.clone() {
+                    Some(storage) => tokio::spawn(from_store(Arc::clone(&self.remote), storage, order)),
+                    None => spawn_blocking(move || carry_out(&layout, &order)),
+                });
                 continue;
             };
             let ended = running.await;
@@ -47,6 +74,56 @@ impl Deletions {
                 Ok(deleted) => return deleted,
                 Err(error) => tracing::error!(%error, "removing checkpoints broke off"),
             }
+        }
+    }
+}
+
+/// Deletes what the order names in an object store, and on this node.
+async fn from_store(
+    remote: Arc<RemoteCheckpoints>,
+    storage: CheckpointStorage,
+    order: DeleteCheckpoints,
+) -> CheckpointsDeleted {
+    let opened = remote.open(&storage);
+    let mut checkpoints = Vec::new();
+    for place in order.checkpoints {
+        let CheckpointPlace { trial, uuid, path } = place;
+        let key = Key { experiment: order.experiment, trial, uuid: uuid.clone() };
+        let deleted = match &opened {
+            Ok(store) => store.delete(&key).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let cache = Arc::clone(&remote);
+        let forgotten = match deleted {
+            Ok(()) => spawn_blocking(move || cache.forget(&key)).await.map_err(io::Error::other).flatten(),
+            Err(_) => Ok(()),
+        };
+        let error =
+            deleted.and_then(|()| forgotten.map_err(|error| error.to_string())).err().unwrap_or_default();
+        if !error.is_empty() {
+            tracing::warn!(path, error, "a checkpoint was not deleted");
+        }
+        checkpoints.push(CheckpointDeleted { trial, uuid, error });
+    }
+    CheckpointsDeleted { experiment: order.experiment, checkpoints }
+}
+
+/// Deletes what was uploaded and never told to the engine.
+async fn clear(
+    remote: Arc<RemoteCheckpoints>,
+    unfinished: Vec<(PathBuf, DeleteCheckpoints)>,
+    folders: [PathBuf; 2],
+) {
+    if let Err(error) = spawn_blocking(move || folders.iter().for_each(|folder| sweep_all(folder))).await {
+        tracing::warn!(%error, "clearing up after an earlier start broke off");
+    }
+    for (note, order) in unfinished {
+        let Some(storage) = order.storage.clone() else { continue };
+        let deleted = from_store(Arc::clone(&remote), storage, order).await;
+        if deleted.checkpoints.iter().all(|deleted| deleted.error.is_empty())
+            && let Err(error) = fs::remove_file(&note)
+        {
+            tracing::warn!(%error, path = %note.display(), "cannot remove a note");
         }
     }
 }
@@ -129,6 +206,7 @@ mod tests {
             experiment: 1,
             checkpoint_dir: String::new(),
             checkpoints: paths.iter().map(place).collect(),
+            storage: None,
         }
     }
 
@@ -187,7 +265,8 @@ mod tests {
         let layout = layout(root.path());
         let folder = layout.checkpoints_of("", 1, 2);
         let (first, second) = (saved(&folder, "aa"), saved(&folder, "bb"));
-        let mut deletions = Deletions::new(layout);
+        let remote = Arc::new(RemoteCheckpoints::new(&layout));
+        let mut deletions = Deletions::new(layout, remote);
         deletions.push(order(&[("aa", &first)]));
         deletions.push(order(&[("bb", &second)]));
         assert_eq!(deletions.done().await.checkpoints[0].uuid, "aa");

@@ -5,6 +5,7 @@
 //! environments/<hash>/            Python environments, shared (`<hash>.lock`, `<hash>/.complete`); may lie elsewhere
 //! python/<hash>/toprung/          the embedded Python package
 //! checkpoints/<experiment>/<trial>/<uuid>/
+//! cache/…, uploading/…            checkpoints that lie in object stores (see `remote`)
 //! attempts/<instance>/<attempt>/  work and scratch directories, removed after the exit
 //! groups/<instance>/              process groups that run now
 //! ```
@@ -42,7 +43,7 @@ impl Layout {
             .map_err(fail(&environments))?;
         let environments = environments.canonicalize().map_err(fail(&environments))?;
         let layout = Self { root, environments, instance: instance.to_owned() };
-        for name in ["models", "python", "checkpoints", "attempts", "groups"] {
+        for name in ["models", "python", "checkpoints", "cache", "uploading", "attempts", "groups"] {
             let path = layout.root.join(name);
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(fail(&path))?;
         }
@@ -61,6 +62,14 @@ impl Layout {
 
     pub(crate) fn environments(&self) -> PathBuf {
         self.environments.clone()
+    }
+
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    pub(crate) fn uploading(&self) -> PathBuf {
+        self.root.join("uploading")
     }
 
     pub(crate) fn python(&self) -> PathBuf {

@@ -7,6 +7,7 @@
 //! | `attempt` | the life of one attempt: prepare, start, watch, exit |
 //! | `contract` | what a trial may ask over its socket, and the answers |
 //! | `deletions` | checkpoints that are not wanted any more leave the disk |
+//! | `remote`, `uploads` | checkpoints in object stores: a bounded cache, and the way there |
 //! | `environment` | Python environments, built once per content |
 //! | `model` | model directories, fetched once per content |
 //! | `orphans` | no process outlives the agent |
@@ -33,9 +34,11 @@ mod model;
 mod options;
 mod orphans;
 mod python_package;
+mod remote;
 mod report;
 mod session;
 mod slots;
+mod uploads;
 
 pub use daemon::run;
 pub use error::Error;

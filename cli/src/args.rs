@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub(crate) use earlier::{Delete, Fork, Resume};
+pub(crate) use earlier::{Checkpoints, CheckpointsCommand, Delete, Download, Fork, ListCheckpoints, Resume};
 
 /// Distributed hyperparameter search.
 ///
@@ -100,6 +100,8 @@ pub(crate) enum Command {
     Kill(Control),
     /// Remove an experiment that has ended, with its trials, reports and logs.
     Delete(Delete),
+    /// List the checkpoints of an experiment, or fetch one.
+    Checkpoints(Checkpoints),
     /// List the agents and what their slots do.
     Agents(Json),
     /// Run the server: for several people, or for agents on other machines.

@@ -148,10 +148,33 @@ impl Client {
     }
 
     /// Removes it.
-    pub(crate) async fn delete(&self, id: u64) -> Result<(), Error> {
-        let request = v1::DeleteExperimentRequest { id };
-        self.call(ANSWER, self.service.clone().delete_experiment(request)).await?;
-        Ok(())
+    pub(crate) async fn delete(
+        &self,
+        id: u64,
+        keep_checkpoints: bool,
+    ) -> Result<v1::DeleteExperimentResponse, Error> {
+        let request = v1::DeleteExperimentRequest { id, keep_checkpoints };
+        self.call(ANSWER, self.service.clone().delete_experiment(request)).await
+    }
+
+    /// The checkpoints of an experiment, or of one trial.
+    pub(crate) async fn checkpoints(
+        &self,
+        experiment: u64,
+        trial: Option<u32>,
+    ) -> Result<Vec<v1::Checkpoint>, Error> {
+        let request = v1::ListCheckpointsRequest { experiment, trial };
+        let answer = self.call(ANSWER, self.service.clone().list_checkpoints(request)).await?;
+        Ok(answer.checkpoints)
+    }
+
+    /// A page of experiments, newest first.
+    pub(crate) async fn experiments_from(
+        &self,
+        page_token: String,
+    ) -> Result<v1::ListExperimentsResponse, Error> {
+        let request = v1::ListExperimentsRequest { limit: 1_000, page_token };
+        self.call(ANSWER, self.service.clone().list_experiments(request)).await
     }
 
     /// A page of trials.

@@ -30,6 +30,8 @@ pub(crate) enum Mode {
 pub(crate) enum Need {
     /// Look or change a state: no agent, nothing is published.
     Look,
+    /// Remove files of checkpoints: an agent without slots, nothing is published.
+    Remove,
     /// Run trials with so many slots.
     Train {
         /// None: as many as the machine has.
@@ -68,7 +70,7 @@ pub(crate) async fn open(global: &Global, need: Need) -> Result<Session, Error> 
         return Ok(Session { client, mode: Mode::Server, embedded: None });
     }
     let data_dir = global.data_dir.as_path();
-    if need == Need::Look && !data_dir.exists() {
+    if !matches!(need, Need::Train { .. }) && !data_dir.exists() {
         return Err(Error::NoExperiments(data_dir.to_path_buf()));
     }
     let give_up = tokio::time::Instant::now() + LOCK_WAIT;

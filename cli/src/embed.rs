@@ -74,6 +74,7 @@ impl Embedded {
         let client = Client::connect(engine.url(), Some(engine.token()), None).await?;
         let agent = match need {
             Need::Look => None,
+            Need::Remove => Some(RunningAgent::start(agent_options(&engine, data_dir, Some(0)))),
             Need::Train { slots } => Some(RunningAgent::start(agent_options(&engine, data_dir, slots))),
         };
         Ok((Self { engine, agent }, client))

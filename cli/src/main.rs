@@ -52,6 +52,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const LEAVE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    // One library for TLS in the whole process, before anything asks for it; nothing can have chosen another yet.
+    let _chosen_before = rustls::crypto::ring::default_provider().install_default();
     let arguments = args::Arguments::parse();
     let exit = run(arguments).unwrap_or_else(|error| {
         errors::show(&error);

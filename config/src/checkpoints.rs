@@ -4,6 +4,7 @@ use crate::config::{CheckpointStorage, StoragePlace};
 use crate::context::{Context, Place, Table};
 use crate::language::surroundings::CHECKPOINT_STORAGE;
 use crate::nearest::listed;
+use crate::resources;
 use std::path::{Component, Path};
 
 /// The fields that belong to one type of storage only.
@@ -20,20 +21,13 @@ const BY_TYPE: &[(&str, &[&str])] = &[
         ],
     ),
     ("directory", &["container_path"]),
+    ("s3", &["bucket", "prefix", "endpoint_url", "access_key", "secret_key"]),
+    ("gcs", &["bucket", "prefix"]),
+    ("azure", &["container", "connection_string", "account_url", "credential"]),
 ];
 
-/// Fields of types that are not built.
-const REMOTE: &[&str] = &[
-    "bucket",
-    "prefix",
-    "endpoint_url",
-    "access_key",
-    "secret_key",
-    "container",
-    "connection_string",
-    "account_url",
-    "credential",
-];
+/// Fields that are masked in every answer.
+pub(crate) const SECRET: [&str; 4] = ["access_key", "secret_key", "connection_string", "credential"];
 
 /// Reads the section.
 pub(crate) fn read(cx: &mut Context, place: Option<&Place<'_>>) -> CheckpointStorage {
@@ -44,6 +38,7 @@ pub(crate) fn read(cx: &mut Context, place: Option<&Place<'_>>) -> CheckpointSto
         save_experiment_best: table.small(cx, "save_experiment_best"),
         save_trial_best: table.small(cx, "save_trial_best"),
         save_trial_latest: table.small(cx, "save_trial_latest"),
+        max_size: table.get("max_size").and_then(|place| resources::bytes(cx, &place)),
     }
 }
 
@@ -59,13 +54,22 @@ fn storage_place(cx: &mut Context, table: &Table<'_>, kind: Option<&'static str>
             refuse_others(cx, table, "directory");
             StoragePlace::Directory(absolute(cx, table, "container_path", "directory"))
         }
-        Some(remote) => {
-            if let Some(place) = table.get("type") {
-                let message = format!("checkpoint storage in `{remote}` is not supported yet");
-                cx.error(place.node.span, &place.path, message, "use `shared_fs` or `directory`");
-            }
-            StoragePlace::BesideStore
+        Some("s3") => {
+            let [bucket, prefix, endpoint_url, access_key, secret_key] = remote(cx, table, "s3", "bucket");
+            together(cx, table, "access_key", "secret_key");
+            check_endpoint(cx, table, &endpoint_url);
+            StoragePlace::S3 { bucket, prefix, endpoint_url, access_key, secret_key }
         }
+        Some("gcs") => {
+            let [bucket, prefix] = remote(cx, table, "gcs", "bucket");
+            StoragePlace::Gcs { bucket, prefix }
+        }
+        Some("azure") => {
+            let [container, connection_string, account_url, credential] =
+                remote(cx, table, "azure", "container");
+            StoragePlace::Azure { container, connection_string, account_url, credential }
+        }
+        Some(_) => StoragePlace::BesideStore,
         None => {
             if !table.has("type") {
                 refuse_without_type(cx, table);
@@ -73,6 +77,49 @@ fn storage_place(cx: &mut Context, table: &Table<'_>, kind: Option<&'static str>
             StoragePlace::BesideStore
         }
     }
+}
+
+/// The texts of a type of object store, in the order of [`BY_TYPE`]; `needed` must be there.
+fn remote<const N: usize>(cx: &mut Context, table: &Table<'_>, kind: &str, needed: &str) -> [String; N] {
+    refuse_others(cx, table, kind);
+    let mut texts = fields_of(kind).iter().map(|name| table.text(cx, name).unwrap_or_default());
+    let texts = std::array::from_fn(|_| texts.next().unwrap_or_default());
+    if table.text(cx, needed).is_none_or(|text| text.is_empty()) {
+        let path = format!("{}.{needed}", table.path);
+        cx.error(
+            table.key,
+            &path,
+            format!("`{needed}` is missing with `type: {kind}`"),
+            "it must exist already",
+        );
+    }
+    for place in SECRET.iter().filter_map(|name| table.get(name)) {
+        let message = "credentials in the file are kept with the experiment";
+        let help = "better are those in the environment of the agents, or of the machines they run on";
+        cx.warning(place.key, &place.path, message, help);
+    }
+    texts
+}
+
+fn together(cx: &mut Context, table: &Table<'_>, one: &str, other: &str) {
+    for (given, missing) in [(one, other), (other, one)] {
+        if let Some(place) = table.get(given).filter(|_| !table.has(missing)) {
+            let message = format!("`{given}` needs `{missing}`");
+            cx.error(place.key, &place.path, message, "give both, or neither: then the environment has them");
+        }
+    }
+}
+
+fn check_endpoint(cx: &mut Context, table: &Table<'_>, url: &str) {
+    let known = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+    if let Some(place) = table.get("endpoint_url").filter(|_| !known) {
+        let message = format!("found {}, expected a URL", place.node.described());
+        cx.error(place.node.span, &place.path, message, "such as `https://minio.example.org:9000`");
+    }
+}
+
+fn fields_of(kind: &str) -> &'static [&'static str] {
+    BY_TYPE.iter().find(|(name, _)| *name == kind).map_or(&[], |(_, fields)| fields)
 }
 
 fn absolute(cx: &mut Context, table: &Table<'_>, name: &str, kind: &str) -> String {
@@ -118,8 +165,8 @@ fn storage_path(cx: &mut Context, table: &Table<'_>, host_path: &str) -> Option<
 }
 
 fn refuse_others(cx: &mut Context, table: &Table<'_>, kind: &str) {
-    let allowed = BY_TYPE.iter().find(|(name, _)| *name == kind).map_or(&[][..], |(_, fields)| fields);
-    let known = BY_TYPE.iter().flat_map(|(_, fields)| fields.iter()).chain(REMOTE);
+    let allowed = fields_of(kind);
+    let known = BY_TYPE.iter().flat_map(|(_, fields)| fields.iter());
     let mut seen = std::collections::BTreeSet::new();
     for name in known.filter(|name| !allowed.contains(name)) {
         if let Some(place) = table.get(name).filter(|_| seen.insert(*name)) {
@@ -130,7 +177,7 @@ fn refuse_others(cx: &mut Context, table: &Table<'_>, kind: &str) {
 }
 
 fn refuse_without_type(cx: &mut Context, table: &Table<'_>) {
-    let mut known = BY_TYPE.iter().flat_map(|(_, fields)| fields.iter()).chain(REMOTE);
+    let mut known = BY_TYPE.iter().flat_map(|(_, fields)| fields.iter());
     if let Some(place) = known.find_map(|name| table.get(name)) {
         cx.error(
             place.key,

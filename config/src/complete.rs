@@ -65,10 +65,13 @@ impl ExperimentConfig {
         top.insert("metrics".into(), metrics(&self.metrics));
     }
 
-    /// The complete config with everything secret replaced by stars: `data.secrets` and `environment.registry_auth`.
+    /// The complete config with everything secret replaced by stars: `data.secrets`, `environment.registry_auth` and the
+    /// credentials of `checkpoint_storage`.
     pub fn masked(&self) -> Json {
         let mut config = self.complete();
-        for pointer in ["/data/secrets", "/environment/registry_auth"] {
+        let credentials = crate::checkpoints::SECRET.map(|name| format!("/checkpoint_storage/{name}"));
+        let others = ["/data/secrets", "/environment/registry_auth"];
+        for pointer in others.into_iter().chain(credentials.iter().map(String::as_str)) {
             if let Some(secret) = config.pointer_mut(pointer) {
                 mask(secret);
             }
@@ -286,11 +289,44 @@ fn storage(storage: &CheckpointStorage) -> Json {
             map.insert("type".into(), json!("directory"));
             map.insert("container_path".into(), json!(path));
         }
+        StoragePlace::S3 { bucket, prefix, endpoint_url, access_key, secret_key } => texts(
+            &mut map,
+            "s3",
+            &[
+                ("bucket", bucket),
+                ("prefix", prefix),
+                ("endpoint_url", endpoint_url),
+                ("access_key", access_key),
+                ("secret_key", secret_key),
+            ],
+        ),
+        StoragePlace::Gcs { bucket, prefix } => {
+            texts(&mut map, "gcs", &[("bucket", bucket), ("prefix", prefix)]);
+        }
+        StoragePlace::Azure { container, connection_string, account_url, credential } => texts(
+            &mut map,
+            "azure",
+            &[
+                ("container", container),
+                ("connection_string", connection_string),
+                ("account_url", account_url),
+                ("credential", credential),
+            ],
+        ),
     }
+    set(&mut map, "max_size", storage.max_size);
     map.insert("save_experiment_best".into(), json!(storage.save_experiment_best));
     map.insert("save_trial_best".into(), json!(storage.save_trial_best));
     map.insert("save_trial_latest".into(), json!(storage.save_trial_latest));
     Json::Object(map)
+}
+
+/// The type of a storage, and what is given of it.
+fn texts(map: &mut Map<String, Json>, kind: &str, fields: &[(&str, &String)]) {
+    map.insert("type".into(), json!(kind));
+    for (name, text) in fields.iter().filter(|(_, text)| !text.is_empty()) {
+        map.insert((*name).into(), json!(text));
+    }
 }
 
 fn log_policy(policy: &LogPolicy) -> Json {

@@ -205,6 +205,8 @@ pub struct CheckpointStorage {
     pub save_trial_best: u32,
     /// How many of each trial's latest are kept.
     pub save_trial_latest: u32,
+    /// Bytes that all of them may take. `None`: as many as there is room for.
+    pub max_size: Option<u64>,
 }
 
 /// Where checkpoints are kept.
@@ -221,19 +223,55 @@ pub enum StoragePlace {
     },
     /// In a directory; absolute.
     Directory(String),
+    /// In an object store that speaks S3. Texts that are not given are empty.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// What every name begins with.
+        prefix: String,
+        /// Another server than Amazon's.
+        endpoint_url: String,
+        /// The account, secret; given exactly if `secret_key` is.
+        access_key: String,
+        /// Its secret.
+        secret_key: String,
+    },
+    /// In Google Cloud Storage.
+    Gcs {
+        /// The bucket.
+        bucket: String,
+        /// What every name begins with.
+        prefix: String,
+    },
+    /// In Azure Blob Storage. Texts that are not given are empty.
+    Azure {
+        /// The container.
+        container: String,
+        /// The account and its secret, secret.
+        connection_string: String,
+        /// The account.
+        account_url: String,
+        /// Its secret.
+        credential: String,
+    },
 }
 
 impl StoragePlace {
     /// The directory, unless it is chosen by the server.
     pub fn directory(&self) -> Option<std::path::PathBuf> {
         match self {
-            Self::BesideStore => None,
+            Self::BesideStore | Self::S3 { .. } | Self::Gcs { .. } | Self::Azure { .. } => None,
             Self::SharedFs { host_path, storage_path } => {
                 let base = std::path::Path::new(host_path);
                 Some(storage_path.as_ref().map_or_else(|| base.to_owned(), |below| base.join(below)))
             }
             Self::Directory(path) => Some(path.into()),
         }
+    }
+
+    /// Whether it is an object store.
+    pub fn is_object_store(&self) -> bool {
+        matches!(self, Self::S3 { .. } | Self::Gcs { .. } | Self::Azure { .. })
     }
 }
 

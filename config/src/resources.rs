@@ -61,7 +61,7 @@ fn devices(cx: &mut Context, table: &Table<'_>) -> Vec<Device> {
 }
 
 /// A number of bytes: an integer, or one with a unit such as `8GiB`, `512m`, `1.5 GB`.
-fn bytes(cx: &mut Context, place: &Place<'_>) -> Option<u64> {
+pub(crate) fn bytes(cx: &mut Context, place: &Place<'_>) -> Option<u64> {
     if matches!(place.node.kind, Kind::Int(_) | Kind::Float(_)) {
         return place.int(cx, 1, LARGEST).and_then(|bytes| u64::try_from(bytes).ok());
     }

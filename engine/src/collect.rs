@@ -11,6 +11,7 @@ use toprung_store::{Batch, Key, Store};
 
 use crate::experiment::Spec;
 use crate::experiment::collection::{OfTrial, Policy, Saved, superfluous};
+use crate::experiment::spec::object_store;
 use crate::{Error, archive, load};
 
 /// Records read at a time, and changed in one commit.
@@ -25,8 +26,12 @@ pub struct Terms {
     pub policy: Policy,
     /// As in `RunSpec`.
     pub checkpoint_dir: String,
+    /// As in `RunSpec`.
+    pub storage: Option<v1::CheckpointStorage>,
     /// Where checkpoints lie.
     pub place: StoragePlace,
+    /// Bytes that all of them may take.
+    pub max_size: Option<u64>,
     metric: String,
     smaller_is_better: bool,
 }
@@ -34,7 +39,7 @@ pub struct Terms {
 impl Terms {
     /// Whether every agent sees the same checkpoints.
     pub fn shared(&self) -> bool {
-        matches!(self.place, StoragePlace::SharedFs { .. })
+        matches!(self.place, StoragePlace::SharedFs { .. }) || self.place.is_object_store()
     }
 
     /// Those of an experiment.
@@ -49,6 +54,8 @@ impl Terms {
                 trial_latest: storage.save_trial_latest as usize,
             },
             checkpoint_dir: directory.unwrap_or_default(),
+            storage: object_store(&storage.place),
+            max_size: storage.max_size,
             place: storage.place.clone(),
             metric: spec.config.searcher.metric.clone(),
             smaller_is_better: spec.config.searcher.smaller_is_better,
@@ -194,7 +201,8 @@ fn mark(
     Ok(marked)
 }
 
-fn place(checkpoint: v1::Checkpoint) -> Marked {
+/// A checkpoint that is marked.
+pub fn place(checkpoint: v1::Checkpoint) -> Marked {
     let v1::Checkpoint { agent, trial, uuid, path, .. } = checkpoint;
     (agent, v1::CheckpointPlace { trial, uuid, path })
 }
@@ -237,6 +245,62 @@ pub fn confirm(store: &Store, experiment: u64, gone: &BTreeSet<(u32, String)>) -
     Ok(count)
 }
 
+/// Checkpoints that are there, and their bytes.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn live(store: &Store, experiment: u64) -> Result<(u64, u64), Error> {
+    let (mut count, mut bytes) = (0, 0);
+    each(store, experiment, None, |checkpoint| {
+        if checkpoint.state() != CheckpointState::Deleting {
+            count += 1;
+            bytes += checkpoint.total_size;
+        }
+        Ok(())
+    })?;
+    Ok((count, bytes))
+}
+
+/// Marks what came of an experiment after its end.
+///
+/// # Errors
+/// The store cannot read or write, or there is no such experiment.
+pub fn mark_late(
+    store: &Store,
+    experiment: u64,
+    agent: &str,
+    late: Vec<v1::Checkpoint>,
+) -> Result<(Terms, Vec<Marked>), Error> {
+    let terms = Terms::load(store, experiment)?;
+    let known = |checkpoint: &v1::Checkpoint| {
+        let known = archive::checkpoints(store, experiment, Some(checkpoint.trial));
+        known.map(|known| known.iter().any(|known| known.uuid == checkpoint.uuid))
+    };
+    let (mut batch, mut marked) = (Batch::default(), Vec::new());
+    for mut checkpoint in late {
+        // Sent again because its acknowledgement was lost.
+        if known(&checkpoint)? {
+            continue;
+        }
+        agent.clone_into(&mut checkpoint.agent);
+        checkpoint.set_state(CheckpointState::Deleting);
+        let key = Key::Checkpoint(experiment, checkpoint.trial, checkpoint.uuid.clone());
+        batch.puts.push((key, checkpoint.encode_to_vec()));
+        marked.push(place(checkpoint));
+    }
+    if marked.is_empty() {
+        return Ok((terms, marked));
+    }
+    // One whose end is just being written says so itself.
+    let ended = archive::experiment(store, experiment)?.filter(|summary| summary.ended_unix_ms != 0);
+    if let Some(mut summary) = ended {
+        summary.collecting = true;
+        batch.puts.push((Key::Experiment(experiment), summary.encode_to_vec()));
+    }
+    write(store, batch)?;
+    Ok((terms, marked))
+}
+
 /// Notes in the summary of an ended experiment that nothing is left to collect.
 ///
 /// # Errors
@@ -251,7 +315,7 @@ pub fn finish(store: &Store, experiment: u64) -> Result<(), Error> {
     write(store, Batch { puts, ..Batch::default() })
 }
 
-fn each(
+pub(crate) fn each(
     store: &Store,
     experiment: u64,
     trial: Option<u32>,
@@ -269,7 +333,7 @@ fn each(
     }
 }
 
-fn write(store: &Store, batch: Batch) -> Result<(), Error> {
+pub(crate) fn write(store: &Store, batch: Batch) -> Result<(), Error> {
     let (sender, receiver) = std::sync::mpsc::channel();
     // The receiver waits below.
     store.submit(batch, move |result| drop(sender.send(result)))?;

@@ -101,7 +101,7 @@ impl Engine {
 
         let (failed, failure) = watch::channel(None);
         let (root, _) = Actor::spawn(None, Root, failed).await?;
-        let Scan { last, unfinished, collecting } = scan(store.clone()).await?;
+        let Scan { last, unfinished, collecting, deleted } = scan(store.clone()).await?;
         let collector = CollectorHandle::start(store.clone(), root.get_cell()).await?;
         let pool = PoolHandle::start(root.get_cell()).await?;
         let sessions = SessionsHandle::start(options.lease, root.get_cell()).await?;
@@ -110,6 +110,7 @@ impl Engine {
         experiments.wire(pool.clone(), sessions.clone(), collector.clone());
         collector.wire(sessions.clone());
         collector.resume(&unfinished, &collecting);
+        collector.deleted_experiment(deleted);
         experiments.load(unfinished).await?;
 
         let search = Search::new(
@@ -254,10 +255,13 @@ struct Scan {
     unfinished: Vec<u64>,
     /// Experiments that have ended, and not all of their checkpoints are collected.
     collecting: Vec<u64>,
+    /// Checkpoints of experiments that were deleted.
+    deleted: crate::deleted::Notes,
 }
 
 async fn scan(store: Store) -> Result<Scan, Error> {
     let scan = move || {
+        let deleted = crate::deleted::resume(&store)?;
         let (mut unfinished, mut collecting, mut before) = (Vec::new(), Vec::new(), None);
         let mut last = load::last_experiment(&store)?;
         loop {
@@ -274,7 +278,7 @@ async fn scan(store: Store) -> Result<Scan, Error> {
             before = Some(oldest);
         }
         unfinished.reverse();
-        Ok(Scan { last, unfinished, collecting })
+        Ok(Scan { last, unfinished, collecting, deleted })
     };
     tokio::task::spawn_blocking(scan).await.map_err(|error| Error::Server { reason: error.to_string() })?
 }

@@ -10,6 +10,7 @@
 //! | [`load`] | an experiment from its journal |
 //! | [`archive`] | what is read from the store because it is not in memory any more |
 //! | [`collect`] | checkpoints that nothing keeps, in the store |
+//! | [`deleted`] | checkpoints of deleted experiments, in the store |
 //! | [`publish`] | the files by which programs on this host find a running engine |
 //!
 //! The engine does not know how a trial is run; that is the agent's.
@@ -21,6 +22,7 @@ mod api;
 mod archive;
 mod collect;
 pub mod cores;
+mod deleted;
 mod engine;
 mod error;
 pub mod experiment;

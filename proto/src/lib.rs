@@ -9,6 +9,8 @@
 //!
 //! Nothing here decides anything. Fields are only ever added.
 
+mod secrets;
+
 /// Version 1 of all messages and services.
 pub mod v1 {
     #![allow(missing_docs, clippy::all, clippy::pedantic, clippy::unwrap_used, clippy::expect_used)]

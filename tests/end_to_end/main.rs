@@ -6,6 +6,10 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+#[path = "../../checkpoints/tests/storage/server.rs"]
+#[allow(dead_code, reason = "not every test uses all of it")]
+mod s3;
+
 mod document;
 mod processes;
 mod workplace;
@@ -18,6 +22,7 @@ mod failing;
 mod file_mistakes;
 mod forking;
 mod mistakes;
+mod object_store;
 mod pausing;
 mod scripts;
 mod server;

@@ -3,6 +3,7 @@
 mod entrypoint;
 mod escalation;
 mod exit;
+mod fetch;
 mod memory;
 mod metrics_file;
 mod output;
@@ -22,6 +23,7 @@ use crate::{
     layout::Layout,
     model::Models,
     orphans::Ledger,
+    remote::RemoteCheckpoints,
     report::Reporter,
 };
 use std::{
@@ -40,6 +42,7 @@ pub(crate) struct Node {
     pub(crate) cores: u32,
     pub(crate) models: Models,
     pub(crate) environments: Environments,
+    pub(crate) remote: Arc<RemoteCheckpoints>,
     pub(crate) python_package: PathBuf,
     /// A short path: those of Unix sockets hold 107 bytes.
     pub(crate) sockets: tempfile::TempDir,
@@ -66,7 +69,11 @@ pub(crate) async fn live(
     reporter: Reporter,
 ) {
     let run = order.run.clone().unwrap_or_default();
-    let checkpoints = node.layout.checkpoints(&run.checkpoint_dir, key);
+    let checkpoints = match &run.storage {
+        Some(_) => node.remote.folder(key.experiment, key.trial),
+        None => node.layout.checkpoints(&run.checkpoint_dir, key),
+    };
+    sweep(&checkpoints).await;
     let unfinished_before: HashSet<_> = checkpoint::incomplete(&checkpoints).into_iter().collect();
     let preparing = prepare::prepare(&node, key, &order, &run, &checkpoints, &reporter);
     let asked_to_end = control.until(|contract| contract.demand().map(|_| contract.reason().to_owned()));
@@ -84,6 +91,14 @@ pub(crate) async fn live(
     clean_up(&node, key, &checkpoints, unfinished_before).await;
     say_exit(key, &exit, &reporter).await;
     reporter.event(Kind::Exit(exit)).await;
+}
+
+/// Removes what dead attempts of the trial have begun and not completed.
+async fn sweep(checkpoints: &Path) {
+    let checkpoints = checkpoints.to_owned();
+    if let Err(error) = spawn_blocking(move || checkpoint::sweep(&checkpoints)).await {
+        tracing::warn!(%error, "clearing up before an attempt broke off");
+    }
 }
 
 async fn say_exit(key: AttemptKey, exit: &Exit, reporter: &Reporter) {

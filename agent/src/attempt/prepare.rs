@@ -3,9 +3,12 @@
 use super::{
     Failure, Node,
     entrypoint::{self, Values},
+    fetch,
     variables::{Additions, compose, find_program},
 };
-use crate::{environment::Wanted, identity::AttemptKey, model::copy_directory, report::Reporter};
+use crate::{
+    environment::Wanted, identity::AttemptKey, model::copy_directory, remote::Held, report::Reporter,
+};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -25,6 +28,8 @@ pub(crate) struct Prepared {
     pub(crate) work: PathBuf,
     pub(crate) checkpoints: PathBuf,
     pub(crate) socket: PathBuf,
+    /// What it continues from stays in the cache.
+    pub(crate) _held: Option<Held>,
 }
 
 /// Directories, model, environment, command and variables of the attempt.
@@ -40,6 +45,7 @@ pub(crate) async fn prepare(
         Failure::new(ExitCause::Contract, format!("the hyperparameters are not JSON: {error}"))
     })?;
     let command = command(key, order, run, checkpoints, &hparams)?;
+    let start = fetch::provide(node, order, reporter).await?;
     let place = Place::create(node, key, order, checkpoints, reporter).await?;
     let path = run.environment.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
     let wanted = Wanted {
@@ -52,7 +58,8 @@ pub(crate) async fn prepare(
     };
     let environment = node.environments.provide(&wanted, reporter).await?;
     let socket = node.sockets.path().join(format!("{key}.sock"));
-    let facts = Facts { node, key, order, run, place: &place, checkpoints, socket: &socket };
+    let latest = start.as_ref().map(|start| start.path.as_path());
+    let facts = Facts { node, key, order, run, place: &place, checkpoints, socket: &socket, latest };
     let additions = Additions {
         contract: facts.contract()?,
         defaults: facts.defaults(),
@@ -77,6 +84,7 @@ pub(crate) async fn prepare(
         work: place.work,
         checkpoints: checkpoints.to_owned(),
         socket,
+        _held: start.and_then(|start| start.held),
     })
 }
 
@@ -114,16 +122,6 @@ impl Place {
             "" => None,
             sha256 => Some(node.models.provide(sha256, reporter).await?),
         };
-        if let Some(latest) = &order.checkpoint
-            && !Path::new(&latest.path).is_dir()
-        {
-            let message = format!(
-                "the checkpoint {} at length {} is not on this node ({}); agents on several nodes need a shared \
-                 checkpoint_storage",
-                latest.uuid, latest.length, latest.path
-            );
-            return Err(Failure::new(ExitCause::Environment, message));
-        }
         let directory = node.layout.attempt(key);
         let place = Self {
             work: directory.join("work"),
@@ -174,6 +172,8 @@ struct Facts<'attempt> {
     place: &'attempt Place,
     checkpoints: &'attempt Path,
     socket: &'attempt Path,
+    /// What it continues from.
+    latest: Option<&'attempt Path>,
 }
 
 impl Facts<'_> {
@@ -201,8 +201,8 @@ impl Facts<'_> {
             ("TOPRUNG_SLOTS", slots.into()),
             ("PYTHONUNBUFFERED", "1".into()),
         ];
-        if let Some(latest) = &order.checkpoint {
-            variables.push(("TOPRUNG_LATEST_CHECKPOINT", latest.path.clone().into()));
+        if let (Some(latest), Some(path)) = (&order.checkpoint, self.latest) {
+            variables.push(("TOPRUNG_LATEST_CHECKPOINT", path.into()));
             variables.push(("TOPRUNG_LATEST_LENGTH", latest.length.to_string().into()));
         }
         variables.extend(self.visible_gpus()?.map(|gpus| ("CUDA_VISIBLE_DEVICES", gpus.into())));

@@ -16,6 +16,7 @@ use crate::{
     identity::{AttemptKey, unix_ms},
     orphans::Group,
     report::Reporter,
+    uploads::Uploads,
 };
 use nix::sys::signal::Signal;
 use std::{
@@ -50,7 +51,8 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let collectors = Collectors::new(order, run, control, reporter)?;
     let closing = watch::Sender::new(false);
-    let serving = serve(key, &prepared, control, reporter, closing.subscribe())?;
+    let uploads = uploads(node, key, run, reporter)?;
+    let serving = serve(key, &prepared, control, reporter, uploads.clone(), closing.subscribe())?;
     let kills_before = memory::kills();
     let mut process = Process::start(node, &prepared).map_err(|error| {
         let message = format!("cannot start {}: {error}", prepared.program.display());
@@ -70,6 +72,9 @@ pub(crate) async fn run(
     while following.join_next().await.is_some() {}
     if let Err(error) = serving.await {
         tracing::warn!(attempt = %key, %error, "serving the trial broke off");
+    }
+    if let Some(uploads) = uploads {
+        uploads.finish(reporter).await;
     }
     let status =
         status.map_err(|error| Failure::new(ExitCause::AgentLost, format!("cannot wait: {error}")))?;
@@ -95,11 +100,26 @@ fn ending(contract: &Contract, status: ExitStatus, tail: &Tail) -> Ending {
     }
 }
 
+/// What stores the attempt's checkpoints, if they go into an object store.
+fn uploads(
+    node: &Node,
+    key: AttemptKey,
+    run: &RunSpec,
+    reporter: &Reporter,
+) -> Result<Option<Arc<Uploads>>, Failure> {
+    let Some(storage) = run.storage.clone() else { return Ok(None) };
+    let uploads = Uploads::start(key, Arc::clone(&node.remote), storage, reporter.clone());
+    uploads
+        .map(|uploads| Some(Arc::new(uploads)))
+        .map_err(|error| Failure::new(ExitCause::Environment, format!("cannot store checkpoints: {error}")))
+}
+
 fn serve(
     key: AttemptKey,
     prepared: &Prepared,
     control: &Arc<Control>,
     reporter: &Reporter,
+    uploads: Option<Arc<Uploads>>,
     closing: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, Failure> {
     let listener = socket::bind(&prepared.socket).map_err(|error| {
@@ -112,6 +132,7 @@ fn serve(
         control: Arc::clone(control),
         reporter: reporter.clone(),
         checkpoints: prepared.checkpoints.clone(),
+        uploads,
         closing,
     });
     Ok(tokio::spawn(async move {

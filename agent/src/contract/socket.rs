@@ -11,6 +11,7 @@ use crate::{
     flag::raised,
     identity::{AttemptKey, unix_ms},
     report::Reporter,
+    uploads::Uploads,
 };
 use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -35,6 +36,8 @@ pub(crate) struct Desk {
     pub(crate) control: Arc<Control>,
     pub(crate) reporter: Reporter,
     pub(crate) checkpoints: PathBuf,
+    /// Where they go from there; `None`: they stay.
+    pub(crate) uploads: Option<Arc<Uploads>>,
     /// Becomes true when the process has ended.
     pub(crate) closing: watch::Receiver<bool>,
 }
@@ -175,14 +178,18 @@ impl Desk {
             attempt: self.key.attempt,
             length,
             path: path.clone(),
-            files: completed.files,
+            files: completed.files.clone(),
             total_size: completed.total_size,
             time_unix_ms: unix_ms(),
             // The engine's to fill in.
             ..v1::Checkpoint::default()
         };
-        self.reporter.event(Kind::Checkpoint(event)).await;
-        Ok(Answer::Saved { uuid: completed.uuid, path })
+        let uuid = completed.uuid.clone();
+        match &self.uploads {
+            Some(uploads) => uploads.push(completed, event).await?,
+            None => self.reporter.event(Kind::Checkpoint(event)).await,
+        }
+        Ok(Answer::Saved { uuid, path })
     }
 
     /// Holds the answer until it is known, the process has ended, or 30 s have passed.

@@ -1,28 +1,67 @@
 //! `toprung delete`
 
-use super::look;
 use crate::args::{Delete, Global};
 use crate::client::Client;
+use crate::connect::{self, Mode, Need};
 use crate::errors::Error;
 use crate::exit::Exit;
 use crate::output::{self, format};
 use std::io::{BufRead as _, IsTerminal as _};
 use toprung_proto::v1;
 
+/// The agent of this process ends within this.
+const CLOSING: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Removes an experiment; asks before on a terminal.
 pub(super) async fn run(global: &Global, args: Delete) -> Result<Exit, Error> {
-    let deleted = look(global, |client, _| async move { delete(&client, args).await }).await?;
+    let need = if args.keep_checkpoints { Need::Look } else { Need::Remove };
+    let session = connect::open(global, need).await?;
+    if need == Need::Remove && session.mode == Mode::Embedded {
+        agent_is_there(&session.client).await?;
+    }
+    let deleted = delete(&session.client, args).await;
+    let closed = session.close(CLOSING).await;
+    let deleted = deleted?;
+    closed?;
     if args.json {
-        output::print_json(&serde_json::json!({"deleted": deleted.then_some(args.id)}))?;
-    } else if deleted {
-        output::print(&format!("experiment {} is deleted\n", args.id))?;
+        let (left, waiting) = deleted.as_ref().map(|done| (done.checkpoints, &done.waiting_for)).unzip();
+        output::print_json(&serde_json::json!({
+            "deleted": deleted.as_ref().map(|_| args.id), "checkpoints": left, "waiting_for": waiting,
+        }))?;
     } else {
-        output::print("nothing was deleted\n")?;
+        output::print(&text(args.id, deleted.as_ref()))?;
     }
     Ok(Exit::Ok)
 }
 
-async fn delete(client: &Client, args: Delete) -> Result<bool, Error> {
+/// What was done, and what is left to do.
+fn text(id: u64, deleted: Option<&v1::DeleteExperimentResponse>) -> String {
+    let Some(deleted) = deleted else { return "nothing was deleted\n".to_owned() };
+    if deleted.waiting_for.is_empty() {
+        return format!("experiment {id} is deleted\n");
+    }
+    let agents = deleted.waiting_for.join(", ");
+    format!(
+        "experiment {id} is deleted; files of its checkpoints lie with {}, which {} not connected: they are removed when \
+         it comes back\n",
+        format::printable(&agents),
+        if deleted.waiting_for.len() == 1 { "is" } else { "are" },
+    )
+}
+
+/// Waits a moment for the agent of this process: it removes the files.
+async fn agent_is_there(client: &Client) -> Result<(), Error> {
+    let give_up = tokio::time::Instant::now() + CLOSING;
+    while tokio::time::Instant::now() < give_up {
+        if client.agents().await?.agents.iter().any(|agent| agent.connected) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+async fn delete(client: &Client, args: Delete) -> Result<Option<v1::DeleteExperimentResponse>, Error> {
     if !args.yes {
         let experiment = client.experiment(args.id).await?;
         if !std::io::stdin().is_terminal() {
@@ -31,18 +70,18 @@ async fn delete(client: &Client, args: Delete) -> Result<bool, Error> {
                 help: "pass --yes".to_owned(),
             });
         }
-        if !confirmed(&question(&experiment))? {
-            return Ok(false);
+        if !confirmed(&question(&experiment, args.keep_checkpoints))? {
+            return Ok(None);
         }
     }
-    client.delete(args.id).await?;
-    Ok(true)
+    client.delete(args.id, args.keep_checkpoints).await.map(Some)
 }
 
-fn question(experiment: &v1::Experiment) -> String {
+fn question(experiment: &v1::Experiment, keep_checkpoints: bool) -> String {
+    let checkpoints = if keep_checkpoints { "reports and logs" } else { "reports, logs and checkpoints" };
     let trials = experiment.trials.map_or(0, |trials| trials.total);
     format!(
-        "delete experiment {} ({}, {}) with {}, their reports and logs? [y/N] ",
+        "delete experiment {} ({}, {}) with {}, their {checkpoints}? [y/N] ",
         experiment.id,
         format::printable(&experiment.name),
         format::experiment_state(experiment.state),
@@ -76,6 +115,8 @@ mod tests {
         let trials = v1::TrialCounts { total: 1, ..Default::default() };
         let experiment =
             v1::Experiment { id: 4, name: "digits".into(), trials: Some(trials), ..Default::default() };
-        assert!(question(&experiment).contains("experiment 4 (digits, unspecified) with 1 trial,"));
+        let text = question(&experiment, false);
+        assert!(text.contains("experiment 4 (digits, unspecified) with 1 trial,"), "{text}");
+        assert!(text.contains("checkpoints") && !question(&experiment, true).contains("checkpoints"));
     }
 }

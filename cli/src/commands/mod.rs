@@ -3,6 +3,7 @@
 mod agent;
 mod agents;
 mod best;
+mod checkpoints;
 mod control;
 mod delete;
 mod fork;
@@ -46,6 +47,7 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
         Command::Resume(args) => resume::run(&global, args).await,
         Command::Kill(args) => control::kill(&global, args).await,
         Command::Delete(args) => delete::run(&global, args).await,
+        Command::Checkpoints(args) => checkpoints::run(&global, args.command).await,
         Command::Agents(args) => agents::run(&global, args).await,
         Command::Serve(args) => serve::run(&global, &args).await,
         Command::Agent(args) => agent::run(&global, &args).await,

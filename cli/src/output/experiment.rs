@@ -171,6 +171,10 @@ pub(crate) fn show(experiment: &v1::Experiment, now_ms: i64) -> String {
         }
         None => row("best", "none yet: no trial has reported a validation"),
     }
+    if experiment.checkpoint_count > 0 {
+        let count = format::counted(experiment.checkpoint_count, "checkpoint", "checkpoints");
+        row("kept", &format!("{count}, {}", format::bytes(experiment.checkpoint_bytes)));
+    }
     for warning in &experiment.warnings {
         row("warning", warning);
     }

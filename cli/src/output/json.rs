@@ -61,6 +61,8 @@ pub(crate) fn experiment(value: &v1::Experiment) -> Value {
         "warnings": value.warnings,
         "active_ms": value.active_ms,
         "source_experiment": (value.source_experiment != 0).then_some(value.source_experiment),
+        "checkpoint_bytes": value.checkpoint_bytes,
+        "checkpoint_count": value.checkpoint_count,
     })
 }
 
@@ -91,7 +93,8 @@ pub(crate) fn best(value: &v1::BestTrial) -> Value {
     })
 }
 
-fn checkpoint(value: &v1::Checkpoint) -> Value {
+/// `Checkpoint`
+pub(crate) fn checkpoint(value: &v1::Checkpoint) -> Value {
     let file =
         |file: &v1::CheckpointFile| json!({"path": file.path, "size": file.size, "sha256": file.sha256});
     json!({
@@ -103,6 +106,7 @@ fn checkpoint(value: &v1::Checkpoint) -> Value {
         "files": value.files.iter().map(file).collect::<Vec<_>>(),
         "total_size": value.total_size,
         "time_unix_ms": value.time_unix_ms,
+        "agent": value.agent,
     })
 }
 

@@ -168,7 +168,7 @@ pub(crate) const BY_DEVICE_LISTS: Section = Section {
     strangers: &[],
 };
 
-/// The names of storage types, those that are not built last.
+/// The names of storage types.
 pub(crate) const STORAGE_TYPES: &[&str] = &["shared_fs", "directory", "s3", "gcs", "azure"];
 
 pub(crate) const CHECKPOINT_STORAGE: Section = Section {
@@ -183,7 +183,7 @@ const STORAGE_PLACE: &[Field] = &[
         "type",
         Shape::Choice(STORAGE_TYPES),
         "",
-        "the kind of storage; a directory beside the store if there is none. `s3`, `gcs` and `azure` are not available in this version",
+        "the kind of storage; a directory beside the store if there is none. With the object stores `s3`, `gcs` and `azure` every agent reads what any agent has saved",
     ),
     field("host_path", Shape::Text, "", "with `shared_fs`: an absolute path that every machine sees"),
     field("storage_path", Shape::Text, "", "with `shared_fs`: a directory below `host_path`"),
@@ -199,17 +199,53 @@ const STORAGE_PLACE: &[Field] = &[
     removed("tensorboard_path", "it is ignored: metrics are kept in the store"),
     field("bucket", Shape::Text, "", "with `s3` and `gcs`: the bucket"),
     field("prefix", Shape::Text, "", "with `s3` and `gcs`: what every name begins with"),
-    field("endpoint_url", Shape::Text, "", "with `s3`: another server than Amazon's"),
-    field("access_key", Shape::Text, "", "with `s3`: the account"),
-    field("secret_key", Shape::Text, "", "with `s3`: its secret"),
+    field(
+        "endpoint_url",
+        Shape::Text,
+        "",
+        "with `s3`: another server than Amazon's, such as `http://minio:9000`",
+    ),
+    field(
+        "access_key",
+        Shape::Text,
+        "",
+        "with `s3`: the account, with `secret_key`; better in the agents' environment (`AWS_ACCESS_KEY_ID`); masked in every answer",
+    ),
+    field(
+        "secret_key",
+        Shape::Text,
+        "",
+        "with `s3`: its secret; better in the agents' environment (`AWS_SECRET_ACCESS_KEY`); masked in every answer",
+    ),
     field("container", Shape::Text, "", "with `azure`: the container"),
-    field("connection_string", Shape::Text, "", "with `azure`: the account and its secret"),
-    field("account_url", Shape::Text, "", "with `azure`: the account"),
-    field("credential", Shape::Text, "", "with `azure`: its secret"),
+    field(
+        "connection_string",
+        Shape::Text,
+        "",
+        "with `azure`: the account and its secret; better in the agents' environment; masked in every answer",
+    ),
+    field(
+        "account_url",
+        Shape::Text,
+        "",
+        "with `azure`: the account, such as `https://NAME.blob.core.windows.net`",
+    ),
+    field(
+        "credential",
+        Shape::Text,
+        "",
+        "with `azure`: the account's key or a shared access signature; better in the agents' environment (`AZURE_STORAGE_ACCOUNT_KEY`); masked in every answer",
+    ),
 ];
 
 const STORAGE_KEPT: &[Field] = &[
     field("save_experiment_best", small(0), "0", "how many of the experiment's best checkpoints are kept"),
     field("save_trial_best", small(0), "1", "how many of each trial's best checkpoints are kept"),
     field("save_trial_latest", small(0), "1", "how many of each trial's latest checkpoints are kept"),
+    field(
+        "max_size",
+        Shape::Either(&[at_least(1), Shape::Text]),
+        "",
+        "how many bytes all checkpoints of the experiment may take, such as `20 GiB`; when they take more, what nothing keeps is removed at once, and if that is not enough the experiment pauses",
+    ),
 ];

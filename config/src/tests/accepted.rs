@@ -232,6 +232,33 @@ fn secrets_are_masked() {
 }
 
 #[test]
+fn checkpoints_may_lie_in_object_stores() {
+    let of = |lines: &str| {
+        let parsed = crate::parse(&with(&format!("checkpoint_storage: {{{lines}}}\n"))).unwrap();
+        let storage = parsed.config.checkpoint_storage.clone();
+        // What is kept with the experiment says the same.
+        let again = accepted(&parsed.config.complete().to_string());
+        assert_eq!(again.checkpoint_storage, storage, "{lines}");
+        let masked = parsed.config.masked().to_string();
+        assert!(!masked.contains("hunter2"), "{masked}");
+        (storage, parsed.warnings.iter().map(|warning| warning.path.clone()).collect::<Vec<_>>())
+    };
+    let (storage, warnings) = of("type: s3, bucket: b, prefix: a/b, max_size: 20 GiB");
+    assert!(matches!(&storage.place, StoragePlace::S3 { prefix, .. } if prefix == "a/b"));
+    assert_eq!((storage.max_size, warnings), (Some(20 << 30), Vec::<String>::new()));
+    assert!(storage.place.is_object_store() && storage.place.directory().is_none());
+    let (_, warnings) =
+        of("type: s3, bucket: b, endpoint_url: 'http://a:1', access_key: hunter2a, secret_key: hunter2b");
+    assert_eq!(warnings, ["checkpoint_storage.access_key", "checkpoint_storage.secret_key"]);
+    let (storage, _) = of("type: gcs, bucket: b, max_size: 7");
+    assert_eq!(storage.place, StoragePlace::Gcs { bucket: "b".into(), prefix: String::new() });
+    assert_eq!(storage.max_size, Some(7));
+    let (_, warnings) = of("type: azure, container: c, connection_string: hunter2");
+    assert_eq!(warnings, ["checkpoint_storage.connection_string"]);
+    of("type: azure, container: c, account_url: 'https://a.blob.core.windows.net', credential: hunter2");
+}
+
+#[test]
 fn trials_may_start_from_a_checkpoint() {
     for (field, expected) in [
         ("source_trial_id: 3/7", crate::WarmStart::Trial { experiment: 3, trial: 7 }),

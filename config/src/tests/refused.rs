@@ -113,7 +113,13 @@ fn types_and_ranges() {
 #[test]
 fn storage() {
     for (lines, path, message) in [
-        ("type: s3, bucket: b", "checkpoint_storage.type", "`s3` is not supported yet"),
+        ("type: s3", "checkpoint_storage.bucket", "`bucket` is missing"),
+        ("type: s3, bucket: b, access_key: a", "checkpoint_storage.access_key", "needs `secret_key`"),
+        ("type: s3, bucket: b, endpoint_url: minio", "checkpoint_storage.endpoint_url", "expected a URL"),
+        ("type: s3, bucket: b, host_path: /a", "checkpoint_storage.host_path", "does not belong"),
+        ("type: gcs, bucket: b, secret_key: a", "checkpoint_storage.secret_key", "does not belong"),
+        ("type: azure", "checkpoint_storage.container", "`container` is missing"),
+        ("max_size: lots", "checkpoint_storage.max_size", "expected a number of bytes"),
         ("type: shared_fs", "checkpoint_storage.host_path", "`host_path` is missing"),
         ("type: shared_fs, host_path: a", "checkpoint_storage.host_path", "expected an absolute path"),
         (

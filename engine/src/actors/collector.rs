@@ -10,13 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use toprung_proto::v1::{self, engine_message::Kind};
+use toprung_proto::v1::{self, attempt_event, engine_message::Kind};
 use toprung_store::Store;
 
+use super::experiment::ExperimentHandle;
+use super::session::BatchAck;
 use super::sessions::SessionsHandle;
 use super::{Unavailable, answer, cast, stop};
 use crate::Error;
 use crate::collect::{self, Marked, Terms};
+use crate::deleted::{self, Notes};
 use crate::experiment::collection::OfTrial;
 
 /// Trials that may wait to be looked at; further ones are left to the end of their experiments.
@@ -30,6 +33,13 @@ enum Message {
     Experiment(Arc<Terms>),
     /// An experiment of the store; `true`: it has ended.
     Resume(u64, bool),
+    /// A checkpoint that was marked when it was recorded.
+    Discarded(Arc<Terms>, Box<v1::Checkpoint>),
+    /// Checkpoints that came after the end of their experiment.
+    Late(u64, String, Vec<v1::Checkpoint>, BatchAck),
+    Weigh(Arc<Terms>, u64, ExperimentHandle),
+    Judge(Arc<Terms>, ExperimentHandle),
+    OfDeleted(Notes),
     AgentBack(String),
     Deleted(String, v1::CheckpointsDeleted),
     Forget(u64, oneshot::Sender<()>),
@@ -78,6 +88,43 @@ impl CollectorHandle {
     /// Looks at an experiment that has ended.
     pub fn of_experiment(&self, terms: &Arc<Terms>) {
         cast(&self.actor, Message::Experiment(terms.clone()));
+    }
+
+    /// A checkpoint was marked when it was recorded.
+    pub fn discarded(&self, terms: &Arc<Terms>, checkpoint: v1::Checkpoint) {
+        cast(&self.actor, Message::Discarded(terms.clone(), Box::new(checkpoint)));
+    }
+
+    /// Something came of an experiment that has ended. Checkpoints in it are recorded, to be removed; then it is
+    /// acknowledged.
+    pub fn late(&self, experiment: u64, events: &v1::AgentEvents, ack: BatchAck) {
+        let checkpoint = |event: &v1::AttemptEvent| match (&event.kind, &event.attempt) {
+            (Some(attempt_event::Kind::Checkpoint(checkpoint)), Some(attempt)) => {
+                Some(v1::Checkpoint { trial: attempt.trial, ..checkpoint.clone() })
+            }
+            _ => None,
+        };
+        let late: Vec<_> = events.events.iter().filter_map(checkpoint).collect();
+        if late.is_empty() {
+            ack.done();
+        } else {
+            cast(&self.actor, Message::Late(experiment, events.agent.clone(), late, ack));
+        }
+    }
+
+    /// A checkpoint of so many bytes was saved in an experiment whose checkpoints may take only so much.
+    pub fn weigh(&self, terms: &Arc<Terms>, bytes: u64, experiment: ExperimentHandle) {
+        cast(&self.actor, Message::Weigh(terms.clone(), bytes, experiment));
+    }
+
+    /// Pauses the experiment if what is left now takes too much.
+    pub fn judge(&self, terms: &Arc<Terms>, experiment: ExperimentHandle) {
+        cast(&self.actor, Message::Judge(terms.clone(), experiment));
+    }
+
+    /// Removes the checkpoints of deleted experiments, which are noted in the store.
+    pub fn deleted_experiment(&self, notes: Notes) {
+        cast(&self.actor, Message::OfDeleted(notes));
     }
 
     /// An agent has connected.
@@ -141,6 +188,10 @@ struct State {
     /// Checkpoints that each agent was told to remove and has not answered for.
     unanswered: BTreeMap<String, usize>,
     resting: Vec<oneshot::Sender<()>>,
+    /// Bytes of the checkpoints of experiments with a limit.
+    weights: BTreeMap<u64, u64>,
+    /// Of deleted experiments.
+    notes: Notes,
 }
 
 impl Actor for Collector {
@@ -154,7 +205,8 @@ impl Actor for Collector {
         (store, waiting): Self::Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let (due, unanswered) = (BTreeMap::new(), BTreeMap::new());
-        Ok(State { store, sessions: None, waiting, due, unanswered, resting: Vec::new() })
+        let (weights, notes) = (BTreeMap::new(), Notes::new());
+        Ok(State { store, sessions: None, waiting, due, unanswered, resting: Vec::new(), weights, notes })
     }
 
     async fn handle(
@@ -174,10 +226,18 @@ impl Actor for Collector {
             }
             Message::Experiment(terms) => state.of_experiment(terms).await,
             Message::Resume(id, ended) => state.resume(id, ended).await,
+            Message::Discarded(terms, checkpoint) => {
+                state.entered(terms, vec![collect::place(*checkpoint)], false).await
+            }
+            Message::Late(id, agent, late, ack) => state.late(id, agent, late, ack).await,
+            Message::Weigh(terms, bytes, experiment) => state.weigh(&terms, bytes, &experiment).await,
+            Message::Judge(terms, experiment) => state.judge(&terms, &experiment).await,
+            Message::OfDeleted(notes) => state.of_deleted(notes).await,
             Message::AgentBack(agent) => state.agent_back(agent).await,
             Message::Deleted(agent, deleted) => state.deleted(&agent, deleted).await,
             Message::Forget(id, reply) => {
                 state.due.remove(&id);
+                state.weights.remove(&id);
                 let _gone = reply.send(());
                 Ok(())
             }
@@ -259,6 +319,95 @@ impl State {
             let marked = self.blocking(move |store| collect::marked(store, id)).await?;
             self.tell(id, marked, &agents);
         }
+        self.tell_of_deleted(self.notes.clone(), &agents);
+        Ok(())
+    }
+
+    async fn late(
+        &mut self,
+        id: u64,
+        agent: String,
+        late: Vec<v1::Checkpoint>,
+        ack: BatchAck,
+    ) -> Result<(), Error> {
+        let marked = self.blocking(move |store| {
+            if crate::archive::experiment(store, id)?.is_none() {
+                return Ok(None);
+            }
+            collect::mark_late(store, id, &agent, late).map(Some)
+        });
+        // Without its acknowledgement it is sent again.
+        let marked = marked.await?;
+        ack.done();
+        match marked {
+            Some((terms, marked)) => self.entered(Arc::new(terms), marked, true).await,
+            None => {
+                tracing::warn!(
+                    experiment = id,
+                    "a checkpoint of a deleted experiment was saved; its files stay"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    async fn weigh(&mut self, terms: &Terms, bytes: u64, experiment: &ExperimentHandle) -> Result<(), Error> {
+        let id = terms.experiment;
+        let weight = match self.weights.get(&id) {
+            Some(weight) => weight + bytes,
+            // It is in the store already.
+            None => self.blocking(move |store| collect::live(store, id)).await?.1,
+        };
+        self.weights.insert(id, weight);
+        if terms.max_size.is_some_and(|most| weight > most) {
+            experiment.collection_due();
+        }
+        Ok(())
+    }
+
+    async fn judge(&mut self, terms: &Terms, experiment: &ExperimentHandle) -> Result<(), Error> {
+        let id = terms.experiment;
+        let (count, weight) = self.blocking(move |store| collect::live(store, id)).await?;
+        self.weights.insert(id, weight);
+        if let Some(most) = terms.max_size.filter(|most| weight > *most) {
+            experiment.quota_exceeded(format!(
+                "the {count} checkpoints that must be kept take {weight} bytes, `checkpoint_storage.max_size` allows \
+                 {most}; `toprung resume {id}` goes on without this limit, `toprung fork {id} --set \
+                 checkpoint_storage.max_size=…` begins again with another"
+            ));
+        }
+        Ok(())
+    }
+
+    async fn of_deleted(&mut self, notes: Notes) -> Result<(), Error> {
+        if notes.is_empty() {
+            return Ok(());
+        }
+        self.notes.extend(notes.clone());
+        let agents = self.connected().await?;
+        self.tell_of_deleted(notes, &agents);
+        Ok(())
+    }
+
+    fn tell_of_deleted(&mut self, notes: Notes, agents: &BTreeSet<String>) {
+        let Some(sessions) = &self.sessions else { return };
+        for note in notes.into_values() {
+            let v1::DeletedCheckpoints { experiment, checkpoint_dir, storage, shared, agent, checkpoints } =
+                note;
+            let any = agents.first().filter(|_| shared);
+            let Some(agent) = agents.get(&agent).or(any) else { continue };
+            *self.unanswered.entry(agent.clone()).or_default() += checkpoints.len();
+            let order = v1::DeleteCheckpoints { experiment, checkpoint_dir, checkpoints, storage };
+            sessions.tell(agent, Kind::DeleteCheckpoints(order));
+        }
+    }
+
+    /// An answer that concerns a deleted experiment.
+    async fn confirm_deleted(&mut self, id: u64, gone: BTreeSet<(u32, String)>) -> Result<(), Error> {
+        let notes = self.notes.clone();
+        if notes.values().any(|note| note.experiment == id) {
+            self.notes = self.blocking(move |store| deleted::confirm(store, notes, id, &gone)).await?;
+        }
         Ok(())
     }
 
@@ -277,7 +426,8 @@ impl State {
             for part in checkpoints.chunks(TOLD_AT_ONCE) {
                 let checkpoint_dir = due.terms.checkpoint_dir.clone();
                 let checkpoints = part.to_vec();
-                let order = v1::DeleteCheckpoints { experiment: id, checkpoint_dir, checkpoints };
+                let storage = due.terms.storage.clone();
+                let order = v1::DeleteCheckpoints { experiment: id, checkpoint_dir, checkpoints, storage };
                 sessions.tell(agent, Kind::DeleteCheckpoints(order));
             }
         }
@@ -288,9 +438,6 @@ impl State {
             *count = count.saturating_sub(deleted.checkpoints.len());
         }
         let id = deleted.experiment;
-        if !self.due.contains_key(&id) {
-            return Ok(());
-        }
         let (gone, kept): (Vec<_>, Vec<_>) =
             deleted.checkpoints.into_iter().partition(|checkpoint| checkpoint.error.is_empty());
         for checkpoint in kept {
@@ -298,6 +445,9 @@ impl State {
             tracing::warn!(experiment = id, trial, uuid, agent, error, "a checkpoint was not removed");
         }
         let gone = gone.into_iter().map(|checkpoint| (checkpoint.trial, checkpoint.uuid)).collect();
+        if !self.due.contains_key(&id) {
+            return self.confirm_deleted(id, gone).await;
+        }
         let confirmed = self.blocking(move |store| collect::confirm(store, id, &gone)).await?;
         if let Some(due) = self.due.get_mut(&id) {
             due.left = due.left.saturating_sub(confirmed);

@@ -311,7 +311,10 @@ impl State {
     fn route(&mut self, id: u64, serial: u64, events: v1::AgentEvents, ack: BatchAck) {
         match (self.routes.route(id, &events.agent, serial), self.active.get(&id)) {
             (Route::There, Some(experiment)) => experiment.agent_events(events, ack),
-            (Route::Over, _) => ack.done(),
+            (Route::Over, _) => match &self.siblings {
+                Some((.., collector)) => collector.late(id, &events, ack),
+                None => ack.done(),
+            },
             (Route::There | Route::Later, _) => drop(ack),
         }
     }

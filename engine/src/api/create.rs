@@ -40,7 +40,7 @@ pub(super) async fn create(
         Ok(model_sha256) => model_sha256,
         Err(experiment) => return Ok(v1::CreateExperimentResponse { experiment, warnings }),
     };
-    let source_checkpoint = source::warm_start(search, &config.searcher).await?;
+    let (source_checkpoint, checkpoint_source) = source::warm_start(search, &config.searcher).await?.unzip();
     let seed = match config.experiment_seed {
         Some(seed) => seed,
         None => random_seed()?,
@@ -57,6 +57,7 @@ pub(super) async fn create(
         seed,
         source_checkpoint,
         source_experiment: request.source_experiment,
+        checkpoint_source,
     };
     let experiment = search.experiments.create(created).await.map_err(|error| status(error.into()))?;
     Ok(v1::CreateExperimentResponse { experiment: Some(experiment), warnings })

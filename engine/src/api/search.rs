@@ -1,6 +1,7 @@
 //! The search service: one method per call. An experiment that is active is asked; one that has ended is read from
 //! the store.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::wrappers::ReceiverStream;
@@ -16,7 +17,7 @@ use crate::actors::now_ms;
 use crate::actors::pool::PoolHandle;
 use crate::actors::sessions::SessionsHandle;
 use crate::experiment::view;
-use crate::{archive, load};
+use crate::{archive, collect, deleted, load};
 
 /// Calls under way at once; more are told to come back.
 const MAX_CALLS: usize = 4_096;
@@ -150,7 +151,9 @@ impl Search {
     async fn with_config(&self, id: u64) -> Result<v1::Experiment, Status> {
         let mut experiment = self.experiment(id).await?;
         let store = self.store.clone();
-        let (created, _) = blocking(move || load::created(&store, id)).await?;
+        let found = blocking(move || Ok((load::created(&store, id)?.0, collect::live(&store, id)?)));
+        let (created, (count, bytes)) = found.await?;
+        (experiment.checkpoint_count, experiment.checkpoint_bytes) = (count, bytes);
         let parsed = toprung_config::parse(&created.config_json);
         let parsed = parsed.map_err(|problems| Status::internal(problems.to_string()))?;
         experiment.config_json = parsed.config.masked().to_string();
@@ -183,7 +186,7 @@ impl Search {
         Ok(v1::ListExperimentsResponse { experiments, next_page_token })
     }
 
-    async fn delete(&self, id: u64) -> Result<(), Status> {
+    async fn delete(&self, id: u64, keep: bool) -> Result<v1::DeleteExperimentResponse, Status> {
         if self.active(id).await?.is_some() {
             let message = format!("experiment {id} has not ended: kill it before it is deleted");
             return Err(Status::failed_precondition(message));
@@ -192,7 +195,27 @@ impl Search {
         // Nothing is written of it any more.
         self.collector.forget(id).await.map_err(|error| status(error.into()))?;
         let store = self.store.clone();
-        blocking(move || Ok(store.delete_experiment(id)?)).await
+        let noted = blocking(move || {
+            if !keep && let Some(by) = deleted::needed_by(&store, id)? {
+                return Ok(Err(by));
+            }
+            let noted = if keep { deleted::Notes::new() } else { deleted::note(&store, id)? };
+            store.delete_experiment(id)?;
+            Ok(Ok(noted))
+        });
+        let noted = noted.await?.map_err(|by| {
+            Status::failed_precondition(format!(
+                "experiment {by} starts from a checkpoint of experiment {id}: wait for its end, or keep the checkpoints"
+            ))
+        })?;
+        let agents = self.agents().await?;
+        let is_there = |name: &String| agents.iter().any(|agent| agent.connected && agent.name == *name);
+        let any = agents.iter().any(|agent| agent.connected);
+        let waits = |note: &&v1::DeletedCheckpoints| !(is_there(&note.agent) || (note.shared && any));
+        let waiting: BTreeSet<_> = noted.values().filter(waits).map(|note| note.agent.clone()).collect();
+        let checkpoints = noted.values().map(|note| note.checkpoints.len() as u64).sum();
+        self.collector.deleted_experiment(noted);
+        Ok(v1::DeleteExperimentResponse { checkpoints, waiting_for: waiting.into_iter().collect() })
     }
 
     async fn agents(&self) -> Result<Vec<v1::Agent>, Status> {
@@ -290,8 +313,8 @@ impl SearchService for Search {
         request: Request<v1::DeleteExperimentRequest>,
     ) -> Answer<v1::DeleteExperimentResponse> {
         let _admitted = self.admit()?;
-        self.delete(request.into_inner().id).await?;
-        Ok(Response::new(v1::DeleteExperimentResponse {}))
+        let v1::DeleteExperimentRequest { id, keep_checkpoints } = request.into_inner();
+        self.delete(id, keep_checkpoints).await.map(Response::new)
     }
 
     async fn list_trials(&self, request: Request<v1::ListTrialsRequest>) -> Answer<v1::ListTrialsResponse> {

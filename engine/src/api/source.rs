@@ -81,7 +81,7 @@ fn model(store: &Store, experiment: u64, sha256: &str) -> Result<Vec<u8>, Error>
 pub(super) async fn warm_start(
     search: &Search,
     settings: &SearcherSettings,
-) -> Result<Option<v1::Checkpoint>, Status> {
+) -> Result<Option<(v1::Checkpoint, v1::CheckpointSource)>, Status> {
     let found = match &settings.source {
         None => return Ok(None),
         Some(WarmStart::Trial { experiment, trial }) => {
@@ -109,7 +109,8 @@ pub(super) async fn warm_start(
         checkpoint.agent.clear();
     }
     checkpoint.length = 0;
-    Ok(Some(checkpoint))
+    let source = v1::CheckpointSource { experiment, storage: terms.storage.clone() };
+    Ok(Some((checkpoint, source)))
 }
 
 /// Waits until it is decided which checkpoints of an experiment stay; an error if it has not ended.

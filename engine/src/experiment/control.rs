@@ -1,24 +1,36 @@
 //! What people ask for: pause, resume, kill; and how the experiment comes to rest or to its end.
 
 use super::effect::Effect;
-use super::machine::{Machine, State, Turn};
+use super::machine::{Machine, Quota, State, Turn};
 use super::trial::{End, Intent, Phase};
 use super::view;
 
 impl Machine {
     pub(super) fn on_pause(&mut self, turn: &mut Turn) -> bool {
+        self.pause("pause requested", turn)
+    }
+
+    /// Its checkpoints take more than they may, and all of them are needed.
+    pub(super) fn on_quota(&mut self, reason: &str, turn: &mut Turn) -> bool {
+        if self.fold.quota == Quota::Lifted || !self.pause(reason, turn) {
+            return false;
+        }
+        turn.step.lines.push(format!("paused: {reason}"));
+        self.fold.quota = Quota::Reached;
+        true
+    }
+
+    fn pause(&mut self, reason: &str, turn: &mut Turn) -> bool {
         if self.fold.state != State::Active {
             return false;
         }
-        self.set_state(State::Pausing, "pause requested", turn);
+        self.set_state(State::Pausing, reason, turn);
         for id in self.active_ids() {
             match self.trial_mut(id).phase {
                 Phase::Pending { backing_off: false } => {
                     turn.step.effects.push(Effect::Withdraw { trial: id })
                 }
-                Phase::Starting | Phase::Running => {
-                    self.stop_attempt(id, Intent::Preempt, "pause requested", turn)
-                }
+                Phase::Starting | Phase::Running => self.stop_attempt(id, Intent::Preempt, reason, turn),
                 _ => {}
             }
         }
@@ -28,6 +40,9 @@ impl Machine {
     pub(super) fn on_resume(&mut self, turn: &mut Turn) -> bool {
         if !matches!(self.fold.state, State::Paused | State::Pausing) {
             return false;
+        }
+        if self.fold.quota == Quota::Reached {
+            self.fold.quota = Quota::Lifted;
         }
         self.set_state(State::Active, "resumed", turn);
         for id in self.active_ids() {
@@ -73,6 +88,10 @@ impl Machine {
     pub(super) fn settle(&mut self, turn: &mut Turn) {
         let holding = self.holding();
         match (self.fold.state, self.fold.end) {
+            (State::Pausing, _) if holding == 0 && self.fold.quota == Quota::Reached => {
+                let reason = self.fold.reason.clone();
+                self.set_state(State::Paused, &reason, turn);
+            }
             (State::Pausing, _) if holding == 0 => {
                 self.set_state(State::Paused, "all slots are given back", turn)
             }

@@ -63,6 +63,18 @@ pub enum Effect {
         /// The trial.
         trial: u32,
     },
+    /// A checkpoint was saved that nobody may continue from; its record is marked already. Have it removed.
+    Discard {
+        /// It, with the agent that saved it.
+        checkpoint: Box<v1::Checkpoint>,
+    },
+    /// A checkpoint of so many bytes was saved in an experiment with a limit.
+    Weigh {
+        /// Its size.
+        bytes: u64,
+    },
+    /// What nothing keeps was marked just now; if the rest is still too much, the experiment has to pause.
+    Judge,
     /// The experiment has ended: nothing will follow.
     Ended,
 }

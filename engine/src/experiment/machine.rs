@@ -95,6 +95,19 @@ pub struct Fold {
     pub active_since_ms: i64,
     /// 0: not ended.
     pub ended_ms: i64,
+    /// Whether its checkpoints may take no more than the file says.
+    pub quota: Quota,
+}
+
+/// What became of the limit of the checkpoints' size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Quota {
+    /// It holds, if there is one.
+    Holds,
+    /// The experiment was paused by it.
+    Reached,
+    /// A person has resumed it all the same.
+    Lifted,
 }
 
 /// One experiment: unchanging facts and folded state.
@@ -158,6 +171,7 @@ impl Machine {
             active_ms: 0,
             active_since_ms: spec.created_ms,
             ended_ms: 0,
+            quota: Quota::Holds,
         };
         Ok(Self { spec, fold })
     }
@@ -207,6 +221,8 @@ impl Machine {
             Input::Resume(_) => self.on_resume(&mut turn),
             Input::Kill(kill) => self.on_kill(&kill.reason, State::Killed, &mut turn),
             Input::Retry(retry) => self.on_retry(retry.trial, retry.attempt, &mut turn),
+            Input::Quota(quota) => self.on_quota(&quota.reason, &mut turn),
+            Input::Collection(_) => self.on_collection(&mut turn),
             Input::Failed(failed) => self.on_kill(&failed.reason, State::Error, &mut turn),
         };
         if !changed {

@@ -30,14 +30,21 @@ impl Machine {
         self.fold.agents.insert(batch.agent.clone(), (batch.instance.clone(), batch.sequence));
         for event in &batch.events {
             if let (Some(attempt), Some(kind)) = (&event.attempt, &event.kind) {
-                self.on_attempt_event(attempt.trial, attempt.attempt, kind, turn);
+                self.on_attempt_event(&batch.agent, attempt.trial, attempt.attempt, kind, turn);
                 self.run_actions(turn);
             }
         }
         true
     }
 
-    fn on_attempt_event(&mut self, id: u32, attempt: u32, kind: &attempt_event::Kind, turn: &mut Turn) {
+    fn on_attempt_event(
+        &mut self,
+        agent: &str,
+        id: u32,
+        attempt: u32,
+        kind: &attempt_event::Kind,
+        turn: &mut Turn,
+    ) {
         let Some(trial) = self.trial(id) else { return };
         let current = trial.attempt == attempt && trial.holds_slots();
         match kind {
@@ -55,9 +62,9 @@ impl Machine {
                 turn.step.lines.push(format!("trial {id}: attempt {attempt} runs on {agent}"));
             }
             attempt_event::Kind::Exit(exit) if current => self.on_exit(id, exit, turn),
+            attempt_event::Kind::Checkpoint(checkpoint) => self.discard(agent, id, checkpoint, turn),
             // Of an attempt that has no authority any more, or known already.
-            attempt_event::Kind::Checkpoint(_)
-            | attempt_event::Kind::Started(_)
+            attempt_event::Kind::Started(_)
             | attempt_event::Kind::Exit(_)
             | attempt_event::Kind::Preparing(_) => {}
         }
@@ -152,6 +159,35 @@ impl Machine {
         }
         let key = Key::Checkpoint(self.spec.id, id, checkpoint.uuid.clone());
         turn.step.puts.push((key, checkpoint.encode_to_vec()));
+        if self.spec.config.checkpoint_storage.max_size.is_some() {
+            turn.step.effects.push(Effect::Weigh { bytes: checkpoint.total_size });
+        }
+    }
+
+    /// A checkpoint of an attempt that has no authority any more: it is recorded only to be removed.
+    fn discard(&mut self, agent: &str, id: u32, checkpoint: &v1::Checkpoint, turn: &mut Turn) {
+        let checkpoint = v1::Checkpoint {
+            trial: id,
+            agent: agent.to_owned(),
+            state: v1::CheckpointState::Deleting.into(),
+            ..checkpoint.clone()
+        };
+        let key = Key::Checkpoint(self.spec.id, id, checkpoint.uuid.clone());
+        turn.step.puts.push((key, checkpoint.encode_to_vec()));
+        turn.step.effects.push(Effect::Discard { checkpoint: Box::new(checkpoint) });
+    }
+
+    /// Writes the validations that decide which checkpoints are kept, of all trials that go on; those that have ended
+    /// or rest were looked at then.
+    pub(super) fn on_collection(&mut self, turn: &mut Turn) -> bool {
+        if self.fold.state.is_end() {
+            return false;
+        }
+        for id in self.active_ids() {
+            self.write_chunk(id, turn);
+        }
+        turn.step.effects.push(Effect::Judge);
+        true
     }
 
     pub(super) fn write_chunk(&mut self, id: u32, turn: &mut Turn) {

@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 use std::collections::BTreeMap;
-use toprung_config::{Entrypoint, ExperimentConfig};
+use toprung_config::{Entrypoint, ExperimentConfig, StoragePlace};
 use toprung_proto::v1;
 
 /// Unchanging facts of one experiment.
@@ -24,6 +24,8 @@ pub struct Spec {
     pub warm_start: Option<v1::Checkpoint>,
     /// The experiment that it was made from; 0: none.
     pub source_experiment: u64,
+    /// Where `warm_start` is from.
+    checkpoint_source: Option<v1::CheckpointSource>,
     /// What the agent needs to run the script.
     run: v1::RunSpec,
 }
@@ -45,6 +47,7 @@ impl Spec {
             created_ms,
             warm_start: created.source_checkpoint.clone(),
             source_experiment: created.source_experiment,
+            checkpoint_source: created.checkpoint_source.clone(),
             run,
         })
     }
@@ -69,6 +72,15 @@ impl Spec {
         checkpoint: Option<v1::Checkpoint>,
     ) -> v1::StartAttempt {
         let trial = toprung_searchers::TrialId(attempt.trial);
+        // A length of 0 has only what every trial starts from.
+        let foreign = checkpoint.is_some() && checkpoint == self.warm_start;
+        let source = match &self.checkpoint_source {
+            Some(source) if foreign => Some(source.clone()),
+            _ if checkpoint.is_some() => {
+                Some(v1::CheckpointSource { experiment: self.id, storage: self.run.storage.clone() })
+            }
+            _ => None,
+        };
         v1::StartAttempt {
             attempt: Some(attempt),
             slots,
@@ -85,6 +97,7 @@ impl Spec {
                 records_per_epoch: self.config.records_per_epoch,
                 records_per_batch: self.config.global_batch_size.unwrap_or(0),
             }),
+            source,
         }
     }
 
@@ -117,5 +130,24 @@ fn run_spec(config: &ExperimentConfig, name: &str) -> v1::RunSpec {
         experiment_name: name.to_owned(),
         debug: config.debug,
         metrics_file: config.metrics.file.clone().unwrap_or_default(),
+        storage: object_store(&config.checkpoint_storage.place),
     }
+}
+
+/// The object store of an experiment file, as agents are told. `None`: it is a directory.
+pub fn object_store(place: &StoragePlace) -> Option<v1::CheckpointStorage> {
+    use v1::checkpoint_storage::Kind;
+    let kind = match place.clone() {
+        StoragePlace::BesideStore | StoragePlace::SharedFs { .. } | StoragePlace::Directory(_) => {
+            return None;
+        }
+        StoragePlace::S3 { bucket, prefix, endpoint_url, access_key, secret_key } => {
+            Kind::S3(v1::S3Storage { bucket, prefix, endpoint_url, access_key, secret_key })
+        }
+        StoragePlace::Gcs { bucket, prefix } => Kind::Gcs(v1::GcsStorage { bucket, prefix }),
+        StoragePlace::Azure { container, connection_string, account_url, credential } => {
+            Kind::Azure(v1::AzureStorage { container, connection_string, account_url, credential })
+        }
+    };
+    Some(v1::CheckpointStorage { kind: Some(kind) })
 }

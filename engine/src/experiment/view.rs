@@ -74,6 +74,9 @@ pub fn experiment(machine: &Machine, now_ms: i64) -> v1::Experiment {
         active_ms: fold.active_ms + running_ms as u64,
         collecting: fold.state.is_end(),
         source_experiment: spec.source_experiment,
+        // The store has them.
+        checkpoint_bytes: 0,
+        checkpoint_count: 0,
     }
 }
 

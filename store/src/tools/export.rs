@@ -147,6 +147,8 @@ fn what(record: &JournalRecord) -> &'static str {
         Some(Input::Kill(_)) => "kill",
         Some(Input::Retry(_)) => "retry",
         Some(Input::Failed(_)) => "failed",
+        Some(Input::Quota(_)) => "quota",
+        Some(Input::Collection(_)) => "collection",
         None => "nothing",
     }
 }

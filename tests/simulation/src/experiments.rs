@@ -210,7 +210,7 @@ impl Experiment {
                 outer.after(delay_ms, Timer::Retry(self.start, self.generation, id, trial, attempt));
             }
             // Checkpoints are no files here.
-            Effect::Collect { .. } => {}
+            Effect::Collect { .. } | Effect::Discard { .. } | Effect::Weigh { .. } | Effect::Judge => {}
             Effect::Ended => out.pool.push(PoolMessage::Ended(id)),
         }
     }

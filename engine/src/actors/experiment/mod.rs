@@ -137,6 +137,16 @@ impl ExperimentHandle {
         receiver
     }
 
+    /// Its checkpoints take more than they may: what nothing keeps is to go now.
+    pub fn collection_due(&self) {
+        cast(&self.actor, Message::Input(Input::Collection(v1::CollectionDue {})));
+    }
+
+    /// What must be kept takes more than it may.
+    pub fn quota_exceeded(&self, reason: String) {
+        cast(&self.actor, Message::Input(Input::Quota(v1::QuotaExceeded { reason })));
+    }
+
     /// An agent's lease ended.
     pub fn agent_lost(&self, agent: String, reason: String) {
         cast(&self.actor, Message::AgentLost(agent, reason));

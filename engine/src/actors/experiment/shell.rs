@@ -172,6 +172,10 @@ impl Shell {
     }
 
     fn agent_events(&mut self, mut events: v1::AgentEvents, ack: BatchAck) {
+        if self.machine().fold.state.is_end() {
+            self.neighbours.collector.late(self.machine().spec.id, &events, ack);
+            return;
+        }
         let preparing = &mut self.preparing;
         events.events.retain(|event| {
             let trial = event.attempt.as_ref().map_or(0, |attempt| attempt.trial);
@@ -302,11 +306,22 @@ impl Shell {
             Effect::Collect { trial } => {
                 self.neighbours.collector.of_trial(&self.terms, || self.machine().collection_of(trial));
             }
+            Effect::Discard { checkpoint } => {
+                self.neighbours.collector.discarded(&self.terms, *checkpoint);
+            }
+            Effect::Weigh { bytes } => {
+                self.neighbours.collector.weigh(&self.terms, bytes, self.handle());
+            }
+            Effect::Judge => self.neighbours.collector.judge(&self.terms, self.handle()),
             Effect::Ended => {
                 self.neighbours.pool.experiment_ended(id);
                 self.neighbours.collector.of_experiment(&self.terms);
             }
         }
+    }
+
+    fn handle(&self) -> ExperimentHandle {
+        ExperimentHandle { actor: self.me.clone(), version: self.version.subscribe() }
     }
 
     fn attempt_id(&self, trial: u32, attempt: u32) -> v1::AttemptId {

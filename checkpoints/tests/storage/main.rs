@@ -1,0 +1,7 @@
+//! Checkpoints in a real server that speaks S3, checks signatures and keeps its objects on the disk.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod failures;
+mod round_trip;
+mod server;
