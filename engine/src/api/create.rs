@@ -9,14 +9,23 @@ use toprung_searchers::{TrialId, to_json_text};
 
 use super::auth::random_seed;
 use super::search::Search;
-use super::{blocking, source, status};
+use super::{blocking, source};
 use crate::archive;
+
+/// Experiments that have not ended, at most: each has an actor and its trials in memory.
+const MAX_ACTIVE: usize = 10_000;
 
 /// Creates an experiment, or answers the one that the same request created before.
 pub(super) async fn create(
     search: &Search,
     mut request: v1::CreateExperimentRequest,
 ) -> Result<v1::CreateExperimentResponse, Status> {
+    search.check_active(MAX_ACTIVE).await?;
+    // What is taken from an experiment is in memory, too.
+    let _room = match request.source_experiment {
+        0 => None,
+        _ => Some(search.room.take(u32::try_from(search.max_model_bytes).unwrap_or(u32::MAX)).await?),
+    };
     source::fill_in(search, &mut request).await?;
     let Parsed { mut config, warnings } = toprung_config::parse(&request.config_yaml).map_err(invalid)?;
     let warnings: Vec<String> = warnings.iter().map(|warning| warning.message.clone()).collect();
@@ -58,7 +67,7 @@ pub(super) async fn create(
         source_checkpoint,
         source_experiment: request.source_experiment,
     };
-    let experiment = search.experiments.create(created).await.map_err(|error| status(error.into()))?;
+    let experiment = search.experiments.create(created).await.map_err(|error| search.failed(error))?;
     Ok(v1::CreateExperimentResponse { experiment: Some(experiment), warnings })
 }
 

@@ -1,13 +1,17 @@
 //! The search service: one method per call. An experiment that is active is asked; one that has ended is read from
 //! the store.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::time::{Duration, Instant};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use toprung_proto::v1::{self, search_service_server::SearchService};
 use toprung_store::Store;
 
+use super::backup::Backups;
+use super::gate::{Gate, later};
+use super::uploads::Room;
 use super::{blocking, create, status, streams};
 use crate::actors::collector::CollectorHandle;
 use crate::actors::experiment::{Control, ExperimentHandle};
@@ -16,10 +20,14 @@ use crate::actors::now_ms;
 use crate::actors::pool::PoolHandle;
 use crate::actors::sessions::SessionsHandle;
 use crate::experiment::view;
-use crate::{archive, load};
+use crate::{Options, archive, load};
 
-/// Calls under way at once; more are told to come back.
-const MAX_CALLS: usize = 4_096;
+/// Model archives under way may hold so many times the largest that is allowed.
+const UPLOADS: usize = 3;
+/// When a create that found too many active experiments may come again.
+const MANY: Duration = Duration::from_secs(60);
+/// When an experiment that is being started again may be asked again.
+const RESTART: Duration = Duration::from_secs(2);
 
 /// The search service.
 #[derive(Clone)]
@@ -36,7 +44,19 @@ pub struct Search {
     pub collector: CollectorHandle,
     /// Largest model archive, in bytes.
     pub max_model_bytes: usize,
-    admission: Arc<Semaphore>,
+    /// What is let in.
+    pub gate: Gate,
+    /// Room for model archives that are under way.
+    pub room: Room,
+    about: Arc<About>,
+    backups: Backups,
+}
+
+/// What does not change while the engine runs.
+struct About {
+    data_dir: PathBuf,
+    started: Instant,
+    started_unix_ms: i64,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -49,23 +69,45 @@ impl Search {
         pool: PoolHandle,
         sessions: SessionsHandle,
         collector: CollectorHandle,
-        max_model_bytes: usize,
+        options: &Options,
     ) -> Self {
+        let about = About {
+            data_dir: options.data_dir.clone(),
+            started: Instant::now(),
+            started_unix_ms: now_ms(),
+        };
         Self {
+            gate: Gate::new(store.clone()),
+            room: Room::new(UPLOADS * options.max_model_bytes),
+            about: Arc::new(about),
+            backups: Backups::new(store.clone(), &options.data_dir),
             store,
             experiments,
             pool,
             sessions,
             collector,
-            max_model_bytes,
-            admission: Arc::new(Semaphore::new(MAX_CALLS)),
+            max_model_bytes: options.max_model_bytes,
         }
     }
 
-    fn admit(&self) -> Result<OwnedSemaphorePermit, Status> {
-        let busy =
-            |_| Status::resource_exhausted(format!("{MAX_CALLS} calls are under way; try again in a second"));
-        self.admission.clone().try_acquire_owned().map_err(busy)
+    /// An error of an actor: if the store cannot write, that is why.
+    pub(super) fn failed(&self, error: impl Into<crate::Error>) -> Status {
+        self.gate.writable().err().unwrap_or_else(|| status(error.into()))
+    }
+
+    /// RESOURCE_EXHAUSTED if so many experiments have not ended.
+    pub(super) async fn check_active(&self, most: usize) -> Result<(), Status> {
+        let active = self.experiments.count().await.map_err(|error| self.failed(error))?;
+        if active < most {
+            return Ok(());
+        }
+        let message = format!("{active} experiments have not ended, {most} are allowed; kill or finish some first");
+        Err(later(Code::ResourceExhausted, message, MANY))
+    }
+
+    /// Whether more of an experiment may come: it has not ended, though it may wait for its start.
+    pub(super) async fn goes_on(&self, id: u64) -> Result<bool, Status> {
+        Ok(self.active(id).await?.is_some() || self.experiment(id).await?.ended_unix_ms == 0)
     }
 
     /// The actor of an active experiment; `None`: it has ended.
@@ -89,6 +131,10 @@ impl Search {
     async fn control(&self, id: u64, control: Control) -> Result<v1::Experiment, Status> {
         let Some(handle) = self.active(id).await? else {
             let ended = self.experiment(id).await?;
+            if ended.ended_unix_ms == 0 {
+                let message = format!("experiment {id} is being started again");
+                return Err(later(Code::Unavailable, message, RESTART));
+            }
             return Err(Status::failed_precondition(format!(
                 "experiment {id} has ended ({}): nothing can be {control_word} any more",
                 ended.state().as_str_name().trim_start_matches("EXPERIMENT_STATE_").to_lowercase(),
@@ -99,7 +145,7 @@ impl Search {
                 }
             )));
         };
-        let answer = handle.control(control).await.map_err(|error| status(error.into()))?;
+        let answer = handle.control(control).await.map_err(|error| self.failed(error))?;
         answer.map_err(|refused| Status::failed_precondition(refused.to_string()))
     }
 
@@ -195,6 +241,22 @@ impl Search {
         blocking(move || Ok(store.delete_experiment(id)?)).await
     }
 
+    async fn engine_status(&self) -> Result<v1::GetEngineStatusResponse, Status> {
+        let agents = self.sessions.agents().await.map_err(|error| status(error.into()))?;
+        let active = self.experiments.count().await.map_err(|error| status(error.into()))?;
+        Ok(v1::GetEngineStatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_unix_ms: self.about.started_unix_ms,
+            uptime_ms: u64::try_from(self.about.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            data_dir: self.about.data_dir.display().to_string(),
+            degraded: self.gate.degraded(),
+            free_bytes: self.store.free_bytes().unwrap_or_default(),
+            connected_agents: agents.iter().filter(|agent| agent.connected).count() as u32,
+            known_agents: agents.len() as u32,
+            active_experiments: active as u32,
+        })
+    }
+
     async fn agents(&self) -> Result<Vec<v1::Agent>, Status> {
         let mut agents = self.sessions.agents().await.map_err(|error| status(error.into()))?;
         let mut pool = self.pool.view().await.map_err(|error| status(error.into()))?;
@@ -216,12 +278,13 @@ impl SearchService for Search {
     type WatchExperimentStream = ReceiverStream<Result<v1::WatchExperimentResponse, Status>>;
     type StreamReportsStream = ReceiverStream<Result<v1::StreamReportsResponse, Status>>;
     type StreamLogsStream = ReceiverStream<Result<v1::StreamLogsResponse, Status>>;
+    type BackupStoreStream = ReceiverStream<Result<v1::BackupStoreResponse, Status>>;
 
     async fn create_experiment(
         &self,
         request: Request<v1::CreateExperimentRequest>,
     ) -> Answer<v1::CreateExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.change()?;
         create::create(self, request.into_inner()).await.map(Response::new)
     }
 
@@ -229,7 +292,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::PreviewExperimentRequest>,
     ) -> Answer<v1::PreviewExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         create::preview(&request.into_inner()).map(Response::new)
     }
 
@@ -237,7 +300,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::GetExperimentRequest>,
     ) -> Answer<v1::GetExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         let experiment = Some(self.with_config(request.into_inner().id).await?);
         Ok(Response::new(v1::GetExperimentResponse { experiment }))
     }
@@ -246,7 +309,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::ListExperimentsRequest>,
     ) -> Answer<v1::ListExperimentsResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         self.list(request.into_inner()).await.map(Response::new)
     }
 
@@ -254,7 +317,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::WatchExperimentRequest>,
     ) -> Answer<Self::WatchExperimentStream> {
-        let admitted = self.admit()?;
+        let admitted = self.gate.stream()?;
         streams::watch(self, request.into_inner(), admitted).await.map(Response::new)
     }
 
@@ -262,7 +325,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::PauseExperimentRequest>,
     ) -> Answer<v1::PauseExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.change()?;
         let experiment = Some(self.control(request.into_inner().id, Control::Pause).await?);
         Ok(Response::new(v1::PauseExperimentResponse { experiment }))
     }
@@ -271,7 +334,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::ResumeExperimentRequest>,
     ) -> Answer<v1::ResumeExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.change()?;
         let experiment = Some(self.control(request.into_inner().id, Control::Resume).await?);
         Ok(Response::new(v1::ResumeExperimentResponse { experiment }))
     }
@@ -280,7 +343,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::KillExperimentRequest>,
     ) -> Answer<v1::KillExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.change()?;
         let experiment = Some(self.control(request.into_inner().id, Control::Kill).await?);
         Ok(Response::new(v1::KillExperimentResponse { experiment }))
     }
@@ -289,18 +352,18 @@ impl SearchService for Search {
         &self,
         request: Request<v1::DeleteExperimentRequest>,
     ) -> Answer<v1::DeleteExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.change()?;
         self.delete(request.into_inner().id).await?;
         Ok(Response::new(v1::DeleteExperimentResponse {}))
     }
 
     async fn list_trials(&self, request: Request<v1::ListTrialsRequest>) -> Answer<v1::ListTrialsResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         self.trials(request.into_inner()).await.map(Response::new)
     }
 
     async fn get_trial(&self, request: Request<v1::GetTrialRequest>) -> Answer<v1::GetTrialResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         let request = request.into_inner();
         let trial = Some(self.trial(request.experiment, request.trial).await?);
         Ok(Response::new(v1::GetTrialResponse { trial }))
@@ -310,12 +373,12 @@ impl SearchService for Search {
         &self,
         request: Request<v1::StreamReportsRequest>,
     ) -> Answer<Self::StreamReportsStream> {
-        let admitted = self.admit()?;
+        let admitted = self.gate.stream()?;
         streams::reports(self, request.into_inner(), admitted).await.map(Response::new)
     }
 
     async fn stream_logs(&self, request: Request<v1::StreamLogsRequest>) -> Answer<Self::StreamLogsStream> {
-        let admitted = self.admit()?;
+        let admitted = self.gate.stream()?;
         streams::logs(self, request.into_inner(), admitted).await.map(Response::new)
     }
 
@@ -323,7 +386,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::ListCheckpointsRequest>,
     ) -> Answer<v1::ListCheckpointsResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         let request = request.into_inner();
         self.experiment(request.experiment).await?;
         let store = self.store.clone();
@@ -333,8 +396,22 @@ impl SearchService for Search {
     }
 
     async fn list_agents(&self, _: Request<v1::ListAgentsRequest>) -> Answer<v1::ListAgentsResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         let agents = self.agents().await?;
         Ok(Response::new(v1::ListAgentsResponse { agents }))
+    }
+
+    async fn get_engine_status(
+        &self,
+        _: Request<v1::GetEngineStatusRequest>,
+    ) -> Answer<v1::GetEngineStatusResponse> {
+        let _admitted = self.gate.call()?;
+        self.engine_status().await.map(Response::new)
+    }
+
+    async fn backup_store(&self, _: Request<v1::BackupStoreRequest>) -> Answer<Self::BackupStoreStream> {
+        let admitted = self.gate.stream()?;
+        self.gate.writable()?;
+        self.backups.send(admitted).await.map(Response::new)
     }
 }
