@@ -40,6 +40,13 @@ pub(crate) fn complete(root: &Path, name: &str) -> Result<Completed, String> {
     if !is_directory {
         return Err(format!("there is no directory {}", draft.display()));
     }
+    let entries = count(&draft, MOST_FILES + 1).map_err(|error| format!("{}: {error}", draft.display()))?;
+    if entries > MOST_FILES {
+        return Err(format!(
+            "a checkpoint holds at most {MOST_FILES} files and directories; pack {} into fewer, such as one archive",
+            draft.display()
+        ));
+    }
     let mut files = Vec::new();
     flush_tree(&draft, Path::new(""), &mut files).map_err(|error| format!("{}: {error}", draft.display()))?;
     files.sort_by(|one, other| one.path.cmp(&other.path));
@@ -50,6 +57,24 @@ pub(crate) fn complete(root: &Path, name: &str) -> Result<Completed, String> {
         .map_err(|error| format!("cannot complete {}: {error}", draft.display()))?;
     let total_size = files.iter().map(|file| file.size).sum();
     Ok(Completed { uuid, path, files, total_size })
+}
+
+/// Counts what lies below `path`, up to `most`: flushing and hashing a million files takes too long to be in vain.
+fn count(path: &Path, most: usize) -> io::Result<usize> {
+    let (mut found, mut left) = (0, vec![path.to_owned()]);
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            found += 1;
+            if found >= most {
+                return Ok(found);
+            }
+            if entry.file_type()?.is_dir() {
+                left.push(entry.path());
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Flushes everything below `root/inner` and lists its files with their hashes.

@@ -51,6 +51,8 @@ pub struct Options {
     pub publish: bool,
     /// Largest model archive, in bytes.
     pub max_model_bytes: usize,
+    /// Experiments that have not ended, at most: each has an actor and its trials in memory.
+    pub max_active_experiments: usize,
     /// Silence after which an agent is lost.
     pub lease: Duration,
 }
@@ -65,6 +67,7 @@ impl Options {
             plain_text: false,
             publish: true,
             max_model_bytes: 100 << 20,
+            max_active_experiments: 10_000,
             lease: Duration::from_secs(30),
         }
     }

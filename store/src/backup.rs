@@ -57,9 +57,10 @@ fn copy(source: &Path, target: &Path, link: bool, backup: &mut Backup) -> Result
         if path.is_dir() {
             copy(&path, &to, link, backup)?;
         } else if path.extension().is_none_or(|ending| ending != "tmp") {
-            let placed = match link {
-                true => linked(&path, &to).or_else(|_| std::fs::copy(&path, &to)),
-                false => std::fs::copy(&path, &to),
+            let placed = if link {
+                linked(&path, &to).or_else(|_| std::fs::copy(&path, &to))
+            } else {
+                std::fs::copy(&path, &to)
             };
             let copied = match placed {
                 // A snapshot was replaced by a newer one; the journal is complete without.

@@ -11,12 +11,14 @@ mod processes;
 mod workplace;
 
 mod asking;
+mod backup;
 mod collecting;
 mod crash;
 mod embedded;
 mod failing;
 mod file_mistakes;
 mod forking;
+mod full_disk;
 mod mistakes;
 mod pausing;
 mod scripts;

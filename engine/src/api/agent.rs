@@ -272,6 +272,10 @@ mod tests {
         let sequences: Vec<_> = intake.released().iter().map(|(batch, _)| batch.sequence).collect();
         assert_eq!(sequences, [2, 3]);
         assert!(intake.admit(batch(4), permit()).is_some());
-        assert_eq!(credit.available_permits(), 8, "held batches keep their credit, released ones give it back");
+        assert_eq!(
+            credit.available_permits(),
+            8,
+            "held batches keep their credit, released ones give it back"
+        );
     }
 }

@@ -148,3 +148,36 @@ fn send_file(stage: &Path, inner: &Path, sender: &Sender) -> Result<Option<u64>,
 fn response(part: Part) -> v1::BackupStoreResponse {
     v1::BackupStoreResponse { part: Some(part) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_types::StatusExt as _;
+
+    #[tokio::test]
+    async fn one_backup_is_made_at_a_time_and_nothing_is_left_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Store::open(&dir.path().join("store"), toprung_store::Options::default()).unwrap();
+        let store = tokio::task::spawn_blocking({
+            let open = open();
+            move || open
+        });
+        let backups = Backups::new(store.await.unwrap(), dir.path());
+        let admitted = || Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let other = backups.one.clone().try_acquire_owned().unwrap();
+        let refused = backups.send(admitted()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        assert_eq!(refused.get_details_retry_info().unwrap().retry_delay, Some(AGAIN));
+        drop(other);
+        // What a killed engine has left is no obstacle.
+        fs::create_dir_all(backups.stage.join("old")).unwrap();
+        let mut stream = backups.send(admitted()).await.unwrap();
+        let mut last = None;
+        while let Some(message) = tokio_stream::StreamExt::next(&mut stream).await {
+            last = message.unwrap().part;
+        }
+        assert!(matches!(last, Some(Part::Done(v1::BackupDone { files: 2.., .. }))), "{last:?}");
+        drop(backups.one.acquire().await.unwrap());
+        assert!(!backups.stage.exists());
+    }
+}

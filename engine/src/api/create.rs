@@ -12,15 +12,11 @@ use super::search::Search;
 use super::{blocking, source};
 use crate::archive;
 
-/// Experiments that have not ended, at most: each has an actor and its trials in memory.
-const MAX_ACTIVE: usize = 10_000;
-
 /// Creates an experiment, or answers the one that the same request created before.
 pub(super) async fn create(
     search: &Search,
     mut request: v1::CreateExperimentRequest,
 ) -> Result<v1::CreateExperimentResponse, Status> {
-    search.check_active(MAX_ACTIVE).await?;
     // What is taken from an experiment is in memory, too.
     let _room = match request.source_experiment {
         0 => None,
@@ -49,6 +45,7 @@ pub(super) async fn create(
         Ok(model_sha256) => model_sha256,
         Err(experiment) => return Ok(v1::CreateExperimentResponse { experiment, warnings }),
     };
+    search.check_active().await?;
     let source_checkpoint = source::warm_start(search, &config.searcher).await?;
     let seed = match config.experiment_seed {
         Some(seed) => seed,

@@ -25,7 +25,7 @@ use crate::{Options, archive, load};
 /// Model archives under way may hold so many times the largest that is allowed.
 const UPLOADS: usize = 3;
 /// When a create that found too many active experiments may come again.
-const MANY: Duration = Duration::from_secs(60);
+const MANY: Duration = Duration::from_mins(1);
 /// When an experiment that is being started again may be asked again.
 const RESTART: Duration = Duration::from_secs(2);
 
@@ -44,6 +44,7 @@ pub struct Search {
     pub collector: CollectorHandle,
     /// Largest model archive, in bytes.
     pub max_model_bytes: usize,
+    max_active: usize,
     /// What is let in.
     pub gate: Gate,
     /// Room for model archives that are under way.
@@ -71,11 +72,8 @@ impl Search {
         collector: CollectorHandle,
         options: &Options,
     ) -> Self {
-        let about = About {
-            data_dir: options.data_dir.clone(),
-            started: Instant::now(),
-            started_unix_ms: now_ms(),
-        };
+        let about =
+            About { data_dir: options.data_dir.clone(), started: Instant::now(), started_unix_ms: now_ms() };
         Self {
             gate: Gate::new(store.clone()),
             room: Room::new(UPLOADS * options.max_model_bytes),
@@ -87,6 +85,7 @@ impl Search {
             sessions,
             collector,
             max_model_bytes: options.max_model_bytes,
+            max_active: options.max_active_experiments,
         }
     }
 
@@ -95,13 +94,15 @@ impl Search {
         self.gate.writable().err().unwrap_or_else(|| status(error.into()))
     }
 
-    /// RESOURCE_EXHAUSTED if so many experiments have not ended.
-    pub(super) async fn check_active(&self, most: usize) -> Result<(), Status> {
+    /// RESOURCE_EXHAUSTED if no further experiment may begin.
+    pub(super) async fn check_active(&self) -> Result<(), Status> {
+        let most = self.max_active;
         let active = self.experiments.count().await.map_err(|error| self.failed(error))?;
         if active < most {
             return Ok(());
         }
-        let message = format!("{active} experiments have not ended, {most} are allowed; kill or finish some first");
+        let message =
+            format!("{active} experiments have not ended, {most} are allowed; kill or finish some first");
         Err(later(Code::ResourceExhausted, message, MANY))
     }
 

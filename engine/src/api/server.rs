@@ -3,11 +3,11 @@
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 use toprung_proto::v1::agent_service_server::AgentServiceServer;
 use toprung_proto::v1::search_service_server::SearchServiceServer;
 

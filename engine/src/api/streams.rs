@@ -310,7 +310,8 @@ async fn next_reports(
     };
     let (before, newest) = in_memory.unwrap_or((u64::MAX, Vec::new()));
     let (store, after) = (search.store.clone(), sent.chunk);
-    let numbered = blocking(move || archive::numbered_chunks(&store, id, trial, after, before, CHUNKS)).await?;
+    let numbered =
+        blocking(move || archive::numbered_chunks(&store, id, trial, after, before, CHUNKS)).await?;
     let more = numbered.len() == CHUNKS;
     let mut found = Vec::new();
     for (number, reports) in numbered {

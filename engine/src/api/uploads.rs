@@ -4,7 +4,7 @@
 //! The first five bytes of a gRPC message say its size. That much room is taken before more of it is read; the sender is
 //! held back by HTTP/2 meanwhile. The room is given back when the call is answered. Small requests need none.
 
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -55,7 +55,8 @@ impl Room {
     pub async fn take(&self, bytes: u32) -> Result<OwnedSemaphorePermit, Status> {
         let units = bytes.div_ceil(UNIT).clamp(1, self.total);
         let full = || {
-            let message = format!("{} MiB of requests are under way, all there is room for", self.total >> 10);
+            let message =
+                format!("{} MiB of requests are under way, all there is room for", self.total >> 10);
             later(Code::ResourceExhausted, message, AGAIN)
         };
         if let Ok(permit) = self.bytes.clone().try_acquire_many_owned(units) {
@@ -207,6 +208,7 @@ impl http_body::Body for Metered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body::Body as _;
     use tonic_types::StatusExt as _;
 
     fn room(bytes: usize) -> Room {
