@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 }
 
 /// Options that every command understands.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Args)]
 pub(crate) struct Global {
     /// Server to use, for example https://toprung.example.com:7070 (default: an engine in this process).
     #[arg(long, global = true, env = "TOPRUNG_SERVER", value_name = "URL", hide_env_values = true)]
@@ -47,6 +47,17 @@ pub(crate) struct Global {
     /// Say more on standard error (-v: progress, -vv: everything); TOPRUNG_LOG=FILTER is finer.
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
+}
+
+impl std::fmt::Debug for Global {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the token.
+        formatter
+            .debug_struct("Global")
+            .field("server", &self.server)
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Global {
