@@ -53,6 +53,13 @@ pub(crate) fn complete(root: &Path, name: &str) -> Result<Completed, String> {
         let unremoved = removed.err().map(|failed| format!("; nor can it be removed: {failed}"));
         return Err(format!("{error}{}", unremoved.unwrap_or_default()));
     }
+    let entries = count(&draft, MOST_FILES + 1).map_err(|error| format!("{}: {error}", draft.display()))?;
+    if entries > MOST_FILES {
+        return Err(format!(
+            "a checkpoint holds at most {MOST_FILES} files and directories; pack {} into fewer, such as one archive",
+            draft.display()
+        ));
+    }
     let mut files = Vec::new();
     flush_tree(&draft, Path::new(""), &mut files).map_err(|error| format!("{}: {error}", draft.display()))?;
     files.sort_by(|one, other| one.path.cmp(&other.path));
@@ -109,6 +116,24 @@ fn newest(path: &Path) -> Option<SystemTime> {
     }
     let inner = fs::read_dir(path).ok()?.flatten().filter_map(|entry| newest(&entry.path())).max();
     Some(inner.map_or(own, |inner| inner.max(own)))
+}
+
+/// Counts what lies below `path`, up to `most`: flushing and hashing a million files takes too long to be in vain.
+fn count(path: &Path, most: usize) -> io::Result<usize> {
+    let (mut found, mut left) = (0, vec![path.to_owned()]);
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            found += 1;
+            if found >= most {
+                return Ok(found);
+            }
+            if entry.file_type()?.is_dir() {
+                left.push(entry.path());
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Flushes everything below `root/inner` and lists its files with their hashes.

@@ -77,7 +77,7 @@ pub async fn run(options: Options, shutdown: watch::Receiver<bool>) -> Result<()
     let host = host_name();
     let agent = options.name.clone().unwrap_or_else(|| host.clone());
     let state = SessionState::new(Identity { agent, instance: instance.clone(), host, slots });
-    let (reporters, inbox) = Reporters::new(options.spool_bytes);
+    let (reporters, inbox) = Reporters::new(options.spool_bytes, options.log_bytes);
     let daemon = Daemon {
         server: options.server,
         client,

@@ -23,6 +23,8 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// Bytes of unacknowledged reports kept in memory before collectors are held back.
     pub spool_bytes: usize,
+    /// Bytes of output lines kept of one attempt; what it prints beyond is counted and dropped.
+    pub log_bytes: u64,
 }
 
 impl Options {
@@ -44,6 +46,7 @@ impl Default for Options {
             slots: None,
             drain_timeout: Duration::from_secs(10),
             spool_bytes: 32 << 20,
+            log_bytes: 1 << 30,
         }
     }
 }
@@ -61,6 +64,7 @@ impl fmt::Debug for Options {
             .field("slots", &self.slots)
             .field("drain_timeout", &self.drain_timeout)
             .field("spool_bytes", &self.spool_bytes)
+            .field("log_bytes", &self.log_bytes)
             .finish()
     }
 }

@@ -2,17 +2,24 @@
 //!
 //! Every event and every log line carries credit for its bytes; the credit comes back when the engine has acknowledged
 //! it. Without credit the sender waits, so a collector stops reading and at last the process that prints is held back:
-//! nothing is dropped. Events share one credit per agent, log lines have one per attempt, so a chatty attempt
-//! holds back only itself.
+//! nothing is dropped. Events have one credit per attempt and share another per agent, log lines have one per attempt,
+//! so a chatty attempt holds back only itself. An attempt that prints without end reaches its limit: what follows is
+//! counted and not sent.
 
 use crate::identity::{AttemptKey, unix_ms};
 use prost::Message as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use toprung_proto::v1::{self, LogLine, LogStream, attempt_event::Kind};
 
 /// Bytes of log lines that one attempt may have unacknowledged.
 const LOG_CREDIT: usize = 1 << 20;
+/// An attempt may have one part in so many of the agent's credit for events unacknowledged: others report meanwhile,
+/// and what they report does not wait behind much.
+const EVENT_SHARE: usize = 32;
+/// The smallest such part, in bytes.
+const SMALLEST_SHARE: usize = 64 << 10;
 /// What a message costs beyond its encoded bytes.
 const OVERHEAD: usize = 64;
 
@@ -24,7 +31,14 @@ pub struct Credited<T> {
     /// Its size.
     pub bytes: usize,
     /// `None` for what the daemon itself says.
-    pub(crate) _credit: Option<OwnedSemaphorePermit>,
+    pub(crate) _credit: Option<Credit>,
+}
+
+/// Given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Credit {
+    _own: OwnedSemaphorePermit,
+    _shared: Option<OwnedSemaphorePermit>,
 }
 
 impl<T> Credited<T> {
@@ -49,27 +63,33 @@ pub(crate) struct Reporters {
     logs: mpsc::Sender<Credited<AttemptLine>>,
     event_credit: Arc<Semaphore>,
     event_bytes: usize,
+    log_limit: u64,
 }
 
 impl Reporters {
-    /// `event_bytes`: unacknowledged bytes of events over all attempts, at least 64 KiB.
-    pub(crate) fn new(event_bytes: usize) -> (Self, Inbox) {
+    /// `event_bytes`: unacknowledged bytes of events over all attempts, at least 64 KiB. `log_limit`: bytes of output
+    /// lines that one attempt may send.
+    pub(crate) fn new(event_bytes: usize, log_limit: u64) -> (Self, Inbox) {
         let event_bytes = event_bytes.clamp(64 << 10, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         let (events, events_inbox) = mpsc::channel(1024);
         let (logs, logs_inbox) = mpsc::channel(1024);
-        let reporters =
-            Self { events, logs, event_credit: Arc::new(Semaphore::new(event_bytes)), event_bytes };
+        let event_credit = Arc::new(Semaphore::new(event_bytes));
+        let reporters = Self { events, logs, event_credit, event_bytes, log_limit };
         (reporters, Inbox { events: events_inbox, logs: logs_inbox })
     }
 
     pub(crate) fn reporter(&self, key: AttemptKey) -> Reporter {
+        let share = (self.event_bytes / EVENT_SHARE).max(SMALLEST_SHARE).min(self.event_bytes);
         Reporter {
             key,
             events: self.events.clone(),
             logs: self.logs.clone(),
             event_credit: Arc::clone(&self.event_credit),
             event_bytes: self.event_bytes,
+            own_credit: Arc::new(Semaphore::new(share)),
+            share,
             log_credit: Arc::new(Semaphore::new(LOG_CREDIT)),
+            log: Arc::new(Log { limit: self.log_limit, ..Log::default() }),
         }
     }
 }
@@ -82,7 +102,42 @@ pub(crate) struct Reporter {
     logs: mpsc::Sender<Credited<AttemptLine>>,
     event_credit: Arc<Semaphore>,
     event_bytes: usize,
+    /// Of this attempt alone.
+    own_credit: Arc<Semaphore>,
+    share: usize,
     log_credit: Arc<Semaphore>,
+    log: Arc<Log>,
+}
+
+/// What an attempt has printed.
+#[derive(Debug, Default)]
+struct Log {
+    /// Bytes that are sent at most.
+    limit: u64,
+    bytes: AtomicU64,
+    dropped_lines: AtomicU64,
+    dropped_bytes: AtomicU64,
+}
+
+impl Log {
+    /// Whether a line is to be sent; else it is counted, and the first one is told.
+    fn admits(&self, bytes: u64) -> Admitted {
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.limit {
+            return Admitted::Yes;
+        }
+        self.dropped_bytes.fetch_add(bytes, Ordering::Relaxed);
+        match self.dropped_lines.fetch_add(1, Ordering::Relaxed) {
+            0 => Admitted::FirstDropped,
+            _ => Admitted::Dropped,
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Admitted {
+    Yes,
+    FirstDropped,
+    Dropped,
 }
 
 impl Reporter {
@@ -90,20 +145,54 @@ impl Reporter {
     pub(crate) async fn event(&self, kind: Kind) {
         let event = event(self.key, kind);
         let bytes = event.encoded_len() + OVERHEAD;
+        let wanted = bytes.min(self.share) as u32;
+        let Ok(own) = Arc::clone(&self.own_credit).acquire_many_owned(wanted).await else { return };
         let wanted = bytes.min(self.event_bytes) as u32;
-        let Ok(credit) = Arc::clone(&self.event_credit).acquire_many_owned(wanted).await else { return };
+        let Ok(shared) = Arc::clone(&self.event_credit).acquire_many_owned(wanted).await else { return };
+        let credit = Credit { _own: own, _shared: Some(shared) };
         let sent = self.events.send(Credited { item: event, bytes, _credit: Some(credit) }).await;
         if sent.is_err() {
             tracing::debug!(attempt = %self.key, "an event came after the agent ended");
         }
     }
 
-    /// Hands an output line over; waits while the attempt has too many unacknowledged ones.
+    /// Hands an output line over; waits while the attempt has too many unacknowledged ones. Beyond the limit of the
+    /// attempt's output it is only counted.
     pub(crate) async fn line(&self, stream: LogStream, text: String) {
+        if stream != LogStream::Toprung {
+            match self.log.admits(text.len() as u64 + 1) {
+                Admitted::Yes => {}
+                Admitted::Dropped => return,
+                Admitted::FirstDropped => return self.send_line(LogStream::Toprung, self.limit_text()).await,
+            }
+        }
+        self.send_line(stream, text).await;
+    }
+
+    fn limit_text(&self) -> String {
+        format!(
+            "this attempt has printed {} MiB, all that is kept of one; what follows is counted and dropped \
+             (`toprung agent --log-limit MIB` or TOPRUNG_LOG_LIMIT raises the limit)",
+            self.log.limit >> 20
+        )
+    }
+
+    /// Says how much was dropped, if anything was.
+    pub(crate) async fn say_dropped(&self) {
+        let lines = self.log.dropped_lines.load(Ordering::Relaxed);
+        if lines > 0 {
+            let bytes = self.log.dropped_bytes.load(Ordering::Relaxed);
+            let text = format!("{lines} lines ({} KiB) were dropped beyond the limit", bytes >> 10);
+            self.send_line(LogStream::Toprung, text).await;
+        }
+    }
+
+    async fn send_line(&self, stream: LogStream, text: String) {
         let bytes = text.len() + OVERHEAD;
         let wanted = bytes.min(LOG_CREDIT) as u32;
         let Ok(credit) = Arc::clone(&self.log_credit).acquire_many_owned(wanted).await else { return };
         let line = LogLine { stream: stream.into(), time_unix_ms: unix_ms(), text };
+        let credit = Credit { _own: credit, _shared: None };
         let sent = self.logs.send(Credited { item: (self.key, line), bytes, _credit: Some(credit) }).await;
         if sent.is_err() {
             tracing::debug!(attempt = %self.key, "a line came after the agent ended");
@@ -121,4 +210,59 @@ impl Reporter {
 /// The event of an attempt as on the wire.
 pub(crate) fn event(key: AttemptKey, kind: Kind) -> v1::AttemptEvent {
     v1::AttemptEvent { attempt: Some(key.to_wire()), kind: Some(kind) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn key(trial: u32) -> AttemptKey {
+        AttemptKey { experiment: 1, trial, attempt: 1 }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_events_holds_back_only_its_attempt() {
+        let (reporters, mut inbox) = Reporters::new(4 << 20, 1 << 20);
+        let (loud, calm) = (reporters.reporter(key(1)), reporters.reporter(key(2)));
+        let step = || Kind::Preparing(v1::Preparing { step: "x".repeat(1000) });
+        let flood = tokio::spawn(async move {
+            loop {
+                loud.event(step()).await;
+            }
+        });
+        // Nothing is acknowledged: what has come is kept, and the flood stands still at its share.
+        let mut kept = Vec::new();
+        while let Ok(Some(event)) =
+            tokio::time::timeout(Duration::from_millis(200), inbox.events.recv()).await
+        {
+            kept.push(event);
+        }
+        let bytes: usize = kept.iter().map(|event| event.bytes).sum();
+        assert!((100 << 10..=128 << 10).contains(&bytes), "{bytes} bytes");
+        tokio::time::timeout(Duration::from_secs(5), calm.event(step()))
+            .await
+            .expect("another attempt reports");
+        assert_eq!(inbox.events.recv().await.unwrap().item.attempt.unwrap().trial, 2);
+        flood.abort();
+    }
+
+    #[tokio::test]
+    async fn output_beyond_the_limit_is_counted_and_said_once() {
+        let (reporters, mut inbox) = Reporters::new(1 << 20, 2000);
+        let reporter = reporters.reporter(key(1));
+        for _ in 0..10 {
+            reporter.line(LogStream::Stdout, "x".repeat(999)).await;
+        }
+        reporter.line(LogStream::Toprung, "said by the agent".to_owned()).await;
+        reporter.say_dropped().await;
+        drop((reporter, reporters));
+        let mut said = Vec::new();
+        while let Some(line) = inbox.logs.recv().await {
+            said.push(line.item.1.text);
+        }
+        assert_eq!(said.len(), 5, "{said:?}");
+        assert!(said[2].contains("--log-limit") && said[3] == "said by the agent", "{said:?}");
+        assert_eq!(said[4], "8 lines (7 KiB) were dropped beyond the limit");
+    }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 }
 
 /// Options that every command understands.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Args)]
 pub(crate) struct Global {
     /// Server to use, for example https://toprung.example.com:7070 (default: an engine in this process).
     #[arg(long, global = true, env = "TOPRUNG_SERVER", value_name = "URL", hide_env_values = true)]
@@ -47,6 +47,17 @@ pub(crate) struct Global {
     /// Say more on standard error (-v: progress, -vv: everything); TOPRUNG_LOG=FILTER is finer.
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
+}
+
+impl std::fmt::Debug for Global {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the token.
+        formatter
+            .debug_struct("Global")
+            .field("server", &self.server)
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Global {
@@ -104,13 +115,15 @@ pub(crate) enum Command {
     Checkpoints(Checkpoints),
     /// List the agents and what their slots do.
     Agents(Json),
+    /// Show how the engine is: whether its store takes writes, its agents, its experiments.
+    Status(Json),
     /// Run the server: for several people, or for agents on other machines.
     Serve(Serve),
     /// Run an agent: offer the slots of this machine to a server.
     Agent(Agent),
     /// Measure what the engine, the agent and the store do on this machine.
     Bench(Bench),
-    /// Check, copy or write down the store of a data directory that no engine uses.
+    /// Check, copy or write down the store of a data directory; only `backup` works while an engine uses it.
     Store(StoreArguments),
     /// Print the JSON Schema of the experiment file, for editors.
     Schema,
@@ -319,6 +332,15 @@ pub(crate) struct Agent {
     /// Where models, environments, checkpoints and unsent reports are kept (default: <data-dir>/agent).
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Keep so many MiB of what one attempt prints; the rest is counted and dropped.
+    #[arg(
+        long,
+        env = "TOPRUNG_LOG_LIMIT",
+        value_name = "MIB",
+        default_value_t = 1024,
+        hide_env_values = true
+    )]
+    pub log_limit: u32,
 }
 
 /// `toprung bench`
@@ -374,7 +396,7 @@ pub(crate) enum StoreCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Copy the store to another data directory.
+    /// Copy the store to another data directory, also while an engine uses it, or from --server.
     Backup {
         /// The directory; it must not have a store yet.
         dir: PathBuf,

@@ -3,9 +3,11 @@
 //! Streams have a deadline for their beginning only; a dead connection is noticed by keep-alive.
 
 use crate::errors::Error;
+use crate::logging;
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -18,6 +20,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(30);
 /// Uploading a model over a slow line takes its time.
 const UPLOAD: Duration = Duration::from_mins(10);
+/// How long a call is tried again that the engine does not take now.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// No server makes us call without a pause.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// The packed model and some room for the file and the framing.
 const LARGEST_REQUEST: usize = 128 << 20;
 /// A page of trials with their hyperparameters.
@@ -36,10 +42,12 @@ impl Interceptor for Bearer {
     }
 }
 
+type Service = SearchServiceClient<InterceptedService<Channel, Bearer>>;
+
 /// A connection to an engine. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Client {
-    service: SearchServiceClient<InterceptedService<Channel, Bearer>>,
+    service: Service,
     url: String,
 }
 
@@ -79,17 +87,49 @@ impl Client {
         }
     }
 
+    /// Calls, and calls again when the engine says that it takes nothing now, after the time that it names and for a
+    /// while. Only for calls that may come twice.
+    async fn call_again<T, F>(&self, deadline: Duration, call: impl Fn(Service) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let give_up = Instant::now() + PATIENCE;
+        let mut said = String::new();
+        loop {
+            let error = match self.call(deadline, call(self.service.clone())).await {
+                Err(error) => error,
+                answer => return answer,
+            };
+            let Error::Later { cause, after, .. } = &error else { return Err(error) };
+            let after = (*after).clamp(SHORTEST_PAUSE, PATIENCE);
+            if Instant::now() + after >= give_up {
+                return Err(error);
+            }
+            if *cause != said {
+                logging::say(&format!("{cause}; trying again for up to {} s", PATIENCE.as_secs()));
+                said.clone_from(cause);
+            }
+            tokio::time::sleep(after).await;
+        }
+    }
+
     /// Starts a search; tried once more when the server is not available for a moment.
     pub(crate) async fn create(
         &self,
         request: v1::CreateExperimentRequest,
     ) -> Result<v1::CreateExperimentResponse, Error> {
-        let mut service = self.service.clone();
-        match self.call(UPLOAD, service.create_experiment(request.clone())).await {
-            Err(error) if error.is_transient() && !request.request_id.is_empty() => {
+        if request.request_id.is_empty() {
+            return self.call(UPLOAD, self.service.clone().create_experiment(request)).await;
+        }
+        let create = |mut service: Service| {
+            let request = request.clone();
+            async move { service.create_experiment(request).await }
+        };
+        match self.call_again(UPLOAD, create).await {
+            Err(error @ Error::Unreachable { .. }) => {
                 tracing::info!(%error, "submitting again");
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                self.call(UPLOAD, service.create_experiment(request)).await
+                self.call_again(UPLOAD, create).await
             }
             other => other,
         }
@@ -100,20 +140,30 @@ impl Client {
         &self,
         request: v1::PreviewExperimentRequest,
     ) -> Result<v1::PreviewExperimentResponse, Error> {
-        self.call(ANSWER, self.service.clone().preview_experiment(request)).await
+        self.call_again(ANSWER, |mut service| {
+            let request = request.clone();
+            async move { service.preview_experiment(request).await }
+        })
+        .await
     }
 
     /// One experiment with its configuration.
     pub(crate) async fn experiment(&self, id: u64) -> Result<v1::Experiment, Error> {
         let request = v1::GetExperimentRequest { id };
-        let answer = self.call(ANSWER, self.service.clone().get_experiment(request)).await?;
+        let answer = self
+            .call_again(ANSWER, |mut service| async move { service.get_experiment(request).await })
+            .await?;
         self.present(answer.experiment)
     }
 
     /// The newest experiments.
     pub(crate) async fn experiments(&self, limit: u32) -> Result<v1::ListExperimentsResponse, Error> {
         let request = v1::ListExperimentsRequest { limit, page_token: String::new() };
-        self.call(ANSWER, self.service.clone().list_experiments(request)).await
+        self.call_again(ANSWER, |mut service| {
+            let request = request.clone();
+            async move { service.list_experiments(request).await }
+        })
+        .await
     }
 
     /// A view at once and after each change.
@@ -123,27 +173,33 @@ impl Client {
         max_rate_hz: u32,
     ) -> Result<Streaming<v1::WatchExperimentResponse>, Error> {
         let request = v1::WatchExperimentRequest { id, max_rate_hz };
-        self.call(ANSWER, self.service.clone().watch_experiment(request)).await
+        self.call_again(ANSWER, |mut service| async move { service.watch_experiment(request).await }).await
     }
 
     /// Pauses; the answer comes when it is durable.
     pub(crate) async fn pause(&self, id: u64) -> Result<v1::Experiment, Error> {
         let request = v1::PauseExperimentRequest { id };
-        let answer = self.call(ANSWER, self.service.clone().pause_experiment(request)).await?;
+        let answer = self
+            .call_again(ANSWER, |mut service| async move { service.pause_experiment(request).await })
+            .await?;
         self.present(answer.experiment)
     }
 
     /// Goes on.
     pub(crate) async fn resume(&self, id: u64) -> Result<v1::Experiment, Error> {
         let request = v1::ResumeExperimentRequest { id };
-        let answer = self.call(ANSWER, self.service.clone().resume_experiment(request)).await?;
+        let answer = self
+            .call_again(ANSWER, |mut service| async move { service.resume_experiment(request).await })
+            .await?;
         self.present(answer.experiment)
     }
 
     /// Ends it.
     pub(crate) async fn kill(&self, id: u64) -> Result<v1::Experiment, Error> {
         let request = v1::KillExperimentRequest { id };
-        let answer = self.call(ANSWER, self.service.clone().kill_experiment(request)).await?;
+        let answer = self
+            .call_again(ANSWER, |mut service| async move { service.kill_experiment(request).await })
+            .await?;
         self.present(answer.experiment)
     }
 
@@ -154,7 +210,7 @@ impl Client {
         keep_checkpoints: bool,
     ) -> Result<v1::DeleteExperimentResponse, Error> {
         let request = v1::DeleteExperimentRequest { id, keep_checkpoints };
-        self.call(ANSWER, self.service.clone().delete_experiment(request)).await
+        self.call_again(ANSWER, |mut service| async move { service.delete_experiment(request).await }).await
     }
 
     /// The checkpoints of an experiment, or of one trial.
@@ -164,8 +220,9 @@ impl Client {
         trial: Option<u32>,
     ) -> Result<Vec<v1::Checkpoint>, Error> {
         let request = v1::ListCheckpointsRequest { experiment, trial };
-        let answer = self.call(ANSWER, self.service.clone().list_checkpoints(request)).await?;
-        Ok(answer.checkpoints)
+        let answer =
+            self.call_again(ANSWER, |mut service| async move { service.list_checkpoints(request).await });
+        Ok(answer.await?.checkpoints)
     }
 
     /// A page of experiments, newest first.
@@ -174,7 +231,11 @@ impl Client {
         page_token: String,
     ) -> Result<v1::ListExperimentsResponse, Error> {
         let request = v1::ListExperimentsRequest { limit: 1_000, page_token };
-        self.call(ANSWER, self.service.clone().list_experiments(request)).await
+        self.call_again(ANSWER, |mut service| {
+            let request = request.clone();
+            async move { service.list_experiments(request).await }
+        })
+        .await
     }
 
     /// A page of trials.
@@ -182,13 +243,14 @@ impl Client {
         &self,
         request: v1::ListTrialsRequest,
     ) -> Result<v1::ListTrialsResponse, Error> {
-        self.call(ANSWER, self.service.clone().list_trials(request)).await
+        self.call_again(ANSWER, |mut service| async move { service.list_trials(request).await }).await
     }
 
     /// One trial.
     pub(crate) async fn trial(&self, experiment: u64, trial: u32) -> Result<v1::Trial, Error> {
         let request = v1::GetTrialRequest { experiment, trial };
-        let answer = self.call(ANSWER, self.service.clone().get_trial(request)).await?;
+        let answer =
+            self.call_again(ANSWER, |mut service| async move { service.get_trial(request).await }).await?;
         self.present(answer.trial)
     }
 
@@ -197,7 +259,7 @@ impl Client {
         &self,
         request: v1::StreamReportsRequest,
     ) -> Result<Streaming<v1::StreamReportsResponse>, Error> {
-        self.call(ANSWER, self.service.clone().stream_reports(request)).await
+        self.call_again(ANSWER, |mut service| async move { service.stream_reports(request).await }).await
     }
 
     /// Lines that trials wrote.
@@ -205,12 +267,28 @@ impl Client {
         &self,
         request: v1::StreamLogsRequest,
     ) -> Result<Streaming<v1::StreamLogsResponse>, Error> {
-        self.call(ANSWER, self.service.clone().stream_logs(request)).await
+        self.call_again(ANSWER, |mut service| async move { service.stream_logs(request).await }).await
     }
 
     /// The agents it knows.
     pub(crate) async fn agents(&self) -> Result<v1::ListAgentsResponse, Error> {
-        self.call(ANSWER, self.service.clone().list_agents(v1::ListAgentsRequest {})).await
+        self.call_again(
+            ANSWER,
+            |mut service| async move { service.list_agents(v1::ListAgentsRequest {}).await },
+        )
+        .await
+    }
+
+    /// How the engine is.
+    pub(crate) async fn status(&self) -> Result<v1::GetEngineStatusResponse, Error> {
+        self.call(ANSWER, self.service.clone().get_engine_status(v1::GetEngineStatusRequest {})).await
+    }
+
+    /// A copy of the store, file by file. The engine makes it before it answers.
+    pub(crate) async fn backup(&self) -> Result<Streaming<v1::BackupStoreResponse>, Error> {
+        let backup =
+            |mut service: Service| async move { service.backup_store(v1::BackupStoreRequest {}).await };
+        self.call_again(UPLOAD, backup).await
     }
 
     /// The next item of a stream; `None`: it ended.

@@ -104,7 +104,7 @@ pub(crate) fn server_token(global: &Global, url: &str) -> Option<String> {
 }
 
 /// The engine that runs for the data directory, if it answers.
-async fn running(data_dir: &Path, tls_ca: Option<&Path>) -> Option<Client> {
+pub(crate) async fn running(data_dir: &Path, tls_ca: Option<&Path>) -> Option<Client> {
     let found = discovery::of_data_dir(data_dir)?;
     let ask = async {
         let client = Client::connect(&found.url, Some(&found.token), tls_ca).await?;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// What a running engine says about itself.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Published {
     /// "http://127.0.0.1:40123"
     pub url: String,
@@ -15,6 +15,17 @@ pub(crate) struct Published {
     pub token: String,
     /// Its process.
     pub pid: u32,
+}
+
+impl std::fmt::Debug for Published {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the token.
+        formatter
+            .debug_struct("Published")
+            .field("url", &self.url)
+            .field("pid", &self.pid)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What an engine of this data directory wrote, if any.
@@ -101,6 +112,12 @@ mod tests {
         let local = file_names("http://localhost:7070").unwrap();
         assert!(local.contains(&"127.0.0.1_7070.json".to_owned()));
         assert_eq!(file_names("http://example.com:7070"), None);
+    }
+
+    #[test]
+    fn debug_hides_the_token() {
+        let published = Published { url: "u".into(), token: "hush".into(), pid: 1 };
+        assert!(!format!("{published:?}").contains("hush"));
     }
 
     #[test]

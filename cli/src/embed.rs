@@ -129,7 +129,20 @@ pub(crate) fn agent_options(
     options.token = Some(engine.token().to_owned());
     options.slots = slots;
     options.environments_dir = environments_dir();
+    options.log_bytes = log_limit().unwrap_or(options.log_bytes);
     options
+}
+
+/// What TOPRUNG_LOG_LIMIT says, in bytes.
+fn log_limit() -> Option<u64> {
+    let text = std::env::var("TOPRUNG_LOG_LIMIT").ok()?;
+    match text.parse::<u32>() {
+        Ok(mebibytes) => Some(u64::from(mebibytes) << 20),
+        Err(error) => {
+            tracing::warn!(%error, text, "TOPRUNG_LOG_LIMIT is no number of MiB; the usual limit counts");
+            None
+        }
+    }
 }
 
 /// Why an engine did not start, with what a person can do.

@@ -7,6 +7,7 @@ use crate::problems;
 use prost::Message as _;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 use toprung_proto::v1;
 
 /// An error at the edge; shown once by [`show`].
@@ -53,6 +54,16 @@ pub(crate) enum Error {
         url: String,
         /// Why.
         cause: String,
+    },
+    /// The server takes nothing in now, and said when to come again.
+    #[error("{url} answered: {cause}")]
+    Later {
+        /// The server.
+        url: String,
+        /// Why.
+        cause: String,
+        /// How long to wait.
+        after: Duration,
     },
     /// The server refuses the token, or none is known.
     #[error("{url} refuses this client: {cause}")]
@@ -113,11 +124,16 @@ impl Error {
     /// What the server said, in our words.
     pub(crate) fn from_status(url: &str, status: &tonic::Status) -> Self {
         use tonic::Code;
+        use tonic_types::StatusExt as _;
         let url = url.to_owned();
         let cause = status.message().to_owned();
         // What a server says has no source: this is a connection that broke.
         if std::error::Error::source(status).is_some() {
             return Self::Unreachable { url, cause };
+        }
+        let retry = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
+        if let (Code::ResourceExhausted | Code::Unavailable, Some(after)) = (status.code(), retry) {
+            return Self::Later { url, cause, after };
         }
         match status.code() {
             Code::InvalidArgument => match v1::ConfigProblems::decode(status.details()) {
@@ -137,7 +153,7 @@ impl Error {
 
     /// Trying again may help: nothing was decided.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Later { .. })
     }
 
     /// The process ends with this.
@@ -149,9 +165,11 @@ impl Error {
             | Self::Model { .. }
             | Self::Unauthenticated { .. } => Exit::Usage,
             Self::NoExperiments(_) | Self::NotFound(_) | Self::Conflict(_) => Exit::NotFound,
-            Self::Unreachable { .. } | Self::Server { .. } | Self::PortInUse(_) | Self::Agent(_) => {
-                Exit::Unavailable
-            }
+            Self::Unreachable { .. }
+            | Self::Later { .. }
+            | Self::Server { .. }
+            | Self::PortInUse(_)
+            | Self::Agent(_) => Exit::Unavailable,
             Self::Locked { .. } | Self::Engine(_) | Self::Store(_) => Exit::Store,
             Self::Io { .. } => Exit::Usage,
             Self::OutputClosed => Exit::Ok,
@@ -167,6 +185,7 @@ impl Error {
             }
             Self::NotFound(_) => "`toprung list` shows the experiments, `toprung trials ID` its trials".into(),
             Self::Unreachable { url, cause } => unreachable(url, cause),
+            Self::Later { .. } => "it was tried again for a while; `toprung status` says how the engine is".into(),
             Self::Unauthenticated { .. } => {
                 "pass --token or TOPRUNG_TOKEN; the token lies in the file `token` of the server's data directory".into()
             }
@@ -242,6 +261,17 @@ mod tests {
         let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         assert!(Error::from_status("u", &Status::from_error(Box::new(broken))).is_transient());
         assert!(!Error::from_status("u", &Status::unknown("said by a server")).is_transient());
+    }
+
+    #[test]
+    fn a_hint_when_to_come_again_is_read() {
+        use tonic_types::{ErrorDetails, StatusExt as _};
+        let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(2)));
+        let status = Status::with_error_details(Code::ResourceExhausted, "full", details);
+        let error = Error::from_status("u", &status);
+        assert!(matches!(error, Error::Later { after, .. } if after == Duration::from_secs(2)), "{error}");
+        assert!(error.is_transient() && error.exit() == Exit::Unavailable);
+        assert!(matches!(Error::from_status("u", &Status::unavailable("gone")), Error::Unreachable { .. }));
     }
 
     #[test]

@@ -55,6 +55,12 @@ fn directives(verbose: u8) -> &'static str {
     }
 }
 
+/// Says something to the person where log lines go: not into the live screen.
+pub(crate) fn say(text: &str) {
+    // There is nowhere left to say that it failed.
+    let _ = writeln!(Switch.make_writer(), "{text}");
+}
+
 /// Puts log lines aside until the guard is dropped: into `<data_dir>/engine.log` where the directory exists.
 pub(crate) fn aside(data_dir: &Path) -> Aside {
     *target() = match open(&data_dir.join("engine.log")) {

@@ -20,6 +20,14 @@ pub(crate) fn reason(view: &v1::WatchExperimentResponse) -> Option<String> {
     experiment.reason.strip_prefix("waiting: ").or_else(of_trials).map(format::printable)
 }
 
+/// What a person is told: that the engine takes in nothing, or what the experiment waits for.
+pub(crate) fn line(view: &v1::WatchExperimentResponse) -> Option<String> {
+    if !view.degraded.is_empty() {
+        return Some(format::printable(&view.degraded));
+    }
+    reason(view).map(|reason| format!("waiting: {reason}"))
+}
+
 /// Says each reason once, when it has lasted a moment.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
@@ -30,7 +38,7 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// Takes over a view that came at `now`.
     pub(crate) fn view(&mut self, view: &v1::WatchExperimentResponse, now: Instant) {
-        let Some(reason) = reason(view) else {
+        let Some(reason) = line(view) else {
             *self = Self::default();
             return;
         };
@@ -46,7 +54,7 @@ impl Waiting {
             return None;
         }
         self.said = Some(reason.clone());
-        Some(format!("waiting: {reason}"))
+        Some(reason.clone())
     }
 }
 
@@ -81,6 +89,17 @@ mod tests {
         used.experiment.as_mut().unwrap().slots_in_use = 0;
         used.experiment.as_mut().unwrap().set_state(State::Pausing);
         assert_eq!(reason(&used), None);
+    }
+
+    #[test]
+    fn a_store_that_cannot_write_comes_first() {
+        let mut view = view("", &[(TrialState::Running, "")]);
+        assert_eq!(line(&view), None);
+        view.degraded = "degraded: store cannot write (x)".to_owned();
+        assert_eq!(line(&view).as_deref(), Some("degraded: store cannot write (x)"));
+        let (mut waiting, start) = (Waiting::default(), Instant::now());
+        waiting.view(&view, start);
+        assert_eq!(waiting.due(start + PATIENCE).as_deref(), Some("degraded: store cannot write (x)"));
     }
 
     #[test]

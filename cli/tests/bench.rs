@@ -21,7 +21,7 @@ fn every_benchmark_runs_and_gives_figures() {
         }
     }
     let with_target = figures.iter().filter(|figure| figure["met"].is_boolean()).count();
-    assert_eq!(with_target, 11, "{document:#}");
+    assert_eq!(with_target, 15, "{document:#}");
     // What was started is gone, and so is what was written.
     let left: Vec<_> =
         std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -88,7 +88,7 @@ pub fn trials_best_first(
     Ok(best)
 }
 
-/// A trial's report chunks with numbers after `after` and below `before`, in order.
+/// At most `limit` of a trial's report chunks with numbers after `after` and below `before`, in order.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -98,9 +98,10 @@ pub fn numbered_chunks(
     trial: u32,
     after: Option<u64>,
     before: u64,
+    limit: usize,
 ) -> Result<Vec<(u64, Vec<v1::AttemptReport>)>, Error> {
     let mut chunks = Vec::new();
-    for (number, bytes) in store.report_chunks(experiment, trial, after, usize::MAX)? {
+    for (number, bytes) in store.report_chunks(experiment, trial, after, limit)? {
         if number < before {
             chunks.push((number, decode::<v1::ReportChunk>("report chunk", &bytes)?.reports));
         }
@@ -119,7 +120,7 @@ pub fn chunks(
     after: Option<u64>,
     before: u64,
 ) -> Result<Vec<v1::AttemptReport>, Error> {
-    let chunks = numbered_chunks(store, experiment, trial, after, before)?;
+    let chunks = numbered_chunks(store, experiment, trial, after, before, usize::MAX)?;
     Ok(chunks.into_iter().flat_map(|(_, reports)| reports).collect())
 }
 

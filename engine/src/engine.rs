@@ -16,6 +16,7 @@ use crate::actors::sessions::SessionsHandle;
 use crate::actors::stop;
 use crate::api::agent::Agents;
 use crate::api::auth::{self, Auth};
+use crate::api::backup::Backups;
 use crate::api::search::Search;
 use crate::api::server;
 use crate::publish::{Published, Server};
@@ -50,6 +51,8 @@ pub struct Options {
     pub publish: bool,
     /// Largest model archive, in bytes.
     pub max_model_bytes: usize,
+    /// Experiments that have not ended, at most: each has an actor and its trials in memory.
+    pub max_active_experiments: usize,
     /// Silence after which an agent is lost.
     pub lease: Duration,
 }
@@ -64,6 +67,7 @@ impl Options {
             plain_text: false,
             publish: true,
             max_model_bytes: 100 << 20,
+            max_active_experiments: 10_000,
             lease: Duration::from_secs(30),
         }
     }
@@ -119,7 +123,7 @@ impl Engine {
             pool.clone(),
             sessions.clone(),
             collector.clone(),
-            options.max_model_bytes,
+            &options,
         );
         let agents =
             Agents { sessions: sessions.clone(), collector: collector.clone(), store: store.clone() };
@@ -236,6 +240,12 @@ async fn open(data_dir: PathBuf) -> Result<(Store, String), Error> {
     let open = move || {
         create_private(&data_dir)?;
         let store = Store::open(&data_dir.join("store"), toprung_store::Options::default())?;
+        // Only now: the lock of the store is ours.
+        Backups::clean(&data_dir).map_err(|source| Error::File {
+            action: "clear a backup in",
+            path: data_dir.clone(),
+            source,
+        })?;
         let token = auth::token(&data_dir)?;
         Ok((store, token))
     };

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 
 /// How to reach an engine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// `http://127.0.0.1:7070`
     pub url: String,
@@ -19,6 +19,17 @@ pub struct Server {
     pub token: String,
     /// Its process.
     pub pid: u32,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the token.
+        formatter
+            .debug_struct("Server")
+            .field("url", &self.url)
+            .field("pid", &self.pid)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The file in a data directory.

@@ -23,8 +23,8 @@ pub struct Backup {
 /// Directories of plain files.
 const PLAIN: [&str; 3] = ["models", "snapshots", "logs"];
 
-/// Copies a store; nothing may be deleted meanwhile. The copy counts when the file `format` is there.
-pub(crate) fn write(files: &Files, durable: &Durable, target: &Path) -> Result<Backup, Error> {
+/// Copies a store; nothing may be deleted meanwhile. `link`: plain files may be links to those of the store. The copy counts when the file `format` is there.
+pub(crate) fn write(files: &Files, durable: &Durable, target: &Path, link: bool) -> Result<Backup, Error> {
     let Files::Directory(source) = files else {
         return Err(Error::broken("store", "a store in memory cannot be copied"));
     };
@@ -38,13 +38,13 @@ pub(crate) fn write(files: &Files, durable: &Durable, target: &Path) -> Result<B
     // What the frames speak of was synced before them; a file may have more by now, which does no harm.
     let mut backup = Backup { frame, files: 0, bytes: 0 };
     for directory in PLAIN {
-        copy(&source.join(directory), &target.join(directory), &mut backup)?;
+        copy(&source.join(directory), &target.join(directory), link, &mut backup)?;
     }
     write_format(target)?;
     Ok(backup)
 }
 
-fn copy(source: &Path, target: &Path, backup: &mut Backup) -> Result<(), Error> {
+fn copy(source: &Path, target: &Path, link: bool, backup: &mut Backup) -> Result<(), Error> {
     let entries = match std::fs::read_dir(source) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(|error| Error::io("list", source, error))?,
@@ -55,9 +55,14 @@ fn copy(source: &Path, target: &Path, backup: &mut Backup) -> Result<(), Error> 
         let Some(name) = path.file_name() else { continue };
         let to = target.join(name);
         if path.is_dir() {
-            copy(&path, &to, backup)?;
+            copy(&path, &to, link, backup)?;
         } else if path.extension().is_none_or(|ending| ending != "tmp") {
-            let copied = match std::fs::copy(&path, &to) {
+            let placed = if link {
+                linked(&path, &to).or_else(|_| std::fs::copy(&path, &to))
+            } else {
+                std::fs::copy(&path, &to)
+            };
+            let copied = match placed {
                 // A snapshot was replaced by a newer one; the journal is complete without.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 copied => copied.map_err(|error| Error::io("copy", &path, error))?,
@@ -68,6 +73,12 @@ fn copy(source: &Path, target: &Path, backup: &mut Backup) -> Result<(), Error> 
         }
     }
     sync(target)
+}
+
+/// Another name for the same file; its size.
+fn linked(path: &Path, to: &Path) -> std::io::Result<u64> {
+    std::fs::hard_link(path, to)?;
+    Ok(std::fs::metadata(to)?.len())
 }
 
 fn sync(path: &Path) -> Result<(), Error> {

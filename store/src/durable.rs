@@ -160,6 +160,11 @@ impl Durable {
         applied
     }
 
+    /// Free bytes of the disk, if the system says so.
+    pub(crate) fn free_bytes(&self) -> Option<u64> {
+        self.disk.free_bytes().ok()
+    }
+
     fn leave_room(&self) -> Result<(), Error> {
         let free = self.disk.free_bytes();
         let free = free.map_err(|error| Error::io("read the free space of", &self.disk.path(""), error))?;

@@ -2,6 +2,8 @@
 
 use tokio::sync::watch;
 
+use crate::Error;
+
 /// Whether the store takes writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Health {
@@ -13,6 +15,19 @@ pub enum Health {
         /// Why, beginning with "store cannot write".
         reason: String,
     },
+}
+
+/// What is wrong and what ends it, for people.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::DiskFull { dir, free, needed } => format!(
+            "store cannot write (No space left on device: {} MiB free in {}; goes on by itself when {} MiB are free)",
+            free >> 20,
+            dir.display(),
+            needed >> 20
+        ),
+        error => format!("store cannot write ({error}; tried again every second, goes on by itself)"),
+    }
 }
 
 /// The health of a store, seen by everybody who watches.
@@ -33,12 +48,12 @@ impl State {
     }
 
     /// Notes the outcome of a write. Changes are logged once, not with every failure.
-    pub(crate) fn note(&self, outcome: &Result<(), crate::Error>) {
+    pub(crate) fn note(&self, outcome: &Result<(), Error>) {
         let found = match outcome {
             Ok(()) => Health::Ok,
             // A fault of the batch, not of the disk.
-            Err(crate::Error::TooLarge { .. }) => return,
-            Err(error) => Health::Degraded { reason: format!("store cannot write: {error}") },
+            Err(Error::TooLarge { .. }) => return,
+            Err(error) => Health::Degraded { reason: reason(error) },
         };
         self.0.send_if_modified(|health| {
             let turned = (*health == Health::Ok) != (found == Health::Ok);
@@ -51,5 +66,23 @@ impl State {
             *health = found;
             changed
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_with_its_cure_and_heals() {
+        let state = State::new();
+        state.note(&Err(Error::TooLarge { what: "a record", size: 2, limit: 1 }));
+        assert!(state.is_ok(), "a fault of the batch");
+        state.note(&Err(Error::DiskFull { dir: "/data".into(), free: 12 << 20, needed: 32 << 20 }));
+        let Health::Degraded { reason } = state.watch().borrow().clone() else { panic!("healthy") };
+        let expected = "store cannot write (No space left on device: 12 MiB free in /data; goes on by itself when 32 MiB are free)";
+        assert_eq!(reason, expected);
+        state.note(&Ok(()));
+        assert!(state.is_ok());
     }
 }

@@ -310,14 +310,29 @@ impl Store {
         }
     }
 
+    /// Bytes that are free on the disk of the store; `None` for a store in memory, or if the system does not say.
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.durable()?.free_bytes()
+    }
+
     /// Copies the store to a directory that does not exist or is empty, while it goes on. Opening the copy gives the
     /// state after some commit that was durable when this returns, and after all that were durable when it began.
     pub fn backup(&self, target: &Path) -> Result<crate::Backup, Error> {
+        self.copy(target, false)
+    }
+
+    /// The same into a directory on the disk of the store, to be sent on from there: plain files are linked instead of
+    /// copied where the system allows it. A linked file of log lines may grow; what it had is enough.
+    pub fn stage_backup(&self, target: &Path) -> Result<crate::Backup, Error> {
+        self.copy(target, true)
+    }
+
+    fn copy(&self, target: &Path, link: bool) -> Result<crate::Backup, Error> {
         let Some((_, durable)) = &self.inner.disk else {
             return Err(Error::broken("store", "a store in memory cannot be copied"));
         };
         let _removing = self.inner.removing.lock().unwrap_or_else(PoisonError::into_inner);
-        crate::backup::write(&self.inner.files, durable, target)
+        crate::backup::write(&self.inner.files, durable, target, link)
     }
 
     /// How many handles there are. The store closes, and its lock is released, with the last of them.

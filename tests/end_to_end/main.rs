@@ -15,12 +15,14 @@ mod processes;
 mod workplace;
 
 mod asking;
+mod backup;
 mod collecting;
 mod crash;
 mod embedded;
 mod failing;
 mod file_mistakes;
 mod forking;
+mod full_disk;
 mod mistakes;
 mod object_store;
 mod pausing;

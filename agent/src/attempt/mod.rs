@@ -89,6 +89,7 @@ pub(crate) async fn live(
         Err(failure) => failure.into_exit(),
     };
     clean_up(&node, key, &checkpoints, unfinished_before).await;
+    reporter.say_dropped().await;
     say_exit(key, &exit, &reporter).await;
     reporter.event(Kind::Exit(exit)).await;
 }

@@ -57,6 +57,7 @@ impl Control {
         length: u64,
         metrics: Vec<v1::Metric>,
     ) -> Result<(), String> {
+        super::request::check(metrics.iter().map(|metric| metric.name.as_str()))?;
         self.update(|contract| {
             contract.report(group, length, metrics.iter().map(|metric| metric.name.as_str()))
         })?;

@@ -7,6 +7,8 @@ use toprung_proto::v1::{Metric, MetricGroup};
 
 /// Metrics of one report, at most.
 const MOST_METRICS: usize = 1000;
+/// Bytes of a metric's name, at most.
+const LONGEST_NAME: usize = 256;
 
 /// What a script says.
 #[derive(Debug, Deserialize)]
@@ -61,15 +63,26 @@ impl Group {
     }
 }
 
+/// Whether a report is of a size that is taken, wherever it comes from; the error is for the script's author.
+pub(crate) fn check<'a>(mut names: impl ExactSizeIterator<Item = &'a str>) -> Result<(), String> {
+    let count = names.len();
+    if count > MOST_METRICS {
+        return Err(format!("a report holds at most {MOST_METRICS} metrics; this one has {count}"));
+    }
+    if let Some(name) = names.find(|name| name.len() > LONGEST_NAME) {
+        let start: String = name.chars().take(20).collect();
+        return Err(format!(
+            "the name of a metric holds at most {LONGEST_NAME} bytes; `{start}…` has {}",
+            name.len()
+        ));
+    }
+    Ok(())
+}
+
 impl ReportRequest {
     /// The metrics with their values, at most 1 000.
     pub(crate) fn metrics(&self) -> Result<Vec<Metric>, String> {
-        if self.metrics.len() > MOST_METRICS {
-            return Err(format!(
-                "a report holds at most {MOST_METRICS} metrics; this one has {}",
-                self.metrics.len()
-            ));
-        }
+        check(self.metrics.keys().map(String::as_str))?;
         self.metrics
             .iter()
             .map(|(name, value)| match lenient::number(value) {
@@ -183,6 +196,9 @@ mod tests {
             (0..=MOST_METRICS).map(|index| (index.to_string(), json!(1))).collect();
         let many = ReportRequest { group: Group::Training, length: 1, unit: None, metrics: many };
         assert!(many.metrics().unwrap_err().contains("at most 1000"));
+        let name = "é".repeat(129);
+        assert!(check([name.as_str()].into_iter()).unwrap_err().contains("at most 256 bytes"));
+        assert!(check(["é".repeat(128).as_str()].into_iter()).is_ok());
     }
 
     #[test]
@@ -190,6 +206,8 @@ mod tests {
         let error = parse(r#"{"type":"nonsense"}"#).unwrap_err();
         assert!(error.contains("invalid_hyperparameters") && error.contains("nonsense"), "{error}");
         assert!(parse("hello").is_err());
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(parse(&deep).unwrap_err().contains("recursion limit"));
         assert!(parse(r#"{"type":"next","length":-1}"#).is_err());
         assert!(matches!(parse(r#"{"type":"hello","sdk":"python","version":"1"}"#), Ok(Request::Hello {})));
         assert!(matches!(parse(r#"{"type":"status"}"#), Ok(Request::Status {})));

@@ -1,6 +1,7 @@
 //! Serves the contract on a Unix stream socket: each request line is answered by exactly one line, in order.
 //!
-//! Bounds: 64 connections, 1 MiB a line, 30 s for a held `next` and for an answer that is not read.
+//! Bounds: 64 connections (more are told so and closed), 1 MiB a line of which four at a time are longer than 64 KiB,
+//! 60 s for a line that was begun, 30 s for a held `next` and for an answer that is not read.
 
 use super::{
     Control,
@@ -17,14 +18,23 @@ use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path, path::PathBuf, 
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
-    sync::watch,
+    sync::{Semaphore, watch},
     task::{JoinSet, spawn_blocking},
     time::timeout,
 };
 use toprung_proto::v1::{self, attempt_event::Kind};
 
 const MOST_CONNECTIONS: usize = 64;
+/// Connections beyond, that are told why they are refused; more than these are closed at once.
+const MOST_REFUSALS: usize = 64;
+/// How long a refused connection may take.
+const REFUSING: Duration = Duration::from_secs(1);
 const LONGEST_LINE: usize = 1 << 20;
+/// A longer line has to wait until few others are being read.
+const SHORT_LINE: usize = 64 << 10;
+const LONG_LINES: usize = 4;
+/// From the first byte of a line to its end.
+const LONGEST_READ: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_mins(1) };
 const LONGEST_HOLD: Duration = Duration::from_secs(30);
 const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 /// What was written before the process ended is still read, for this long.
@@ -51,7 +61,8 @@ pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
 
 /// Serves until the process has ended and what it said is answered.
 pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) {
-    let mut connections = JoinSet::new();
+    let (mut connections, mut refusals) = (JoinSet::new(), JoinSet::new());
+    let long_lines = Arc::new(Semaphore::new(LONG_LINES));
     let mut closing = desk.closing.clone();
     loop {
         tokio::select! {
@@ -59,8 +70,12 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     while connections.try_join_next().is_some() {}
-                    let full = connections.len() >= MOST_CONNECTIONS;
-                    connections.spawn(converse(stream, Arc::clone(&desk), full));
+                    while refusals.try_join_next().is_some() {}
+                    if connections.len() < MOST_CONNECTIONS {
+                        connections.spawn(converse(stream, Arc::clone(&desk), Arc::clone(&long_lines)));
+                    } else if refusals.len() < MOST_REFUSALS {
+                        refusals.spawn(refuse(stream));
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(attempt = %desk.key, %error, "cannot accept a connection of the trial");
@@ -77,16 +92,26 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) {
     }
 }
 
-async fn converse(stream: UnixStream, desk: Arc<Desk>, full: bool) {
+/// Answers the first request of a connection that is one too many. A client that says nothing is closed soon.
+async fn refuse(stream: UnixStream) {
+    let refusing = async {
+        let (reading, mut writing) = stream.into_split();
+        let mut reader = BufReader::new(reading);
+        let _request = read_line(&mut reader, &Semaphore::new(1)).await?;
+        let error = format!("too many connections; at most {MOST_CONNECTIONS} may be open");
+        writing.write_all(Answer::Error(error).to_line().as_bytes()).await
+    };
+    // One that is late, or gone, is closed without a word.
+    let _answered = timeout(REFUSING, refusing).await;
+}
+
+async fn converse(stream: UnixStream, desk: Arc<Desk>, long_lines: Arc<Semaphore>) {
     let (reading, mut writing) = stream.into_split();
     let mut reader = BufReader::new(reading);
     loop {
-        let answer = match read_line(&mut reader).await {
+        let answer = match read_line(&mut reader, &long_lines).await {
             Ok(Line::End) => return,
             Ok(Line::TooLong) => Answer::Error(format!("a line holds at most {LONGEST_LINE} bytes")),
-            Ok(Line::Text(_)) if full => {
-                Answer::Error(format!("too many connections; at most {MOST_CONNECTIONS} may be open"))
-            }
             Ok(Line::Text(line)) => match parse(&line) {
                 Ok(request) => desk.answer(request).await.unwrap_or_else(Answer::Error),
                 Err(error) => Answer::Error(error),
@@ -98,7 +123,7 @@ async fn converse(stream: UnixStream, desk: Arc<Desk>, full: bool) {
         };
         let line = answer.to_line();
         let written = timeout(LONGEST_ANSWER, writing.write_all(line.as_bytes())).await;
-        if full || !matches!(written, Ok(Ok(()))) {
+        if !matches!(written, Ok(Ok(()))) {
             return;
         }
     }
@@ -111,9 +136,16 @@ enum Line {
     End,
 }
 
-/// Reads one line with bounded memory; a longer one is skipped up to its end.
-async fn read_line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Line> {
-    let (mut line, mut too_long) = (Vec::new(), false);
+/// Reads one line with bounded memory; a longer one is skipped up to its end. Waits for its first byte without end:
+/// an idle connection is none of ours to close. Once begun, a line is finished in time, or the connection is broken.
+async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), long_lines: &Semaphore) -> io::Result<Line> {
+    reader.fill_buf().await?;
+    let stalled = |_| io::Error::new(io::ErrorKind::TimedOut, "a line was begun and not finished");
+    timeout(LONGEST_READ, read_rest(reader, long_lines)).await.map_err(stalled)?
+}
+
+async fn read_rest(reader: &mut (impl AsyncBufRead + Unpin), long_lines: &Semaphore) -> io::Result<Line> {
+    let (mut line, mut too_long, mut long) = (Vec::new(), false, None);
     loop {
         let chunk = reader.fill_buf().await?;
         if chunk.is_empty() {
@@ -123,12 +155,17 @@ async fn read_line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Line>
         let end = chunk.iter().position(|byte| *byte == b'\n');
         let taken = end.unwrap_or(chunk.len());
         too_long |= line.len() + taken > LONGEST_LINE;
-        if !too_long {
+        if too_long {
+            line = Vec::new();
+        } else {
             line.extend_from_slice(chunk.get(..taken).unwrap_or_default());
         }
         reader.consume(taken + usize::from(end.is_some()));
         if end.is_some() {
             break;
+        }
+        if line.len() > SHORT_LINE && long.is_none() {
+            long = long_lines.acquire().await.ok();
         }
     }
     Ok(if too_long { Line::TooLong } else { Line::Text(String::from_utf8_lossy(&line).into_owned()) })
@@ -213,8 +250,34 @@ mod tests {
         let mut text = vec![b'x'; LONGEST_LINE + 1];
         text.extend_from_slice(b"\nnext\nunfinished");
         let mut reader = BufReader::new(text.as_slice());
-        assert_eq!(read_line(&mut reader).await.unwrap(), Line::TooLong);
-        assert_eq!(read_line(&mut reader).await.unwrap(), Line::Text("next".to_owned()));
-        assert_eq!(read_line(&mut reader).await.unwrap(), Line::End);
+        let long = Semaphore::new(1);
+        assert_eq!(read_line(&mut reader, &long).await.unwrap(), Line::TooLong);
+        assert_eq!(read_line(&mut reader, &long).await.unwrap(), Line::Text("next".to_owned()));
+        assert_eq!(read_line(&mut reader, &long).await.unwrap(), Line::End);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_begun_has_to_end() {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let mut reader = BufReader::new(server);
+        let long = Semaphore::new(1);
+        // Silence is no fault, however long.
+        let idle = timeout(LONGEST_READ * 3, read_line(&mut reader, &long)).await;
+        assert!(idle.is_err(), "{idle:?}");
+        client.write_all(b"half a li").await.unwrap();
+        let error = read_line(&mut reader, &long).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn few_long_lines_are_read_at_once() {
+        let text = [vec![b'x'; SHORT_LINE * 2], b"\n".to_vec()].concat();
+        let long = Semaphore::new(1);
+        let other = long.acquire().await.unwrap();
+        let mut reader = BufReader::new(text.as_slice());
+        assert!(read_line(&mut reader, &long).await.is_err(), "no other long line ends");
+        drop(other);
+        let mut reader = BufReader::new(text.as_slice());
+        assert!(matches!(read_line(&mut reader, &long).await.unwrap(), Line::Text(_)));
     }
 }

@@ -112,6 +112,11 @@ pub struct Bench {
     events: VecDeque<AttemptEvent>,
     /// Attempts told to keep at a reconnect: all that the agent names.
     pub keeps: bool,
+    /// For floods: of events only those of trial 2, starts and exits are kept, of lines only what the agent says; the
+    /// rest is counted.
+    pub forgets: bool,
+    pub forgotten_reports: u64,
+    pub forgotten_bytes: u64,
 }
 
 impl Bench {
@@ -164,6 +169,9 @@ impl Bench {
             log: Vec::new(),
             events: VecDeque::new(),
             keeps: true,
+            forgets: false,
+            forgotten_reports: 0,
+            forgotten_bytes: 0,
         }
     }
 
@@ -213,22 +221,63 @@ impl Bench {
                 };
                 self.send(engine_message::Kind::Registered(registered)).await;
             }
-            agent_message::Kind::Batch(batch) => {
+            agent_message::Kind::Batch(mut batch) => {
+                if self.forgets {
+                    self.forget_events(&mut batch);
+                }
                 if self.acknowledges {
                     let sequence = batch.sequence;
                     self.send(engine_message::Kind::Ack(v1::Ack { sequence })).await;
                     self.events.extend(batch.events.iter().cloned());
                 }
-                self.batches.push(batch);
+                if !self.forgets {
+                    self.batches.push(batch);
+                }
             }
-            agent_message::Kind::Logs(logs) => {
+            agent_message::Kind::Logs(mut logs) => {
                 let sequence = logs.sequence;
+                if self.forgets {
+                    self.forget_lines(&mut logs);
+                }
                 self.log.extend(logs.lines.into_iter().flat_map(|lines| lines.lines).map(|line| line.text));
                 if self.log_acknowledges {
                     self.send(engine_message::Kind::LogAck(v1::LogAck { sequence })).await;
                 }
             }
             agent_message::Kind::CheckpointsDeleted(_) | agent_message::Kind::Heartbeat(_) => {}
+        }
+    }
+
+    fn forget_events(&mut self, batch: &mut v1::Batch) {
+        let reports = batch.events.iter().filter(|event| {
+            let calm = event.attempt.is_some_and(|attempt| attempt.trial == 2);
+            !calm && matches!(event.kind, Some(attempt_event::Kind::Report(_)))
+        });
+        self.forgotten_reports += reports.count() as u64;
+        batch.events.retain(|event| {
+            let calm = event.attempt.is_some_and(|attempt| attempt.trial == 2);
+            calm || matches!(event.kind, Some(attempt_event::Kind::Started(_) | attempt_event::Kind::Exit(_)))
+        });
+    }
+
+    fn forget_lines(&mut self, logs: &mut v1::LogBatch) {
+        for lines in &mut logs.lines {
+            let bytes = &mut self.forgotten_bytes;
+            lines.lines.retain(|line| {
+                let own = line.stream() == v1::LogStream::Toprung;
+                *bytes += if own { 0 } else { line.text.len() as u64 };
+                own
+            });
+        }
+    }
+
+    /// The next acknowledged event with its attempt.
+    pub async fn whole_event(&mut self) -> AttemptEvent {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            self.hear().await;
         }
     }
 

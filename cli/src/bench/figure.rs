@@ -14,6 +14,8 @@ pub(super) enum Unit {
     Milliseconds,
     /// Mebibytes.
     Mebibytes,
+    /// So many times as much.
+    Times,
 }
 
 /// What the figure must reach.
@@ -120,6 +122,7 @@ impl Unit {
             Self::PerSecond => "/s",
             Self::Milliseconds => "ms",
             Self::Mebibytes => "MiB",
+            Self::Times => "×",
         }
     }
 
@@ -129,6 +132,7 @@ impl Unit {
             Self::Milliseconds if value >= 100.0 => format!("{value:.0} ms"),
             Self::Milliseconds => format!("{value:.2} ms"),
             Self::Mebibytes => format!("{value:.0} MiB"),
+            Self::Times => format!("{value:.2}×"),
         }
     }
 }

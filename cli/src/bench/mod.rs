@@ -19,6 +19,7 @@ mod enter;
 mod events;
 mod figure;
 mod memory;
+mod neighbours;
 mod place;
 mod processes;
 mod reports;
@@ -52,6 +53,8 @@ pub(crate) enum Name {
     Processes,
     /// From a report to its decision, with 1 000 running trials.
     Decisions,
+    /// The same of a calm search, beside one that floods.
+    Neighbours,
     /// From Enter to the first line of the user's script.
     Enter,
     /// Memory of an engine with 100 000 trials of 10 reports.
@@ -94,6 +97,7 @@ async fn measure(name: Name, setting: &Setting) -> Result<Vec<Figure>, Error> {
         Name::Trials => trials::measure(setting).await,
         Name::Processes => processes::measure(setting).await,
         Name::Decisions => decisions::measure(setting).await,
+        Name::Neighbours => neighbours::measure(setting).await,
         Name::Enter => enter::measure(setting).await,
         Name::Memory => memory::measure(setting).await,
         Name::Start => start::measure(setting).await,

@@ -49,6 +49,7 @@ fn options(global: &Global, args: &Agent) -> Result<toprung_agent::Options, Erro
     options.tls_ca.clone_from(&global.tls_ca);
     options.name.clone_from(&args.name);
     options.slots = args.slots;
+    options.log_bytes = u64::from(args.log_limit) << 20;
     options.environments_dir = embed::environments_dir();
     Ok(options)
 }

@@ -1,6 +1,6 @@
 //! `toprung agents`
 
-use super::look;
+use super::{look, status};
 use crate::args::{Global, Json};
 use crate::connect::Mode;
 use crate::errors::Error;
@@ -9,8 +9,14 @@ use crate::output::{self, format, json, table};
 
 /// Lists the agents and what their slots do.
 pub(super) async fn run(global: &Global, args: Json) -> Result<Exit, Error> {
-    let (found, mode) =
-        look(global, |client, mode| async move { Ok((client.agents().await?, mode)) }).await?;
+    let (found, mode) = look(global, |client, mode| async move {
+        let found = client.agents().await?;
+        if !args.json {
+            status::say_degraded(&client).await?;
+        }
+        Ok((found, mode))
+    })
+    .await?;
     if args.json {
         let agents: Vec<_> = found.agents.iter().map(json::agent).collect();
         output::print_json(&serde_json::json!({"agents": agents}))?;

@@ -1,6 +1,6 @@
 //! `toprung list`
 
-use super::look;
+use super::{look, status};
 use crate::args::{Global, List};
 use crate::errors::Error;
 use crate::exit::Exit;
@@ -8,7 +8,14 @@ use crate::output::{self, format, json, table};
 
 /// Lists experiments, newest first.
 pub(super) async fn run(global: &Global, args: List) -> Result<Exit, Error> {
-    let found = look(global, |client, _| async move { client.experiments(args.limit).await }).await?;
+    let found = look(global, |client, _| async move {
+        let found = client.experiments(args.limit).await?;
+        if !args.json {
+            status::say_degraded(&client).await?;
+        }
+        Ok(found)
+    })
+    .await?;
     let more = !found.next_page_token.is_empty();
     if args.json {
         let experiments: Vec<_> = found.experiments.iter().map(json::experiment).collect();

@@ -2,6 +2,7 @@
 
 mod agent;
 mod agents;
+mod backup;
 mod best;
 mod checkpoints;
 mod control;
@@ -16,6 +17,7 @@ mod schema;
 mod serve;
 mod show;
 mod source;
+mod status;
 mod store;
 mod trials;
 mod watch;
@@ -49,6 +51,7 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
         Command::Delete(args) => delete::run(&global, args).await,
         Command::Checkpoints(args) => checkpoints::run(&global, args.command).await,
         Command::Agents(args) => agents::run(&global, args).await,
+        Command::Status(args) => status::run(&global, args).await,
         Command::Serve(args) => serve::run(&global, &args).await,
         Command::Agent(args) => agent::run(&global, &args).await,
         Command::Bench(args) => crate::bench::run(&args).await,

@@ -1,6 +1,6 @@
 //! `toprung show`
 
-use super::{look, watch};
+use super::{look, status, watch};
 use crate::args::{Global, Show, Showing};
 use crate::connect::{self, Mode, Need};
 use crate::errors::Error;
@@ -14,7 +14,14 @@ pub(super) async fn run(global: &Global, args: Show) -> Result<Exit, Error> {
     if args.follow {
         return follow(global, args).await;
     }
-    let found = look(global, |client, _| async move { client.experiment(args.id).await }).await?;
+    let found = look(global, |client, _| async move {
+        let found = client.experiment(args.id).await?;
+        if !args.json && !args.config {
+            status::say_degraded(&client).await?;
+        }
+        Ok(found)
+    })
+    .await?;
     if args.config {
         return config(&found.config_json, args.json);
     }

@@ -1,5 +1,6 @@
-//! `toprung store check`, `export`, `import` and `backup`: the store of a data directory that no engine uses.
+//! `toprung store check`, `export`, `import` and `backup`: the store of a data directory.
 
+use super::backup;
 use crate::args::{Global, StoreCommand};
 use crate::embed::store_error;
 use crate::errors::Error;
@@ -13,13 +14,22 @@ use toprung_store::{Checked, Options, Store};
 
 /// Does what is asked on a thread of its own: the store is not made for async tasks.
 pub(super) async fn run(global: &Global, command: StoreCommand) -> Result<Exit, Error> {
+    if let StoreCommand::Backup { dir, json } = &command {
+        let done = backup::run(global, dir).await?;
+        let text = format!("the store is copied; use it with --data-dir {}\n", dir.display());
+        let json = json.then(|| json!({"frame": done.frame, "files": done.files, "bytes": done.bytes}));
+        return say(text, json);
+    }
     let data_dir = global.data_dir.clone();
     let work = tokio::task::spawn_blocking(move || dispatch(&data_dir, &command));
     work.await.map_err(|error| Error::Store(format!("the command has failed: {error}")))?
 }
 
+/// What needs the store itself.
 fn dispatch(data_dir: &Path, command: &StoreCommand) -> Result<Exit, Error> {
     match command {
+        // Done before: it may ask an engine.
+        StoreCommand::Backup { .. } => Ok(Exit::Ok),
         StoreCommand::Check { rebuild, json } => {
             let store = open(data_dir, Options { rebuild: *rebuild, ..Options::default() })?;
             let checked = toprung_store::check(&store).map_err(|error| store_error(data_dir, &error))?;
@@ -41,13 +51,6 @@ fn dispatch(data_dir: &Path, command: &StoreCommand) -> Result<Exit, Error> {
             let done = import(data_dir, file)?;
             let text = format!("{} lines read from {}\n", done.lines, file.display());
             let json = json.then(|| json!({"lines": done.lines, "journal_records": done.journal_records}));
-            say(text, json)
-        }
-        StoreCommand::Backup { dir, json } => {
-            let store = open(data_dir, Options::default())?;
-            let done = store.backup(&dir.join("store")).map_err(|error| store_error(data_dir, &error))?;
-            let text = format!("the store is copied; use it with --data-dir {}\n", dir.display());
-            let json = json.then(|| json!({"frame": done.frame, "files": done.files, "bytes": done.bytes}));
             say(text, json)
         }
     }

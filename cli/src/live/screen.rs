@@ -111,8 +111,8 @@ impl Screen {
         let cells = usize::from(width / 4).min(20);
         let full = if total == 0 { 0 } else { (used as usize * cells).div_ceil(total as usize).min(cells) };
         let words = if total == 0 { " no agent yet".to_owned() } else { format!(" {used} of {total}") };
-        let rest = match waiting::reason(&self.view) {
-            Some(reason) => Span::styled(format!(" · waiting: {reason}"), self.paint(Color::Yellow)),
+        let rest = match waiting::line(&self.view) {
+            Some(line) => Span::styled(format!(" · {line}"), self.paint(Color::Yellow)),
             None => {
                 let spent = format::spent(shown.total_length, shown.full_length, &shown.time_metric);
                 Span::from(format!(" · trained {spent}")).dim()

@@ -56,6 +56,7 @@ fn screen() -> Screen {
             best_curve: vec![point(1, 0.9), point(9, 0.1), point(27, 0.031)],
             slots_total: 2,
             expected_seconds_left: 180,
+            degraded: String::new(),
             events: vec![],
         },
         events: vec!["trial 8 stopped".into()],

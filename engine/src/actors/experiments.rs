@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use toprung_proto::v1::{self, journal_record::Input};
-use toprung_store::Store;
+use toprung_store::{Health, Store};
 
 use super::collector::CollectorHandle;
 use super::experiment::{Begin, ExperimentHandle, Neighbours};
@@ -23,6 +23,7 @@ enum Message {
     Load(Vec<u64>, oneshot::Sender<()>),
     Create(Box<v1::ExperimentCreated>, oneshot::Sender<v1::Experiment>),
     Get(u64, oneshot::Sender<Option<ExperimentHandle>>),
+    Count(oneshot::Sender<usize>),
     Route(u64, u64, v1::AgentEvents, BatchAck),
     AgentReturned(String, u64, Vec<v1::AttemptId>, oneshot::Sender<AllReturned>),
     AgentLost(String, String),
@@ -85,6 +86,16 @@ impl ExperimentsHandle {
     pub async fn get(&self, id: u64) -> Result<Option<ExperimentHandle>, Unavailable> {
         let (reply, receiver) = oneshot::channel();
         cast(&self.0, Message::Get(id, reply));
+        answer("the experiments", receiver).await
+    }
+
+    /// How many experiments have not ended, without those that wait for their start.
+    ///
+    /// # Errors
+    /// The actor does not answer.
+    pub async fn count(&self) -> Result<usize, Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.0, Message::Count(reply));
         answer("the experiments", receiver).await
     }
 
@@ -177,6 +188,7 @@ impl Actor for Experiments {
             Message::Create(created, reply) => state.create(created, reply).await,
             // A caller that has given up waits for nothing.
             Message::Get(id, reply) => drop(reply.send(state.active.get(&id).cloned())),
+            Message::Count(reply) => drop(reply.send(state.active.len())),
             Message::Route(id, serial, events, ack) => state.route(id, serial, events, ack),
             Message::AgentReturned(agent, serial, running, reply) => {
                 state.agent_returned(&agent, serial, &running, reply);
@@ -275,9 +287,14 @@ impl State {
         };
         tracing::error!(experiment = id, %error, "experiment failed; it is started again");
         let delay = Duration::from_secs(seconds);
-        let me = self.me.clone();
+        let (me, mut health) = (self.me.clone(), self.store.watch_health());
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
+            // Before the store can write, an experiment that is started again would only fail again. The store tries
+            // every second; if it is gone, so is the engine.
+            if health.wait_for(|health| *health == Health::Ok).await.is_err() {
+                return;
+            }
             cast(&me, Message::Restart(id));
         });
     }

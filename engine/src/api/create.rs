@@ -9,7 +9,7 @@ use toprung_searchers::{TrialId, to_json_text};
 
 use super::auth::random_seed;
 use super::search::Search;
-use super::{blocking, source, status};
+use super::{blocking, source};
 use crate::archive;
 
 /// Creates an experiment, or answers the one that the same request created before.
@@ -17,6 +17,11 @@ pub(super) async fn create(
     search: &Search,
     mut request: v1::CreateExperimentRequest,
 ) -> Result<v1::CreateExperimentResponse, Status> {
+    // What is taken from an experiment is in memory, too.
+    let _room = match request.source_experiment {
+        0 => None,
+        _ => Some(search.room.take(u32::try_from(search.max_model_bytes).unwrap_or(u32::MAX)).await?),
+    };
     source::fill_in(search, &mut request).await?;
     let Parsed { mut config, warnings } = toprung_config::parse(&request.config_yaml).map_err(invalid)?;
     let warnings: Vec<String> = warnings.iter().map(|warning| warning.message.clone()).collect();
@@ -40,6 +45,7 @@ pub(super) async fn create(
         Ok(model_sha256) => model_sha256,
         Err(experiment) => return Ok(v1::CreateExperimentResponse { experiment, warnings }),
     };
+    search.check_active().await?;
     let (source_checkpoint, checkpoint_source) = source::warm_start(search, &config.searcher).await?.unzip();
     let seed = match config.experiment_seed {
         Some(seed) => seed,
@@ -59,7 +65,7 @@ pub(super) async fn create(
         source_experiment: request.source_experiment,
         checkpoint_source,
     };
-    let experiment = search.experiments.create(created).await.map_err(|error| status(error.into()))?;
+    let experiment = search.experiments.create(created).await.map_err(|error| search.failed(error))?;
     Ok(v1::CreateExperimentResponse { experiment: Some(experiment), warnings })
 }
 

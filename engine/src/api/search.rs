@@ -2,13 +2,17 @@
 //! the store.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::time::{Duration, Instant};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use toprung_proto::v1::{self, search_service_server::SearchService};
 use toprung_store::Store;
 
+use super::backup::Backups;
+use super::gate::{Gate, later};
+use super::uploads::Room;
 use super::{blocking, create, status, streams};
 use crate::actors::collector::CollectorHandle;
 use crate::actors::experiment::{Control, ExperimentHandle};
@@ -17,10 +21,14 @@ use crate::actors::now_ms;
 use crate::actors::pool::PoolHandle;
 use crate::actors::sessions::SessionsHandle;
 use crate::experiment::view;
-use crate::{archive, collect, deleted, load};
+use crate::{Options, archive, collect, deleted, load};
 
-/// Calls under way at once; more are told to come back.
-const MAX_CALLS: usize = 4_096;
+/// Model archives under way may hold so many times the largest that is allowed.
+const UPLOADS: usize = 3;
+/// When a create that found too many active experiments may come again.
+const MANY: Duration = Duration::from_mins(1);
+/// When an experiment that is being started again may be asked again.
+const RESTART: Duration = Duration::from_secs(2);
 
 /// The search service.
 #[derive(Clone)]
@@ -37,7 +45,20 @@ pub struct Search {
     pub collector: CollectorHandle,
     /// Largest model archive, in bytes.
     pub max_model_bytes: usize,
-    admission: Arc<Semaphore>,
+    max_active: usize,
+    /// What is let in.
+    pub gate: Gate,
+    /// Room for model archives that are under way.
+    pub room: Room,
+    about: Arc<About>,
+    backups: Backups,
+}
+
+/// What does not change while the engine runs.
+struct About {
+    data_dir: PathBuf,
+    started: Instant,
+    started_unix_ms: i64,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -50,23 +71,45 @@ impl Search {
         pool: PoolHandle,
         sessions: SessionsHandle,
         collector: CollectorHandle,
-        max_model_bytes: usize,
+        options: &Options,
     ) -> Self {
+        let about =
+            About { data_dir: options.data_dir.clone(), started: Instant::now(), started_unix_ms: now_ms() };
         Self {
+            gate: Gate::new(store.clone()),
+            room: Room::new(UPLOADS * options.max_model_bytes),
+            about: Arc::new(about),
+            backups: Backups::new(store.clone(), &options.data_dir),
             store,
             experiments,
             pool,
             sessions,
             collector,
-            max_model_bytes,
-            admission: Arc::new(Semaphore::new(MAX_CALLS)),
+            max_model_bytes: options.max_model_bytes,
+            max_active: options.max_active_experiments,
         }
     }
 
-    fn admit(&self) -> Result<OwnedSemaphorePermit, Status> {
-        let busy =
-            |_| Status::resource_exhausted(format!("{MAX_CALLS} calls are under way; try again in a second"));
-        self.admission.clone().try_acquire_owned().map_err(busy)
+    /// An error of an actor: if the store cannot write, that is why.
+    pub(super) fn failed(&self, error: impl Into<crate::Error>) -> Status {
+        self.gate.writable().err().unwrap_or_else(|| status(error.into()))
+    }
+
+    /// RESOURCE_EXHAUSTED if no further experiment may begin.
+    pub(super) async fn check_active(&self) -> Result<(), Status> {
+        let most = self.max_active;
+        let active = self.experiments.count().await.map_err(|error| self.failed(error))?;
+        if active < most {
+            return Ok(());
+        }
+        let message =
+            format!("{active} experiments have not ended, {most} are allowed; kill or finish some first");
+        Err(later(Code::ResourceExhausted, message, MANY))
+    }
+
+    /// Whether more of an experiment may come: it has not ended, though it may wait for its start.
+    pub(super) async fn goes_on(&self, id: u64) -> Result<bool, Status> {
+        Ok(self.active(id).await?.is_some() || self.experiment(id).await?.ended_unix_ms == 0)
     }
 
     /// The actor of an active experiment; `None`: it has ended.
@@ -90,6 +133,10 @@ impl Search {
     async fn control(&self, id: u64, control: Control) -> Result<v1::Experiment, Status> {
         let Some(handle) = self.active(id).await? else {
             let ended = self.experiment(id).await?;
+            if ended.ended_unix_ms == 0 {
+                let message = format!("experiment {id} is being started again");
+                return Err(later(Code::Unavailable, message, RESTART));
+            }
             return Err(Status::failed_precondition(format!(
                 "experiment {id} has ended ({}): nothing can be {control_word} any more",
                 ended.state().as_str_name().trim_start_matches("EXPERIMENT_STATE_").to_lowercase(),
@@ -100,7 +147,7 @@ impl Search {
                 }
             )));
         };
-        let answer = handle.control(control).await.map_err(|error| status(error.into()))?;
+        let answer = handle.control(control).await.map_err(|error| self.failed(error))?;
         answer.map_err(|refused| Status::failed_precondition(refused.to_string()))
     }
 
@@ -218,6 +265,22 @@ impl Search {
         Ok(v1::DeleteExperimentResponse { checkpoints, waiting_for: waiting.into_iter().collect() })
     }
 
+    async fn engine_status(&self) -> Result<v1::GetEngineStatusResponse, Status> {
+        let agents = self.sessions.agents().await.map_err(|error| status(error.into()))?;
+        let active = self.experiments.count().await.map_err(|error| status(error.into()))?;
+        Ok(v1::GetEngineStatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_unix_ms: self.about.started_unix_ms,
+            uptime_ms: u64::try_from(self.about.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            data_dir: self.about.data_dir.display().to_string(),
+            degraded: self.gate.degraded(),
+            free_bytes: self.store.free_bytes().unwrap_or_default(),
+            connected_agents: agents.iter().filter(|agent| agent.connected).count() as u32,
+            known_agents: agents.len() as u32,
+            active_experiments: active as u32,
+        })
+    }
+
     async fn agents(&self) -> Result<Vec<v1::Agent>, Status> {
         let mut agents = self.sessions.agents().await.map_err(|error| status(error.into()))?;
         let mut pool = self.pool.view().await.map_err(|error| status(error.into()))?;
@@ -239,12 +302,13 @@ impl SearchService for Search {
     type WatchExperimentStream = ReceiverStream<Result<v1::WatchExperimentResponse, Status>>;
     type StreamReportsStream = ReceiverStream<Result<v1::StreamReportsResponse, Status>>;
     type StreamLogsStream = ReceiverStream<Result<v1::StreamLogsResponse, Status>>;
+    type BackupStoreStream = ReceiverStream<Result<v1::BackupStoreResponse, Status>>;
 
     async fn create_experiment(
         &self,
         request: Request<v1::CreateExperimentRequest>,
     ) -> Answer<v1::CreateExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.change()?;
         create::create(self, request.into_inner()).await.map(Response::new)
     }
 
@@ -252,7 +316,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::PreviewExperimentRequest>,
     ) -> Answer<v1::PreviewExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         create::preview(&request.into_inner()).map(Response::new)
     }
 
@@ -260,7 +324,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::GetExperimentRequest>,
     ) -> Answer<v1::GetExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         let experiment = Some(self.with_config(request.into_inner().id).await?);
         Ok(Response::new(v1::GetExperimentResponse { experiment }))
     }
@@ -269,7 +333,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::ListExperimentsRequest>,
     ) -> Answer<v1::ListExperimentsResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         self.list(request.into_inner()).await.map(Response::new)
     }
 
@@ -277,7 +341,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::WatchExperimentRequest>,
     ) -> Answer<Self::WatchExperimentStream> {
-        let admitted = self.admit()?;
+        let admitted = self.gate.stream()?;
         streams::watch(self, request.into_inner(), admitted).await.map(Response::new)
     }
 
@@ -285,7 +349,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::PauseExperimentRequest>,
     ) -> Answer<v1::PauseExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.change()?;
         let experiment = Some(self.control(request.into_inner().id, Control::Pause).await?);
         Ok(Response::new(v1::PauseExperimentResponse { experiment }))
     }
@@ -294,7 +358,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::ResumeExperimentRequest>,
     ) -> Answer<v1::ResumeExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.change()?;
         let experiment = Some(self.control(request.into_inner().id, Control::Resume).await?);
         Ok(Response::new(v1::ResumeExperimentResponse { experiment }))
     }
@@ -303,7 +367,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::KillExperimentRequest>,
     ) -> Answer<v1::KillExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.change()?;
         let experiment = Some(self.control(request.into_inner().id, Control::Kill).await?);
         Ok(Response::new(v1::KillExperimentResponse { experiment }))
     }
@@ -312,18 +376,18 @@ impl SearchService for Search {
         &self,
         request: Request<v1::DeleteExperimentRequest>,
     ) -> Answer<v1::DeleteExperimentResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.change()?;
         let v1::DeleteExperimentRequest { id, keep_checkpoints } = request.into_inner();
         self.delete(id, keep_checkpoints).await.map(Response::new)
     }
 
     async fn list_trials(&self, request: Request<v1::ListTrialsRequest>) -> Answer<v1::ListTrialsResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         self.trials(request.into_inner()).await.map(Response::new)
     }
 
     async fn get_trial(&self, request: Request<v1::GetTrialRequest>) -> Answer<v1::GetTrialResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         let request = request.into_inner();
         let trial = Some(self.trial(request.experiment, request.trial).await?);
         Ok(Response::new(v1::GetTrialResponse { trial }))
@@ -333,12 +397,12 @@ impl SearchService for Search {
         &self,
         request: Request<v1::StreamReportsRequest>,
     ) -> Answer<Self::StreamReportsStream> {
-        let admitted = self.admit()?;
+        let admitted = self.gate.stream()?;
         streams::reports(self, request.into_inner(), admitted).await.map(Response::new)
     }
 
     async fn stream_logs(&self, request: Request<v1::StreamLogsRequest>) -> Answer<Self::StreamLogsStream> {
-        let admitted = self.admit()?;
+        let admitted = self.gate.stream()?;
         streams::logs(self, request.into_inner(), admitted).await.map(Response::new)
     }
 
@@ -346,7 +410,7 @@ impl SearchService for Search {
         &self,
         request: Request<v1::ListCheckpointsRequest>,
     ) -> Answer<v1::ListCheckpointsResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         let request = request.into_inner();
         self.experiment(request.experiment).await?;
         let store = self.store.clone();
@@ -356,8 +420,22 @@ impl SearchService for Search {
     }
 
     async fn list_agents(&self, _: Request<v1::ListAgentsRequest>) -> Answer<v1::ListAgentsResponse> {
-        let _admitted = self.admit()?;
+        let _admitted = self.gate.call()?;
         let agents = self.agents().await?;
         Ok(Response::new(v1::ListAgentsResponse { agents }))
+    }
+
+    async fn get_engine_status(
+        &self,
+        _: Request<v1::GetEngineStatusRequest>,
+    ) -> Answer<v1::GetEngineStatusResponse> {
+        let _admitted = self.gate.call()?;
+        self.engine_status().await.map(Response::new)
+    }
+
+    async fn backup_store(&self, _: Request<v1::BackupStoreRequest>) -> Answer<Self::BackupStoreStream> {
+        let admitted = self.gate.stream()?;
+        self.gate.writable()?;
+        self.backups.send(admitted).await.map(Response::new)
     }
 }

@@ -23,6 +23,10 @@ const LOG_POLL: Duration = Duration::from_millis(200);
 const REPORT_POLL: Duration = Duration::from_millis(200);
 /// Longest silence of a watched experiment: clocks and reasons move on even if nothing happens.
 const REFRESH: Duration = Duration::from_secs(1);
+/// Between two looks at an experiment whose actor is just ending.
+const LEAVING: Duration = Duration::from_millis(10);
+/// Chunks of reports that are read at a time: 64 reports each.
+const CHUNKS: usize = 64;
 /// Lines or reports in one message, about.
 const PAGE: usize = 2_000;
 
@@ -79,14 +83,28 @@ pub(super) async fn watch(
     let (search, id) = (search.clone(), request.id);
     Ok(stream(admitted, move |sender| async move {
         let mut last_line = 0;
-        while let Some(handle) = search.active(id).await? {
+        loop {
+            let Some(handle) = search.active(id).await? else {
+                if search.experiment(id).await?.ended_unix_ms != 0 {
+                    break;
+                }
+                if !waits_for_start(&search, id, &sender).await? {
+                    return Ok(());
+                }
+                continue;
+            };
             let mut version = handle.version();
             version.mark_unchanged();
             let since = last_line;
             let Ok((mut response, newest, curve)) = handle.ask(move |shell| watched(shell, since)).await
             else {
-                break;
+                // Its actor has just ended, for good or because it failed: the next look tells.
+                if !waits_for_start(&search, id, &sender).await? {
+                    return Ok(());
+                }
+                continue;
             };
+            response.degraded = search.gate.degraded();
             last_line = newest;
             response.best_curve = best_curve(&search, id, &response, curve).await?;
             let pool = search.pool.brief(id).await.unwrap_or_default();
@@ -108,6 +126,30 @@ pub(super) async fn watch(
         send(&sender, v1::WatchExperimentResponse { best_curve, ..ended }).await;
         Ok(())
     }))
+}
+
+/// Shows what is stored of an experiment whose actor is not there, and waits a while. `false`: the reader is gone.
+async fn waits_for_start(
+    search: &Search,
+    id: u64,
+    sender: &Sender<v1::WatchExperimentResponse>,
+) -> Result<bool, Status> {
+    let experiment = search.experiment(id).await?;
+    if experiment.ended_unix_ms != 0 {
+        // Its actor is on its way out.
+        tokio::time::sleep(LEAVING).await;
+        return Ok(true);
+    }
+    let degraded = search.gate.degraded();
+    let response =
+        v1::WatchExperimentResponse { experiment: Some(experiment), degraded, ..Default::default() };
+    if !send(sender, response).await {
+        return Ok(false);
+    }
+    tokio::select! {
+        () = tokio::time::sleep(REFRESH) => Ok(true),
+        () = sender.closed() => Ok(false),
+    }
 }
 
 /// Gives pending trials that have no reason of their own (a retry, a promotion) the pool's.
@@ -216,10 +258,15 @@ pub(super) async fn reports(
             let version = handle.as_ref().map(super::super::actors::experiment::ExperimentHandle::version);
             for trial in trials_of(&search, id, request.trial).await? {
                 let position = sent.entry(trial).or_default();
-                let reports = next_reports(&search, id, trial, position).await?;
-                for page in reports.chunks(PAGE) {
-                    if !send(&sender, v1::StreamReportsResponse { reports: page.to_vec() }).await {
-                        return Ok(());
+                loop {
+                    let (reports, more) = next_reports(&search, id, trial, position).await?;
+                    for page in reports.chunks(PAGE) {
+                        if !send(&sender, v1::StreamReportsResponse { reports: page.to_vec() }).await {
+                            return Ok(());
+                        }
+                    }
+                    if !more {
+                        break;
                     }
                 }
             }
@@ -227,6 +274,13 @@ pub(super) async fn reports(
                 Some(mut version) if request.follow => {
                     if !changed(&mut version, REPORT_POLL, &sender).await {
                         return Ok(());
+                    }
+                }
+                // It waits for its start.
+                None if request.follow && search.goes_on(id).await? => {
+                    tokio::select! {
+                        () = tokio::time::sleep(REFRESH) => {}
+                        () = sender.closed() => return Ok(()),
                     }
                 }
                 _ => return Ok(()),
@@ -243,30 +297,35 @@ async fn trials_of(search: &Search, id: u64, trial: Option<u32>) -> Result<Vec<u
     Ok((1..=total as u32).collect())
 }
 
+/// The reports that follow, and whether there are more at once: a trial may have millions.
 async fn next_reports(
     search: &Search,
     id: u64,
     trial: u32,
     sent: &mut Sent,
-) -> Result<Vec<v1::TrialReport>, Status> {
+) -> Result<(Vec<v1::TrialReport>, bool), Status> {
     let in_memory = match search.active(id).await? {
         Some(handle) => handle.ask(move |shell| recent(shell, trial)).await.ok().flatten(),
         None => None,
     };
     let (before, newest) = in_memory.unwrap_or((u64::MAX, Vec::new()));
     let (store, after) = (search.store.clone(), sent.chunk);
-    let numbered = blocking(move || archive::numbered_chunks(&store, id, trial, after, before)).await?;
+    let numbered =
+        blocking(move || archive::numbered_chunks(&store, id, trial, after, before, CHUNKS)).await?;
+    let more = numbered.len() == CHUNKS;
     let mut found = Vec::new();
     for (number, reports) in numbered {
         found.extend(reports.into_iter().skip(std::mem::take(&mut sent.recent)));
         sent.chunk = Some(number);
     }
-    let gathered = newest.len();
-    found.extend(newest.into_iter().skip(sent.recent));
-    sent.recent = gathered.max(sent.recent);
+    if !more {
+        let gathered = newest.len();
+        found.extend(newest.into_iter().skip(sent.recent));
+        sent.recent = gathered.max(sent.recent);
+    }
     let report =
         |found: v1::AttemptReport| v1::TrialReport { trial, attempt: found.attempt, report: found.report };
-    Ok(found.into_iter().map(report).collect())
+    Ok((found.into_iter().map(report).collect(), more))
 }
 
 /// Log lines of one trial or of all.
@@ -286,7 +345,7 @@ pub(super) async fn logs(
         let mut cursor = 0;
         loop {
             // Asked before the reading: lines written before the end are then surely read.
-            let goes_on = request.follow && search.active(id).await?.is_some();
+            let goes_on = request.follow && search.goes_on(id).await?;
             loop {
                 let (store, count) = (search.store.clone(), std::mem::take(&mut tail));
                 let page = blocking(move || {

@@ -5,5 +5,6 @@
 mod agents;
 mod calls;
 mod collection;
+mod limits;
 mod sources;
 mod world;

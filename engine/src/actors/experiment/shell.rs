@@ -87,7 +87,7 @@ impl Actor for ExperimentActor {
             }
             Message::Close(reply) => shell.closing = Some(reply),
         }
-        shell.pump()?;
+        shell.pump();
         if shell.is_finished() {
             shell.close().await;
             me.stop(None);
@@ -244,10 +244,12 @@ impl Shell {
     }
 
     /// Sends what has gathered, if nothing is on its way.
-    fn pump(&mut self) -> Result<(), toprung_store::Error> {
-        let Some(batch) = self.keeper.to_write() else { return Ok(()) };
-        let me = self.me.clone();
-        self.neighbours.store.submit(batch, move |result| cast(&me, Message::Committed(result)))
+    fn pump(&mut self) {
+        let Some(batch) = self.keeper.to_write() else { return };
+        let (me, store) = (self.me.clone(), self.neighbours.store.clone());
+        // Waits for room in the store's queue, behind those who came before: another experiment's flood must not fail
+        // this one. One group is on its way at a time, so there is one such wait per experiment.
+        tokio::spawn(async move { cast(&me, Message::Committed(store.append(batch).await)) });
     }
 
     fn committed(&mut self) {
