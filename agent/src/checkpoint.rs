@@ -1,6 +1,6 @@
 //! A checkpoint is complete or absent: its files are flushed to the disk before its directory gets its final name.
 
-use crate::identity::random_uuid;
+use crate::{identity::random_uuid, remote::FETCHING};
 use nix::sys::statvfs::statvfs;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -90,7 +90,7 @@ fn check_room(root: &Path) -> Result<(), String> {
 
 /// Removes checkpoints under `root` that nobody has written to for a while: whoever began them is dead. Blocking.
 pub(crate) fn sweep(root: &Path) {
-    for path in incomplete(root) {
+    for path in begun(root, &[INCOMPLETE, FETCHING]) {
         let untouched =
             newest(&path).and_then(|newest| newest.elapsed().ok()).is_some_and(|age| age > ABANDONED);
         if untouched && let Err(error) = fs::remove_dir_all(&path) {
@@ -178,12 +178,17 @@ fn flush_file(path: &Path) -> io::Result<String> {
 
 /// Checkpoints under `root` that were never completed.
 pub(crate) fn incomplete(root: &Path) -> Vec<PathBuf> {
+    begun(root, &[INCOMPLETE])
+}
+
+/// Directories under `root` whose names begin so.
+fn begun(root: &Path, prefixes: &[&str]) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(root) else { return Vec::new() };
-    entries
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(INCOMPLETE))
-        .map(|entry| entry.path())
-        .collect()
+    let named = |entry: &fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        prefixes.iter().any(|prefix| name.starts_with(prefix))
+    };
+    entries.filter_map(Result::ok).filter(named).map(|entry| entry.path()).collect()
 }
 
 #[cfg(test)]

@@ -26,8 +26,9 @@ use toprung_proto::v1::{self, CheckpointStorage, checkpoint_storage::Kind};
 const MOST_STORES: usize = 16;
 /// Bytes of the cache that are kept, beside what running attempts need.
 const CACHE_BYTES: u64 = 16 << 30;
-/// How a directory that is being written begins.
+/// How a directory that is being written by a script begins, and one that is being fetched.
 const INCOMPLETE: &str = "incomplete-";
+pub(crate) const FETCHING: &str = "fetching-";
 
 /// Shared by all attempts of this agent.
 pub(crate) struct RemoteCheckpoints {
@@ -130,7 +131,7 @@ impl RemoteCheckpoints {
         {
             // What is being written has no final name yet.
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !name.starts_with(INCOMPLETE) {
+            if ![INCOMPLETE, FETCHING].iter().any(|prefix| name.starts_with(prefix)) {
                 let used = fs::metadata(&path).and_then(|metadata| metadata.modified());
                 found.push((used.unwrap_or(SystemTime::UNIX_EPOCH), path.clone(), size(&path)));
             }

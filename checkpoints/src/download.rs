@@ -2,7 +2,7 @@
 
 use crate::{Error, File, Key, Manifest, Progress, Remote, draft::Draft, manifest::LARGEST, tree::hex};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use object_store::{Error as StoreError, ObjectStoreExt as _};
+use object_store::{Error as StoreError, GetOptions, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 use std::{
     io::Write as _,
@@ -112,20 +112,37 @@ impl Remote {
             error => Error::of_store(&self.place, "get", &path, error),
         };
         let local = |source| Error::local("write", target)(source);
-        let mut chunks = self.store.get(&path).await.map_err(failed)?.into_stream();
         let mut output = std::fs::File::create(target).map_err(local)?;
         let (mut hash, mut size) = (Sha256::new(), 0);
-        while let Some(chunk) = chunks.try_next().await.map_err(failed)? {
-            size += chunk.len() as u64;
-            if size > file.size {
-                return Err(damaged(format!("it has more than {} bytes", file.size)));
+        // Part by part, so that each has its own deadline; also an empty file is asked for once.
+        loop {
+            let end = file.size.min(size + self.limits.part as u64);
+            let range = (size < end).then_some(size..end);
+            let found =
+                self.store.get_opts(&path, GetOptions::new().with_range(range)).await.map_err(failed)?;
+            if found.meta.size != file.size {
+                return Err(damaged(format!("it has {} bytes, saved were {}", found.meta.size, file.size)));
             }
-            // Chunks of a response are small (a network read), so neither is worth a thread.
-            hash.update(&chunk);
-            output.write_all(&chunk).map_err(local)?;
+            let bytes = found.bytes().await.map_err(failed)?;
+            size += bytes.len() as u64;
+            (output, hash) = blocking(target, {
+                let target = target.to_owned();
+                move || {
+                    hash.update(&bytes);
+                    output.write_all(&bytes).map_err(Error::local("write", &target))?;
+                    Ok((output, hash))
+                }
+            })
+            .await?;
             if size > *counted {
                 arrived(size - *counted);
                 *counted = size;
+            }
+            if size >= file.size {
+                break;
+            }
+            if size < end {
+                return Err(damaged(format!("it ends after {size} bytes")));
             }
         }
         let found = hex(hash);

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// How a download that is not complete begins.
-const ASIDE: &str = "incomplete-download-";
+const ASIDE: &str = "fetching-";
 
 /// The directory; removed when it is dropped without a name.
 pub(crate) struct Draft {
@@ -27,7 +27,7 @@ impl Draft {
         }
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{ASIDE}{}-{number}", std::process::id());
-        let path = target.parent().unwrap_or(Path::new(".")).join(name);
+        let path = parent(target).join(name);
         if path.exists() {
             // Of a process that had this number before.
             fs::remove_dir_all(&path).map_err(Error::local("remove", &path))?;
@@ -61,9 +61,14 @@ impl Draft {
         sync(&self.path).map_err(Error::local("sync", &self.path))?;
         fs::rename(&self.path, &self.target).map_err(Error::local("name", &self.target))?;
         self.done = true;
-        let parent = self.target.parent().unwrap_or(Path::new("."));
+        let parent = parent(&self.target);
         sync(parent).map_err(Error::local("sync", parent))
     }
+}
+
+/// The directory that a path lies in; a bare name lies in the current one.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl Drop for Draft {

@@ -4,4 +4,5 @@
 
 mod failures;
 mod round_trip;
+#[allow(dead_code, reason = "the end-to-end tests use more of it")]
 mod server;

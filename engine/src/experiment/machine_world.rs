@@ -134,6 +134,7 @@ impl World {
             }
             Effect::RetryAfter { trial, attempt, .. } => drop(self.retries.insert((trial, attempt))),
             Effect::Collect { trial } => self.check_spared(trial),
+            Effect::Discard { .. } | Effect::Weigh { .. } | Effect::Judge => {}
             Effect::Ended => self.ended = true,
         }
     }

@@ -143,3 +143,80 @@ async fn a_trial_of_which_nothing_is_kept_shows_no_checkpoint() {
     assert!(trials[0].checkpoint.is_some() && trials[1].checkpoint.is_none());
     engine.shutdown().await.unwrap();
 }
+
+async fn delete(
+    client: &mut Client,
+    id: u64,
+    keep_checkpoints: bool,
+) -> Result<v1::DeleteExperimentResponse, tonic::Status> {
+    let request = v1::DeleteExperimentRequest { id, keep_checkpoints };
+    client.delete_experiment(request).await.map(tonic::Response::into_inner)
+}
+
+#[tokio::test]
+async fn the_checkpoints_of_a_deleted_experiment_are_removed_when_their_agent_is_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let (before, mut calls, agent, id) = trained(directory.path()).await;
+    drop(agent);
+    // The engine may not have noticed yet that the agent is gone: then it is told, and told again.
+    let deleted = delete(&mut calls, id, false).await.unwrap();
+    assert_eq!(deleted.checkpoints, 3);
+    assert!(deleted.waiting_for.iter().all(|agent| agent == "a"), "{deleted:?}");
+    assert!(calls.get_experiment(v1::GetExperimentRequest { id }).await.is_err());
+    before.shutdown().await.unwrap();
+    drop(calls);
+
+    let after = engine(directory.path()).await;
+    let mut agent = Agent::connect(&after, "a", "2", 1, Vec::new()).await;
+    let order = told(&mut agent).await;
+    assert_eq!((order.experiment, names(&order)), (id, vec!["1-1", "1-2", "1-3"]));
+    let mut partly = order.clone();
+    partly.checkpoints.truncate(2);
+    answer(&mut agent, &partly, "").await;
+    answer(&mut agent, &order, "not now").await;
+    drop(agent);
+    let mut agent = Agent::connect(&after, "a", "3", 1, Vec::new()).await;
+    let order = told(&mut agent).await;
+    assert_eq!(names(&order), ["1-3"], "what is gone is not asked for again");
+    answer(&mut agent, &order, "").await;
+    drop(agent);
+    let mut agent = Agent::connect(&after, "a", "4", 1, Vec::new()).await;
+    let mut calls = client(&after).await;
+    create(&mut calls, random_search(1, 1)).await;
+    assert!(matches!(agent.next().await, engine_message::Kind::Start(_)), "nothing is left to remove");
+    after.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn checkpoints_stay_if_they_are_to_be_kept_or_another_experiment_starts_from_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let (engine, mut calls, mut agent, id) = trained(directory.path()).await;
+    let order = told(&mut agent).await;
+    answer(&mut agent, &order, "").await;
+    collected(&mut calls, id).await;
+    let file = random_search(1, 1).replace("metric: loss", &format!("metric: loss, source_trial_id: {id}/1"));
+    let next = create(&mut calls, file).await.id;
+    let refused = delete(&mut calls, id, false).await.unwrap_err();
+    assert!(refused.message().contains(&format!("experiment {next} starts from")), "{refused}");
+    let kept = delete(&mut calls, id, true).await.unwrap();
+    assert_eq!(kept, v1::DeleteExperimentResponse::default());
+    assert!(matches!(agent.next().await, engine_message::Kind::Start(_)), "no order to remove anything");
+    engine.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_comes_after_the_end_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (engine, mut calls, mut agent, id) = trained(directory.path()).await;
+    let order = told(&mut agent).await;
+    answer(&mut agent, &order, "").await;
+    collected(&mut calls, id).await;
+    let attempt = v1::AttemptId { experiment: id, trial: 1, attempt: 1 };
+    agent.tell(attempt, vec![checkpoint(1, 9)]).await;
+    let order = told(&mut agent).await;
+    assert_eq!(names(&order), ["1-9"]);
+    assert_eq!(listed(&mut calls, id).await, ["1-2", "1-3"], "nobody is shown it");
+    answer(&mut agent, &order, "").await;
+    collected(&mut calls, id).await;
+    engine.shutdown().await.unwrap();
+}
