@@ -20,7 +20,7 @@ use crate::actors::experiments::ExperimentsHandle;
 use crate::actors::now_ms;
 use crate::actors::pool::PoolHandle;
 use crate::actors::sessions::SessionsHandle;
-use crate::experiment::view;
+use crate::experiment::{Machine, view};
 use crate::{Options, archive, collect, deleted, load};
 
 /// Model archives under way may hold so many times the largest that is allowed.
@@ -127,7 +127,26 @@ impl Search {
             return Ok(found);
         }
         let store = self.store.clone();
-        blocking(move || archive::experiment(&store, id)).await?.ok_or_else(|| not_found(id))
+        let found = blocking(move || archive::experiment(&store, id)).await?.ok_or_else(|| not_found(id))?;
+        if found.ended_unix_ms != 0 {
+            return Ok(found);
+        }
+        // Its actor is not there now, as while the store cannot write.
+        let journalled = self.journalled(id, |machine| view::experiment(machine, now_ms())).await;
+        Ok(journalled.unwrap_or_else(|error| {
+            tracing::warn!(experiment = id, %error, "only the summary of an experiment can be read");
+            found
+        }))
+    }
+
+    /// Looks at an experiment that has not ended and whose actor does not answer, as the journal has it.
+    pub(super) async fn journalled<T: Send + 'static>(
+        &self,
+        id: u64,
+        look: impl FnOnce(&Machine) -> T + Send + 'static,
+    ) -> Result<T, Status> {
+        let store = self.store.clone();
+        blocking(move || Ok(look(&load::machine(&store, id)?))).await
     }
 
     async fn control(&self, id: u64, control: Control) -> Result<v1::Experiment, Status> {
@@ -158,20 +177,21 @@ impl Search {
         if best_first && after != 0 {
             return Err(Status::invalid_argument("`after` must be 0 with `best_first`"));
         }
-        let from_memory = match self.active(id).await? {
-            Some(handle) => {
-                let list = move |shell: &crate::actors::experiment::Shell| {
-                    if best_first {
-                        view::trials_best_first(shell.machine(), limit + 1)
-                    } else {
-                        view::trials_by_id(shell.machine(), after, limit + 1)
-                    }
-                };
-                handle.ask(list).await.ok()
+        let list = move |machine: &Machine| {
+            if best_first {
+                view::trials_best_first(machine, limit + 1)
+            } else {
+                view::trials_by_id(machine, after, limit + 1)
             }
+        };
+        let mut from_memory = match self.active(id).await? {
+            Some(handle) => handle.ask(move |shell| list(shell.machine())).await.ok(),
             None => None,
         };
         let known = if from_memory.is_none() { Some(self.experiment(id).await?) } else { None };
+        if known.as_ref().is_some_and(|known| known.ended_unix_ms == 0) {
+            from_memory = Some(self.journalled(id, list).await?);
+        }
         let store = self.store.clone();
         let mut trials = blocking(move || match (from_memory, known) {
             (Some(mut trials), _) => archive::fill(&store, id, &mut trials).map(|()| trials),

@@ -13,7 +13,7 @@ use super::search::Search;
 use crate::actors::experiment::Shell;
 use crate::actors::now_ms;
 use crate::archive;
-use crate::experiment::view;
+use crate::experiment::{Machine, view};
 
 /// Trials shown to those who watch.
 const ACTIVE: usize = 64;
@@ -190,7 +190,7 @@ fn watched(shell: &Shell, since: u64) -> (v1::WatchExperimentResponse, u64, Opti
         _ => 0.0,
     };
     let lines = shell.lines.iter().filter(|(number, _)| *number > since);
-    let recent = machine.fold.best.as_ref().and_then(|best| recent(shell, best.trial));
+    let recent = machine.fold.best.as_ref().and_then(|best| recent(machine, best.trial));
     let response = v1::WatchExperimentResponse {
         active,
         rungs: view::rungs(machine),
@@ -203,8 +203,8 @@ fn watched(shell: &Shell, since: u64) -> (v1::WatchExperimentResponse, u64, Opti
 }
 
 /// Chunks written so far, and the reports after them.
-fn recent(shell: &Shell, trial: u32) -> Option<Recent> {
-    let trial = shell.machine().trial(trial)?;
+fn recent(machine: &Machine, trial: u32) -> Option<Recent> {
+    let trial = machine.trial(trial)?;
     Some((u64::from(trial.chunks), trial.recent.iter().map(|report| report.0.clone()).collect()))
 }
 
@@ -305,7 +305,14 @@ async fn next_reports(
     sent: &mut Sent,
 ) -> Result<(Vec<v1::TrialReport>, bool), Status> {
     let in_memory = match search.active(id).await? {
-        Some(handle) => handle.ask(move |shell| recent(shell, trial)).await.ok().flatten(),
+        Some(handle) => handle.ask(move |shell| recent(shell.machine(), trial)).await.ok(),
+        None => None,
+    };
+    let in_memory = match in_memory {
+        Some(found) => found,
+        None if search.goes_on(id).await? => {
+            search.journalled(id, move |machine| recent(machine, trial)).await?
+        }
         None => None,
     };
     let (before, newest) = in_memory.unwrap_or((u64::MAX, Vec::new()));
