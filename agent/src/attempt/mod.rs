@@ -11,7 +11,7 @@ mod printed;
 mod supervise;
 mod variables;
 
-pub(crate) use exit::Failure;
+pub(crate) use exit::{Failure, invalid};
 pub(crate) use output::{LineReader, Tail};
 
 use crate::{

@@ -5,7 +5,7 @@ use super::{
     entrypoint::{self, Values},
     variables::{Additions, compose, find_program},
 };
-use crate::{environment::Wanted, identity::AttemptKey, model::copy_directory, report::Reporter};
+use crate::{environment::Wanted, escaped, identity::AttemptKey, model::copy_directory, report::Reporter};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -199,6 +199,7 @@ impl Facts<'_> {
             ("TOPRUNG_METRIC", order.metric.clone().into()),
             ("TOPRUNG_DATA", data.into()),
             ("TOPRUNG_SLOTS", slots.into()),
+            (escaped::VARIABLE, escaped::mark(self.node.layout.instance(), self.key).into()),
             ("PYTHONUNBUFFERED", "1".into()),
         ];
         if let Some(latest) = &order.checkpoint {

@@ -7,7 +7,7 @@ use super::{
     request::{Answer, ReportRequest, Request, parse},
 };
 use crate::{
-    checkpoint,
+    attempt, checkpoint,
     flag::raised,
     identity::{AttemptKey, unix_ms},
     report::Reporter,
@@ -141,6 +141,7 @@ impl Desk {
             Request::Next { length } => Ok(self.next(length).await),
             Request::Status {} => Ok(self.control.read(super::Contract::status)),
             Request::InvalidHyperparameters { reason } => {
+                self.reporter.will(attempt::invalid(&reason)).await?;
                 self.control.update(|contract| contract.reject_hyperparameters(reason));
                 Ok(Answer::Ok)
             }
@@ -181,7 +182,7 @@ impl Desk {
             // The engine's to fill in.
             ..v1::Checkpoint::default()
         };
-        self.reporter.event(Kind::Checkpoint(event)).await;
+        self.reporter.keep(Kind::Checkpoint(event)).await?;
         Ok(Answer::Saved { uuid: completed.uuid, path })
     }
 

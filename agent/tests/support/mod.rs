@@ -112,6 +112,8 @@ pub struct Bench {
     events: VecDeque<AttemptEvent>,
     /// Attempts told to keep at a reconnect: all that the agent names.
     pub keeps: bool,
+    /// The engine's store.
+    pub engine: String,
 }
 
 impl Bench {
@@ -164,6 +166,7 @@ impl Bench {
             log: Vec::new(),
             events: VecDeque::new(),
             keeps: true,
+            engine: "store".to_owned(),
         }
     }
 
@@ -210,6 +213,7 @@ impl Bench {
                     heartbeat_seconds: 1,
                     max_batches_in_flight: 4,
                     keep,
+                    engine: self.engine.clone(),
                 };
                 self.send(engine_message::Kind::Registered(registered)).await;
             }

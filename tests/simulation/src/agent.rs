@@ -1,17 +1,28 @@
-//! An agent: the session and the contracts of the real one, around scripts that do what chance says.
+//! An agent: the session, the spool and the contracts of the real one, around scripts that do what chance says.
+//!
+//! A turn is as in the real daemon: what is new is written to the spool, then scripts are answered, then batches are
+//! sent. The daemon may die within a turn, with a part of what it writes on the disk.
 
 use std::collections::BTreeMap;
 use toprung_agent::parts::{
-    Answer, AttemptKey, Contract, Credited, Demand, Effect, Group, Identity, Order, SessionState, Terms,
+    Answer, AttemptKey, Contract, Credited, Demand, Effect, Group, Identity, Limits, Order, SessionState, Spool,
+    Terms,
 };
 use toprung_proto::v1::{self, ExitCause, agent_message, attempt_event::Kind};
 
 use crate::bug::Bug;
+use crate::files::Files;
 use crate::ledger::SCRIPT;
 use crate::outer::{Outer, Timer};
 
 /// How long an answer to the registration is waited for, in milliseconds.
 const REGISTERING: u64 = 10_000;
+/// How long until a spool that could not be written is tried again.
+const AGAIN: u64 = 500;
+/// Small, so that there are many files, and much has to be read back.
+const LIMITS: Limits = Limits { segment_bytes: 1_500, total_bytes: 1 << 30 };
+/// Bytes of events in memory.
+const WINDOW: usize = 500;
 
 /// What a script does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +54,15 @@ pub struct Agent {
     /// Counts starts of its daemon; even: it is not there.
     pub starts: u64,
     state: SessionState,
+    /// The disk, and the spool on it while the daemon runs.
+    files: Files,
+    spool: Option<Spool<Files>>,
+    /// Reports whose scripts wait to be told that they are accepted.
+    saying: Vec<i64>,
+    /// The spool could not be written: scripts wait.
+    blocked: bool,
+    /// The node is lost for good.
+    gone: bool,
     link: Link,
     backoff: u64,
     scripts: BTreeMap<AttemptKey, Script>,
@@ -52,9 +72,32 @@ impl Agent {
     /// A node without a daemon.
     pub fn new(index: usize, slots: u32) -> Self {
         let name = format!("agent-{index}");
-        let state = session(&name, 0, slots);
-        let (link, scripts) = (Link::Down, BTreeMap::new());
-        Self { index, name, slots, starts: 0, state, link, backoff: 200, scripts }
+        let state = SessionState::new(identity(&name, "", slots), WINDOW);
+        Self {
+            index,
+            name,
+            slots,
+            starts: 0,
+            state,
+            files: Files::default(),
+            spool: None,
+            saying: Vec::new(),
+            blocked: false,
+            gone: false,
+            link: Link::Down,
+            backoff: 200,
+            scripts: BTreeMap::new(),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the node is lost for good.
+    pub fn is_gone(&self) -> bool {
+        self.gone
     }
 
     /// Whether its daemon runs.
@@ -62,9 +105,9 @@ impl Agent {
         self.starts % 2 == 1
     }
 
-    /// This start of its daemon.
-    pub fn instance(&self) -> String {
-        instance(&self.name, self.starts)
+    /// Of its spool.
+    fn instance(&self) -> String {
+        self.spool.as_ref().map(|spool| spool.instance().to_owned()).unwrap_or_default()
     }
 
     /// Whether nothing is left to do or to say.
@@ -80,11 +123,32 @@ impl Agent {
 
     /// The daemon starts.
     pub fn start(&mut self, outer: &mut Outer) {
-        if self.is_up() {
+        if self.is_up() || self.gone {
             return;
         }
         self.starts += 1;
-        self.state = session(&self.name, self.starts, self.slots);
+        if outer.bug == Bug::ForgetsSpool {
+            self.files.wipe();
+        }
+        let fresh = format!("{}/{}", self.name, self.starts);
+        let (spool, mut recovered) = match Spool::open(self.files.clone(), LIMITS, &fresh) {
+            Ok(opened) => opened,
+            Err(error) => {
+                outer.ledger.fail("INV-9", format!("the spool of {} does not open: {error}", self.name));
+                return;
+            }
+        };
+        if let Some(damage) = recovered.damage.first() {
+            outer.ledger.fail("INV-9", format!("the spool of {} counts as damaged: {damage}", self.name));
+        }
+        outer.log(|| format!("{} starts: {recovered:?}", self.name));
+        if outer.bug == Bug::ForgetsDead {
+            recovered.exiting.extend(recovered.open.drain(..).map(|(key, _)| key));
+        }
+        let instance = if outer.bug == Bug::RenamesSpool { fresh } else { spool.instance().to_owned() };
+        let identity = identity(&self.name, &instance, self.slots);
+        self.state = SessionState::resume(identity, WINDOW, recovered, outer.instant());
+        self.spool = Some(spool);
         outer.after(0, Timer::Connect(self.index, self.starts));
     }
 
@@ -93,11 +157,28 @@ impl Agent {
         if !self.is_up() {
             return;
         }
-        outer.log(|| format!("{} dies", self.instance()));
+        outer.log(|| format!("{} dies", self.name));
         self.starts += 1;
         self.scripts.clear();
+        self.spool = None;
+        self.saying.clear();
+        self.blocked = false;
+        self.files.limit(None);
         self.cut(outer);
         outer.within(90_000, Timer::AgentStarts(self.index));
+    }
+
+    /// The node is lost with everything on it.
+    pub fn destroy(&mut self, outer: &mut Outer) {
+        self.crash(outer);
+        outer.log(|| format!("{} is gone", self.name));
+        self.gone = true;
+        self.files.wipe();
+    }
+
+    /// The disk takes so many bytes more; `None`: any number.
+    pub fn fill(&mut self, room: Option<usize>) {
+        self.files.limit(room);
     }
 
     fn cut(&mut self, outer: &mut Outer) {
@@ -110,6 +191,9 @@ impl Agent {
 
     /// The connection is gone.
     fn lose(&mut self, outer: &mut Outer) {
+        if !self.is_up() {
+            return;
+        }
         if outer.bug == Bug::DropsSpool {
             for sequence in 1..100 {
                 let ack = v1::Ack { sequence };
@@ -127,6 +211,9 @@ impl Agent {
     /// Time to connect.
     pub fn connect(&mut self, starts: u64, outer: &mut Outer) {
         if starts != self.starts || matches!(self.link, Link::Up { .. }) {
+            return;
+        }
+        if self.settle(outer).is_none() {
             return;
         }
         let connection = outer.connect(self.index);
@@ -189,8 +276,8 @@ impl Agent {
             Effect::Decide { key, at_length, decision } => {
                 self.tell(key, outer, |contract| contract.decide(at_length, &decision));
             }
-            // Checkpoints are no files here.
-            Effect::Delete(_) => {}
+            // Checkpoints are no files here, and there is one engine.
+            Effect::Delete(_) | Effect::OtherEngine => {}
             // A goodbye for good is for a former session of this agent: a real daemon would end.
             Effect::Close { .. } => self.lose(outer),
         }
@@ -206,7 +293,7 @@ impl Agent {
 
     fn begin(&mut self, start: &v1::StartAttempt, outer: &mut Outer) {
         let Some(key) = AttemptKey::from_wire(start.attempt.as_ref()) else { return };
-        outer.log(|| format!("{} starts {key} on {:?}", self.instance(), start.slots));
+        outer.log(|| format!("{} starts {key} on {:?}", self.name, start.slots));
         outer.ledger.starts(key);
         for (other, script) in &self.scripts {
             let ends = script.contract.demand() == Some(Demand::Kill);
@@ -232,6 +319,10 @@ impl Agent {
         let Some(key) = AttemptKey::from_wire(Some(attempt)).filter(|_| starts == self.starts) else {
             return;
         };
+        if self.blocked {
+            outer.after(AGAIN, Timer::Script(self.index, self.starts, key.to_wire()));
+            return;
+        }
         let Some(script) = self.scripts.get_mut(&key) else { return };
         let kill = matches!(script.contract.demand(), Some(Demand::Kill | Demand::Terminate));
         if kill {
@@ -280,7 +371,6 @@ impl Agent {
     }
 
     fn train(&mut self, key: AttemptKey, outer: &mut Outer) {
-        let instance = self.instance();
         let Some(script) = self.scripts.get_mut(&key) else { return };
         script.length += 1;
         script.next = Next::Save;
@@ -291,7 +381,11 @@ impl Agent {
         }
         let value = f64::from((key.trial.wrapping_mul(2_654_435_761) >> 7) % 97) / length as f64;
         for group in [Group::Training, Group::Validation] {
-            let number = outer.ledger.accept(key, &instance);
+            let number = outer.ledger.said(key, &self.name);
+            if outer.bug == Bug::AnswersEarly {
+                outer.ledger.accepted(number);
+            }
+            self.saying.push(number);
             let wire = if group == Group::Training {
                 v1::MetricGroup::Training
             } else {
@@ -305,7 +399,7 @@ impl Agent {
 
     fn exit(&mut self, key: AttemptKey, cause: ExitCause, outer: &mut Outer) {
         self.scripts.remove(&key);
-        outer.log(|| format!("{} ends {key}: {cause:?}", self.instance()));
+        outer.log(|| format!("{} ends {key}: {cause:?}", self.name));
         let message = format!("{SCRIPT} ended");
         let exit = v1::Exit { cause: cause.into(), message, ..v1::Exit::default() };
         self.say(key, Kind::Exit(exit.clone()), outer);
@@ -319,12 +413,48 @@ impl Agent {
         self.state.push_event(Credited::own(event, 100), outer.instant());
     }
 
-    /// Sends what is due.
+    /// Writes what is new and answers the scripts that wait for it. `None`: not now, or the daemon has died.
+    fn settle(&mut self, outer: &mut Outer) -> Option<()> {
+        let spool = self.spool.as_mut()?;
+        spool.release(self.state.acknowledged());
+        let entries = self.state.unwritten();
+        let dies = outer.faults && !entries.is_empty() && outer.chance.one(1, 400);
+        if dies {
+            self.files.limit(Some(outer.chance.below(entries.size() as u64 + 1) as usize));
+        }
+        let written = spool.append(entries);
+        if dies {
+            // Also when everything was written: nobody was answered.
+            self.crash(outer);
+            return None;
+        }
+        self.blocked = written.is_err();
+        if self.blocked {
+            outer.after(AGAIN, Timer::Due(self.index, self.starts));
+            return None;
+        }
+        self.state.written();
+        self.saying.drain(..).for_each(|number| outer.ledger.accepted(number));
+        Some(())
+    }
+
+    /// Writes, answers and sends what is due.
     pub fn send(&mut self, outer: &mut Outer) {
+        if self.settle(outer).is_none() {
+            return;
+        }
         let Link::Up { connection, .. } = self.link else { return };
-        for message in self.state.outgoing(outer.instant()) {
+        let Some(spool) = self.spool.as_mut() else { return };
+        let messages = self.state.outgoing(outer.instant(), spool);
+        if self.settle(outer).is_none() {
+            // What was not sent is sent again on another connection.
+            self.lose(outer);
+            return;
+        }
+        let instance = self.instance();
+        for message in messages {
             if let Some(agent_message::Kind::Batch(batch)) = &message.kind {
-                outer.ledger.sent(&self.instance(), batch);
+                outer.ledger.sent(&instance, batch);
             }
             outer.up(connection, Some(message));
         }
@@ -335,16 +465,12 @@ impl Agent {
     }
 }
 
-fn instance(name: &str, starts: u64) -> String {
-    format!("{name}/{starts}")
-}
-
-fn session(name: &str, starts: u64, slots: u32) -> SessionState {
+fn identity(name: &str, instance: &str, slots: u32) -> Identity {
     let slot = |index| v1::Slot { index, kind: v1::SlotKind::Cpu.into(), ..v1::Slot::default() };
-    SessionState::new(Identity {
+    Identity {
         agent: name.to_owned(),
-        instance: instance(name, starts),
+        instance: instance.to_owned(),
         host: name.to_owned(),
         slots: (0..slots).map(slot).collect(),
-    })
+    }
 }

@@ -166,7 +166,7 @@ impl Engine {
             start,
             specs,
             places: Places::default(),
-            registry: Registry::new(LEASE),
+            registry: Registry::new(LEASE, "store".to_owned()),
             routes: Routes::default(),
             pool: VecDeque::new(),
             sessions: VecDeque::new(),
@@ -434,7 +434,7 @@ impl Engine {
 
     fn ask(&mut self, register: v1::Register, serial: u64, connection: u64, outer: &mut Outer) {
         let task = self.number();
-        let (agent, running) = (register.agent.clone(), register.running.clone());
+        let (agent, running) = (register.agent.clone(), self.registry.running(&register));
         let (missing, answers) = (BTreeSet::new(), Vec::new());
         self.tasks.insert(task, Task { register, serial, connection, missing, answers });
         self.supervisor.push_back(ExperimentsMessage::Returned(agent, serial, running, task));
@@ -567,6 +567,7 @@ impl Engine {
             ExperimentsMessage::Returned(agent, serial, running, task) => {
                 self.agent_returned(&agent, serial, &running, task);
             }
+            ExperimentsMessage::Lost(_) if outer.bug == Bug::ForgetsLost => {}
             ExperimentsMessage::Lost(agent) => {
                 for experiment in self.experiments.values_mut() {
                     experiment.mailbox.push_back(Message::Lost(agent.clone()));

@@ -83,7 +83,8 @@ impl Experiment {
             own.input(Input::Created(created), outer, &mut out);
         }
         let (limits, held, effects) = own.keeper.joins();
-        let held = held.into_iter().map(|held| allocation(own.id(), held)).collect();
+        let held = held.into_iter().filter(|_| outer.bug != Bug::ForgetsHeld);
+        let held = held.map(|held| allocation(own.id(), held)).collect();
         out.pool.push(PoolMessage::Add(own.id(), limits, held));
         if outer.bug != Bug::ForgetsReconcile {
             effects.into_iter().for_each(|effect| own.perform(effect, outer, &mut out));

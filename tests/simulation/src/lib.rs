@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`world`] | one run: what may happen next, and which of it does |
 //! | [`engine`], [`experiments`] | the engine's actors: their cores, their mailboxes, the messages between them |
-//! | [`agent`] | an agent: its session, and scripted trials with their contracts |
+//! | [`agent`], [`files`] | an agent: its session, its spool on a disk, and scripted trials with their contracts |
 //! | [`outer`] | what both stand on: time, network, disk, and chance |
 //! | [`ledger`] | the invariants, each with its number |
 //! | [`bug`] | faults that can be planted, to show that an invariant finds them |
@@ -27,6 +27,7 @@ pub mod agent;
 pub mod bug;
 pub mod engine;
 pub mod experiments;
+pub mod files;
 pub mod ledger;
 pub mod outer;
 pub mod world;

@@ -37,13 +37,23 @@ pub struct Summary {
 
 /// The experiments that seeds choose from, checked once.
 #[derive(Debug)]
-pub struct Scenarios(Vec<(Spec, u64)>);
+pub struct Scenarios {
+    /// With checkpoints on the agents.
+    beside: Vec<(Spec, u64)>,
+    /// With checkpoints that every node sees.
+    shared: Vec<(Spec, u64)>,
+}
+
+const SHARED: &str = "max_restarts: 9\ncheckpoint_storage: {type: shared_fs, host_path: /shared}";
 
 impl Default for Scenarios {
     fn default() -> Self {
         let extras = ["max_restarts: 2", "max_restarts: 9\nresources: {max_slots: 2}"];
         let of = |search: &'static str| extras.map(|extra| (spec(search, extra), limit(search)));
-        Self(SEARCHES.into_iter().flat_map(of).collect())
+        // Checkpoints that every node sees: there a node may be lost for good.
+        let shared = |search: &'static str| (spec(search, SHARED), limit(search));
+        let shared = SEARCHES.into_iter().map(shared).collect();
+        Self { beside: SEARCHES.into_iter().flat_map(of).collect(), shared }
     }
 }
 
@@ -106,8 +116,10 @@ impl World {
         let mut outer = Outer::new(seed, bug, verbose);
         let chance = &mut outer.chance;
         let mut specs = Vec::new();
+        let shared = chance.one(1, 4);
+        let scenarios = if shared { &scenarios.shared } else { &scenarios.beside };
         for id in 1..=1 + u64::from(chance.one(1, 3)) {
-            let (mut spec, limit) = scenarios.0[chance.below(scenarios.0.len() as u64) as usize].clone();
+            let (mut spec, limit) = scenarios[chance.below(scenarios.len() as u64) as usize].clone();
             spec.id = id;
             spec.seed = chance.below(1_000) as u32;
             specs.push((spec, limit));
@@ -120,6 +132,9 @@ impl World {
         outer.after(0, Timer::EngineStarts);
         for index in 0..agents.len() {
             outer.within(5_000, Timer::AgentStarts(index));
+        }
+        if shared && count > 1 {
+            outer.within(faults_until.max(1), Timer::AgentGone(0));
         }
         let summary = Summary::default();
         Self { outer, engine: None, starts: 0, agents, specs, faults_until, rarity, summary }
@@ -261,6 +276,8 @@ impl World {
                 }
             }
             Timer::AgentStarts(agent) => self.agents[agent].start(outer),
+            Timer::AgentGone(agent) => self.agents[agent].destroy(outer),
+            Timer::Room(agent) => self.agents[agent].fill(None),
             Timer::Connect(agent, starts) => self.agents[agent].connect(starts, outer),
             Timer::Late(agent, connection) => self.agents[agent].late(connection, outer),
             Timer::Beat(agent, connection) => self.agents[agent].beat(connection, outer),
@@ -291,7 +308,7 @@ impl World {
     fn fault(&mut self) {
         self.summary.faults += 1;
         let outer = &mut self.outer;
-        let kind = outer.chance.below(20);
+        let kind = outer.chance.below(21);
         match kind {
             0..=1 => self.crash_engine(),
             2..=3 => {
@@ -307,6 +324,12 @@ impl World {
                 let jump = outer.chance.below(7_200_000) as i64 - 3_600_000;
                 outer.calendar += jump;
                 outer.log(|| format!("the calendar jumps by {jump} ms"));
+            }
+            20 => {
+                let agent = outer.chance.below(self.agents.len() as u64) as usize;
+                self.agents[agent].fill(Some(outer.chance.below(500) as usize));
+                outer.log(|| format!("the disk of agent {agent} is full"));
+                outer.within(20_000, Timer::Room(agent));
             }
             _ => self.control(),
         }
@@ -373,6 +396,7 @@ impl World {
         for connection in outer.connections.values_mut() {
             (connection.up_until, connection.down_until) = (0, 0);
         }
+        self.agents.iter_mut().for_each(|agent| agent.fill(None));
     }
 
     /// After the last fault whoever paused an experiment lets it go on.
@@ -402,15 +426,16 @@ impl World {
 
     fn is_over(&self) -> bool {
         let Some(engine) = &self.engine else { return false };
-        let idle = self.agents.iter().all(|agent| agent.is_up() && agent.is_idle());
+        let idle = self.agents.iter().all(|agent| agent.is_gone() || agent.is_up() && agent.is_idle());
         let (all, free) = engine.slots();
         let ended = self.specs.iter().all(|(spec, _)| self.outer.ledger.has_ended(spec.id));
         ended && engine.experiments.is_empty() && idle && self.choices().is_empty() && all > 0 && all == free
     }
 
     fn check_end(&mut self) {
-        let alive: Vec<String> = self.agents.iter().map(Agent::instance).collect();
-        self.outer.ledger.check_end(&alive);
+        let gone = self.agents.iter().filter(|agent| agent.is_gone());
+        let gone: Vec<String> = gone.map(|agent| agent.name().to_owned()).collect();
+        self.outer.ledger.check_end(&gone);
         self.summary.reports = self.outer.ledger.counts().0 as u64;
         for (spec, _) in self.specs.clone() {
             if let Err(what) = self.check_fold(&spec) {
