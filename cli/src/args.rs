@@ -317,6 +317,9 @@ pub(crate) struct Agent {
     /// Where models, environments, checkpoints and unsent reports are kept (default: <data-dir>/agent).
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Disk for unsent reports; when it is used up, trials that report wait (default: 4096).
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
+    pub spool_limit: Option<u32>,
 }
 
 /// `toprung bench`

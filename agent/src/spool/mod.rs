@@ -30,3 +30,6 @@ pub(crate) mod standing;
 pub use entries::Entries;
 pub use recovery::Recovered;
 pub use segments::{Disk, Limits, Source, Spool};
+
+#[cfg(test)]
+mod spool_tests;

@@ -49,6 +49,9 @@ fn options(global: &Global, args: &Agent) -> Result<toprung_agent::Options, Erro
     options.tls_ca.clone_from(&global.tls_ca);
     options.name.clone_from(&args.name);
     options.slots = args.slots;
+    if let Some(mebibytes) = args.spool_limit {
+        options.spool_limit = u64::from(mebibytes) << 20;
+    }
     options.environments_dir = embed::environments_dir();
     Ok(options)
 }

@@ -4,6 +4,7 @@
 //! sent. The daemon may die within a turn, with a part of what it writes on the disk.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use toprung_agent::parts::{
     Answer, AttemptKey, Contract, Credited, Demand, Effect, Group, Identity, Limits, Order, SessionState, Spool,
     Terms,
@@ -133,6 +134,12 @@ impl Agent {
         let fresh = format!("{}/{}", self.name, self.starts);
         let (spool, mut recovered) = match Spool::open(self.files.clone(), LIMITS, &fresh) {
             Ok(opened) => opened,
+            // The daemon ends with an error, and whoever looks after it starts it again.
+            Err(error) if error.kind() == ErrorKind::StorageFull => {
+                self.starts += 1;
+                outer.after(5_000, Timer::AgentStarts(self.index));
+                return;
+            }
             Err(error) => {
                 outer.ledger.fail("INV-9", format!("the spool of {} does not open: {error}", self.name));
                 return;
@@ -211,9 +218,6 @@ impl Agent {
     /// Time to connect.
     pub fn connect(&mut self, starts: u64, outer: &mut Outer) {
         if starts != self.starts || matches!(self.link, Link::Up { .. }) {
-            return;
-        }
-        if self.settle(outer).is_none() {
             return;
         }
         let connection = outer.connect(self.index);

@@ -48,6 +48,8 @@ pub struct Ledger {
     /// Reports in each batch: agent instance, sequence.
     batches: BTreeMap<(String, u64), Vec<(u64, i64)>>,
     allocated: BTreeSet<AttemptKey>,
+    /// Who holds each slot of each agent, as the journals have it.
+    holders: BTreeMap<(String, u32), AttemptKey>,
     started: BTreeSet<AttemptKey>,
     /// Experiments whose end is durable: they take nothing any more.
     ended: BTreeSet<u64>,
@@ -121,9 +123,18 @@ impl Ledger {
             Some(Input::Allocated(allocated)) => {
                 let key = AttemptKey { experiment, trial: allocated.trial, attempt: allocated.attempt };
                 self.allocated.insert(key);
+                for slot in &allocated.slots {
+                    let holder = self.holders.insert((allocated.agent.clone(), *slot), key);
+                    if let Some(other) = holder.filter(|other| *other != key) {
+                        let what = format!("{key} gets slot {slot} of {} from {other}", allocated.agent);
+                        self.fail("INV-4", what);
+                    }
+                }
             }
             Some(Input::Lost(lost)) => {
-                self.lost.insert(AttemptKey { experiment, trial: lost.trial, attempt: lost.attempt });
+                let key = AttemptKey { experiment, trial: lost.trial, attempt: lost.attempt };
+                self.lost.insert(key);
+                self.holders.retain(|_, holder| *holder != key);
             }
             Some(Input::AgentEvents(events)) => {
                 events.events.iter().for_each(|event| self.durable_event(event));
@@ -145,11 +156,12 @@ impl Ledger {
                     self.fail("INV-3", format!("report {number} counts for {key}, which did not say it"));
                 }
             }
-            Some(Kind::Exit(exit))
-                if (exit.message.starts_with(SCRIPT) || exit.message.starts_with(DEAD))
-                    && !self.exits.insert(key) =>
-            {
-                self.fail("INV-8", format!("the exit of {key} is in the journal twice"));
+            Some(Kind::Exit(exit)) => {
+                self.holders.retain(|_, holder| *holder != key);
+                let told = exit.message.starts_with(SCRIPT) || exit.message.starts_with(DEAD);
+                if told && !self.exits.insert(key) {
+                    self.fail("INV-8", format!("the exit of {key} is in the journal twice"));
+                }
             }
             _ => {}
         }
