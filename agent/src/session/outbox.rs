@@ -82,8 +82,8 @@ impl<T> Outbox<T> {
 
     /// Every batch up to this one is acknowledged.
     pub(crate) fn acknowledged(&self) -> u64 {
-        let here = self.sealed.iter().map(|batch| batch.sequence);
-        let first = here.chain(self.spilled.front().copied()).min();
+        let here = self.sealed.front().map(|batch| batch.sequence);
+        let first = here.or(self.spilled.front().copied());
         first.map_or(self.last_sequence, |first| first - 1)
     }
 

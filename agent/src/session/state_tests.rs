@@ -168,3 +168,59 @@ fn goodbye_says_whether_to_come_back() {
     let effects = state.on_engine(engine(engine_message::Kind::Goodbye(goodbye)), Instant::now());
     assert_eq!(effects, [Effect::Close { reconnect: false, reason: "bye".to_owned() }]);
 }
+
+#[test]
+fn after_a_restart_the_dead_are_told_after_what_they_said() {
+    let now = Instant::now();
+    let will = v1::Exit { cause: ExitCause::InvalidHyperparameters.into(), ..v1::Exit::default() };
+    let report = event(key(1, 1), Kind::Report(v1::Report::default()));
+    let recovered = Recovered {
+        engine: "store".to_owned(),
+        last_sequence: 4,
+        events: vec![report.clone()],
+        open: vec![(key(1, 1), None), (key(2, 1), Some(will))],
+        exiting: vec![key(3, 1)],
+        ..Recovered::default()
+    };
+    let mut state = SessionState::resume(identity(), 1 << 20, recovered, now);
+    assert_eq!(running(&state), [key(1, 1), key(2, 1), key(3, 1)].map(AttemptKey::to_wire));
+    assert!(!state.unwritten().is_empty(), "the exits are written before they are sent");
+    state.written();
+    state.on_engine(registered(&[]), now);
+    let batches = sent_batches(&state.outgoing(now, &mut NoSpool));
+    assert_eq!(batches[0].sequence, 5);
+    let events: Vec<_> = batches.into_iter().flat_map(|batch| batch.events).collect();
+    assert_eq!(events[0], report);
+    let causes: Vec<_> = events[1..]
+        .iter()
+        .map(|event| match &event.kind {
+            Some(Kind::Exit(exit)) => exit.cause(),
+            other => panic!("not an exit: {other:?}"),
+        })
+        .collect();
+    assert_eq!(causes, [ExitCause::AgentLost, ExitCause::InvalidHyperparameters]);
+}
+
+#[test]
+fn another_engine_is_sent_nothing() {
+    let now = Instant::now();
+    let recovered = Recovered { engine: "former".to_owned(), ..Recovered::default() };
+    let mut state = SessionState::resume(identity(), 1 << 20, recovered, now);
+    state.push_exit(key(1, 1), ExitCause::Success, String::new(), now);
+    assert_eq!(state.on_engine(registered(&[]), now), [Effect::OtherEngine]);
+    assert!(state.outgoing(now, &mut NoSpool).is_empty());
+}
+
+#[test]
+fn trials_are_answered_when_their_events_are_written() {
+    let (mut state, now) = (state(), Instant::now());
+    let (waiting, mut kept) = oneshot::channel();
+    let mut credited = Credited::own(event(key(1, 1), Kind::Report(v1::Report::default())), 10);
+    credited.waiting = Some(waiting);
+    state.push_event(credited, now);
+    assert!(!state.unwritten().is_empty());
+    assert!(kept.try_recv().is_err());
+    state.written();
+    assert!(kept.try_recv().is_ok());
+    assert!(state.unwritten().is_empty());
+}

@@ -1,6 +1,6 @@
 //! What one turn of the daemon writes. Pure.
 
-use super::entry::{Kind, Seal, Will, append};
+use super::entry::{Kind, Seal, Will, append, append_event};
 use crate::identity::AttemptKey;
 use toprung_proto::v1::{self, attempt_event};
 
@@ -87,7 +87,9 @@ impl Entries {
     pub(crate) fn event(&mut self, event: &v1::AttemptEvent) {
         use attempt_event::Kind as Of;
         self.urgent |= matches!(event.kind, Some(Of::Exit(_) | Of::Checkpoint(_)));
-        self.add(Mark::of_event(event), Kind::Event(event.clone()));
+        let start = self.bytes.len();
+        append_event(&mut self.bytes, event);
+        self.placed.push(Placed { mark: Mark::of_event(event), start, end: self.bytes.len() });
     }
 
     pub(crate) fn seal(&mut self, sequence: u64, count: u64) {

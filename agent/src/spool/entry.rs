@@ -9,6 +9,8 @@ use toprung_proto::v1;
 pub(crate) const FRAME: usize = 8;
 /// A longer entry was never written.
 pub(crate) const LONGEST: usize = 64 << 20;
+/// Tag of [`Kind::Event`].
+const EVENT: u32 = 2;
 /// Version of the form, in each file's head.
 pub(crate) const VERSION: u32 = 1;
 
@@ -98,11 +100,38 @@ impl Will {
 /// Appends an entry in its form.
 pub(crate) fn append(bytes: &mut Vec<u8>, kind: Kind) {
     let entry = Entry { kind: Some(kind) };
+    framed(bytes, |bytes| bytes.extend_from_slice(&entry.encode_to_vec()));
+}
+
+/// Appends an event; as [`append`], without a copy of it.
+pub(crate) fn append_event(bytes: &mut Vec<u8>, event: &v1::AttemptEvent) {
+    framed(bytes, |bytes| prost::encoding::message::encode(EVENT, event, bytes));
+}
+
+fn framed(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = bytes.len();
     bytes.extend_from_slice(&[0; FRAME]);
-    bytes.extend_from_slice(&entry.encode_to_vec());
+    write(bytes);
     let content = bytes.get(start + FRAME..).unwrap_or_default();
     let (length, sum) = ((content.len() as u32).to_le_bytes(), crc32fast::hash(content).to_le_bytes());
-    let frame = [length, sum].concat();
-    bytes.splice(start..start + FRAME, frame);
+    let frame = [length, sum];
+    for (place, byte) in bytes.iter_mut().skip(start).zip(frame.as_flattened()) {
+        *place = *byte;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_the_same_entry_either_way() {
+        let report = v1::Report { length: 7, ..v1::Report::default() };
+        let kind = Some(v1::attempt_event::Kind::Report(report));
+        let event = v1::AttemptEvent { attempt: Some(v1::AttemptId::default()), kind };
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        append_event(&mut one, &event);
+        append(&mut other, Kind::Event(event));
+        assert_eq!(one, other);
+    }
 }

@@ -7,7 +7,7 @@ use toprung_engine::experiment::{Effect, Machine, snapshot};
 use toprung_proto::v1::{self, engine_message::Kind, journal_record::Input};
 
 use crate::bug::Bug;
-use crate::engine::{PoolMessage, SessionsMessage};
+use crate::messages::{PoolMessage, SessionsMessage};
 use crate::outer::{Outer, Timer};
 
 /// Records after which a snapshot is due: few, so that many are written.

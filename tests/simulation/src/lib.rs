@@ -9,7 +9,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`world`] | one run: what may happen next, and which of it does |
-//! | [`engine`], [`experiments`] | the engine's actors: their cores, their mailboxes, the messages between them |
+//! | [`engine`], [`experiments`], [`messages`] | the engine's actors: their cores, their mailboxes, the messages between them |
 //! | [`agent`], [`files`] | an agent: its session, its spool on a disk, and scripted trials with their contracts |
 //! | [`outer`] | what both stand on: time, network, disk, and chance |
 //! | [`ledger`] | the invariants, each with its number |
@@ -29,6 +29,7 @@ pub mod engine;
 pub mod experiments;
 pub mod files;
 pub mod ledger;
+pub mod messages;
 pub mod outer;
 pub mod world;
 
