@@ -44,7 +44,8 @@ pub async fn run(options: Options, shutdown: watch::Receiver<bool>) -> Result<()
         Ok::<_, Error>((lock, ledger, spool, recovered))
     });
     let fail = |source| Error::StateDirectory { action: "open", path: layout.root().to_owned(), source };
-    let (_lock, ledger, spool, recovered) = opening.await.map_err(|error| fail(io::Error::other(error)))??;
+    let (_lock, ledger, spool, recovered) =
+        opening.await.map_err(|error| fail(io::Error::other(error)))??;
     let ledger = Arc::new(ledger);
     let slots = slots::detect_slots(options.slots);
     let node = Node {
@@ -82,10 +83,14 @@ fn open_spool(layout: &Layout, limit: u64) -> Result<(Spool<Directory>, Recovere
     for damage in &recovered.damage {
         tracing::error!(damage, "the spool is damaged");
     }
-    let (batches, events, attempts) =
-        (recovered.batches.len(), recovered.events.len(), recovered.open.len());
+    let (batches, events, attempts) = (recovered.batches.len(), recovered.events.len(), recovered.open.len());
     if batches + events + attempts > 0 {
-        tracing::info!(batches, events, attempts, "going on with what a former agent had not been able to send");
+        tracing::info!(
+            batches,
+            events,
+            attempts,
+            "going on with what a former agent had not been able to send"
+        );
     }
     Ok((spool, recovered))
 }
@@ -100,4 +105,3 @@ fn socket_directory() -> Result<tempfile::TempDir, Error> {
         .tempdir_in(&base)
         .map_err(|source| Error::StateDirectory { action: "create", path: base, source })
 }
-

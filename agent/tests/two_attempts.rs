@@ -33,9 +33,9 @@ def wait_for(name):
 async fn each_writes_its_own_checkpoints_and_takes_away_only_its_own() {
     let shared = tempfile::tempdir().unwrap();
     let (mut older, mut newer) = (Bench::start().await, Bench::start().await);
-    let first = "assert ask(type='checkpoint', length=1, directory=draft('a'))['ok']\ndraft('b')\nwait_for('end')";
-    let second =
-        "name = draft('a')\nprint('drafted', flush=True)\nwait_for('save')\nassert ask(type='checkpoint', length=1, directory=name)['ok']";
+    let first =
+        "assert ask(type='checkpoint', length=1, directory=draft('a'))['ok']\ndraft('b')\nwait_for('end')";
+    let second = "name = draft('a')\nprint('drafted', flush=True)\nwait_for('save')\nassert ask(type='checkpoint', length=1, directory=name)['ok']";
     let order = |bench: &Bench, script: &str, number| {
         let mut order = bench.python(&format!("{CLIENT}\n{script}"));
         order.attempt = Some(AttemptId { attempt: number, ..attempt() });

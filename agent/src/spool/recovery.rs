@@ -107,7 +107,14 @@ impl<D: Disk> Spool<D> {
         Ok(None)
     }
 
-    fn take(&mut self, first: bool, segment: u64, at: usize, kind: Kind, end: usize) -> Result<(), &'static str> {
+    fn take(
+        &mut self,
+        first: bool,
+        segment: u64,
+        at: usize,
+        kind: Kind,
+        end: usize,
+    ) -> Result<(), &'static str> {
         let place = |offset: usize| Place { segment, offset: offset as u64 };
         match kind {
             Kind::Head(head) if at == 0 => self.take_head(first, head),

@@ -155,7 +155,9 @@ fn a_death_at_any_byte_of_the_last_write_loses_nothing_before_it() {
     for length in before[&last].len()..=after.len() {
         disk.files.borrow_mut().insert(last, after[..length].to_vec());
         let (spool, recovered) = open(&disk);
-        assert!(recovered.damage.is_empty() && recovered.events.first().is_none_or(|first| *first == event(2, 7)));
+        assert!(
+            recovered.damage.is_empty() && recovered.events.first().is_none_or(|first| *first == event(2, 7))
+        );
         let kept = recovered.batches.len() * 3 + recovered.events.len();
         assert!(recovered.batches.len() == 4 || kept >= 10, "{recovered:?}");
         drop(spool);

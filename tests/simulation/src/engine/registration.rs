@@ -50,7 +50,12 @@ impl Engine {
         }
     }
 
-    pub(super) fn reconciled(&mut self, task: u64, returned: Option<Vec<(u64, Returned)>>, outer: &mut Outer) {
+    pub(super) fn reconciled(
+        &mut self,
+        task: u64,
+        returned: Option<Vec<(u64, Returned)>>,
+        outer: &mut Outer,
+    ) {
         let Some(Task { register, serial, connection, .. }) = self.tasks.remove(&task) else { return };
         let agent = register.agent.clone();
         let opened = returned.and_then(|returned| {
