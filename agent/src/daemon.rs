@@ -136,10 +136,7 @@ impl Daemon {
             }
             if self.ending.is_over(now) {
                 let attempts = self.attempts.len();
-                tracing::warn!(
-                    attempts,
-                    "ending without the engine's acknowledgement; what it has not taken stays in the spool"
-                );
+                tracing::warn!(attempts, "ending; what the engine has not acknowledged stays in the spool");
                 break;
             }
         }

@@ -101,6 +101,8 @@ async fn what_was_accepted_comes_exactly_once_although_the_agent_was_killed() {
         let again = bench.batches.iter().rfind(|other| other.sequence == batch.sequence).unwrap();
         assert_eq!(again, batch, "a number never stands for two contents");
     }
+    // The acknowledgement has come when the agent has been silent for a while.
+    bench.until(|bench| bench.silent_heartbeats == 2).await;
     kill(&mut agent);
     // Now that all is acknowledged nothing of it comes again.
     let count = bench.batches.len();
