@@ -9,30 +9,22 @@ use crate::{
     contract::{Control, Order},
     deletions::Deletions,
     ending::Ending,
-    environment::Environments,
     flag::raised,
-    identity::{AttemptKey, host_name, random_bits},
-    layout::Layout,
-    model::Models,
-    orphans::Ledger,
-    python_package,
-    remote::RemoteCheckpoints,
-    report::{AttemptLine, Credited, Inbox, Reporters},
+    identity::{AttemptKey, random_bits},
+    keeping::Keeping,
+    report::{AttemptLine, Credited, Inbox, Reporters, Will},
     session::{
         Effect, SessionState,
         backoff::Backoff,
-        connection::{self, EngineClient},
+        connection::EngineClient,
         link::{Arrival, Due, Link},
         state::{Identity, message},
     },
-    slots,
+    spool::{Spool, directory::Directory},
 };
 use std::{
     collections::HashMap,
-    fs,
     future::pending,
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -49,92 +41,34 @@ use toprung_proto::v1::{
 /// Longer than any end takes.
 const NEVER: Duration = Duration::from_hours(24);
 
-/// Runs the agent until `shutdown` becomes true, its sender is gone, or the engine says goodbye for good.
-///
-/// At the end attempts are asked to save, then get SIGTERM, then SIGKILL (see [`Options::drain_timeout`]), and their
-/// exits are sent if the engine can be reached. Losing the engine is no error: the agent connects again, for ever.
-///
-/// # Errors
-/// It cannot start, the engine refuses it, or the engine said goodbye.
-pub async fn run(options: Options, shutdown: watch::Receiver<bool>) -> Result<(), Error> {
-    let client = connection::client(&options)?;
-    let instance = format!("{:016x}", random_bits());
-    let layout = Layout::create(&options.state_dir, options.environments_dir.as_deref(), &instance)?;
-    let ledger = Arc::new(Ledger::open(&layout)?);
-    let slots = slots::detect_slots(options.slots);
-    let remote = Arc::new(RemoteCheckpoints::new(&layout));
-    let node = Node {
-        python_package: python_package::install(&layout)?,
-        models: Models::new(client.clone(), &layout),
-        environments: Environments::new(&layout, Arc::clone(&ledger)),
-        remote: Arc::clone(&remote),
-        slots: slots.clone(),
-        cores: slots::cores(),
-        sockets: socket_directory()?,
-        ledger: Arc::clone(&ledger),
-        layout: layout.clone(),
-    };
-    let host = host_name();
-    let agent = options.name.clone().unwrap_or_else(|| host.clone());
-    let state = SessionState::new(Identity { agent, instance: instance.clone(), host, slots });
-    let (reporters, inbox) = Reporters::new(options.spool_bytes, options.log_bytes);
-    let daemon = Daemon {
-        server: options.server,
-        client,
-        node: Arc::new(node),
-        state,
-        reporters,
-        inbox,
-        controls: HashMap::new(),
-        attempts: JoinSet::new(),
-        ids: HashMap::new(),
-        deletions: Deletions::new(layout.clone(), remote),
-        link: Link::Down(Instant::now()),
-        backoff: Backoff::new(),
-        waits: false,
-        ending: Ending::new(options.drain_timeout),
-        farewell: None,
-    };
-    let result = daemon.run(shutdown).await;
-    ledger.close().await;
-    let own = layout.attempts_of(&instance);
-    if let Err(error) = fs::remove_dir_all(&own) {
-        tracing::debug!(%error, path = %own.display(), "cannot remove");
-    }
-    result
-}
-
-/// A directory with a short path that only this user may enter.
-fn socket_directory() -> Result<tempfile::TempDir, Error> {
-    let base = std::env::temp_dir();
-    let base = if base.as_os_str().len() > 40 { Path::new("/tmp").to_owned() } else { base };
-    tempfile::Builder::new()
-        .prefix("toprung-")
-        .permissions(fs::Permissions::from_mode(0o700))
-        .tempdir_in(&base)
-        .map_err(|source| Error::StateDirectory { action: "create", path: base, source })
-}
-
 enum Input {
     Shutdown,
     Link(Arrival),
     Event(Credited<AttemptEvent>),
+    Will(Will),
     Line(Credited<AttemptLine>),
     AttemptEnded(Result<(Id, ()), JoinError>),
     Deleted(CheckpointsDeleted),
-    /// A heartbeat, a batch or a stage of the end is due.
+    /// A heartbeat, a batch, another try to write or a stage of the end is due.
     Tick,
 }
 
-struct Daemon {
+/// The event loop's state.
+pub(crate) struct Daemon {
     server: String,
+    /// Bytes of events in memory.
+    window: usize,
     client: EngineClient,
     node: Arc<Node>,
+    identity: Identity,
     state: SessionState,
+    keeping: Keeping<Directory>,
     reporters: Reporters,
     inbox: Inbox,
     controls: HashMap<AttemptKey, Arc<Control>>,
     attempts: JoinSet<()>,
+    /// Closed when the attempt has ended.
+    ends: HashMap<AttemptKey, watch::Receiver<()>>,
     ids: HashMap<Id, AttemptKey>,
     deletions: Deletions,
     link: Link,
@@ -144,16 +78,55 @@ struct Daemon {
     ending: Ending,
     /// Why the engine does not want this agent back.
     farewell: Option<String>,
+    /// The engine is another one: when all attempts have ended, everything begins anew.
+    moving: bool,
 }
 
 impl Daemon {
-    async fn run(mut self, mut shutdown: watch::Receiver<bool>) -> Result<(), Error> {
+    /// A daemon that is about to connect.
+    pub(crate) fn new(
+        options: &Options,
+        client: EngineClient,
+        node: Node,
+        identity: Identity,
+        state: SessionState,
+        spool: Spool<Directory>,
+    ) -> Self {
+        let (reporters, inbox) = Reporters::new(options.spool_bytes, options.log_bytes);
+        let deletions = Deletions::new(node.layout.clone(), Arc::clone(&node.remote));
+        Self {
+            server: options.server.clone(),
+            window: options.spool_bytes,
+            client,
+            node: Arc::new(node),
+            identity,
+            state,
+            keeping: Keeping::new(spool),
+            reporters,
+            inbox,
+            controls: HashMap::new(),
+            attempts: JoinSet::new(),
+            ends: HashMap::new(),
+            ids: HashMap::new(),
+            deletions,
+            link: Link::Down(Instant::now()),
+            backoff: Backoff::new(),
+            waits: false,
+            ending: Ending::new(options.drain_timeout),
+            farewell: None,
+            moving: false,
+        }
+    }
+
+    /// Runs until the end.
+    pub(crate) async fn run(mut self, mut shutdown: watch::Receiver<bool>) -> Result<(), Error> {
         loop {
             let input = self.input(&mut shutdown).await;
             let now = Instant::now();
             self.handle(input, now)?;
-            for message in self.state.outgoing(now) {
-                self.link.send(message);
+            self.keeping.settle(&mut self.state, &self.link, now);
+            if self.moving && self.attempts.is_empty() && self.inbox.events.is_empty() {
+                self.begin_anew(now)?;
             }
             if self.attempts.is_empty() {
                 self.ending.all_ended(now);
@@ -162,7 +135,8 @@ impl Daemon {
                 break;
             }
             if self.ending.is_over(now) {
-                tracing::warn!(attempts = self.attempts.len(), "ending without the engine's acknowledgement");
+                let attempts = self.attempts.len();
+                tracing::warn!(attempts, "ending; what the engine has not acknowledged stays in the spool");
                 break;
             }
         }
@@ -182,13 +156,20 @@ impl Daemon {
 
     async fn input(&mut self, shutdown: &mut watch::Receiver<bool>) -> Input {
         let ending = self.ending.has_begun();
-        let due =
-            [self.ending.stage_end(), self.link.due_at(), self.state.due_at()].into_iter().flatten().min();
+        let accepts = self.keeping.accepts();
+        let due = [
+            self.ending.stage_end(),
+            self.link.due_at(),
+            // While the spool cannot be written nothing can be sent either.
+            self.keeping.due_at().or_else(|| self.state.due_at()),
+        ];
+        let due = due.into_iter().flatten().min();
         tokio::select! {
             // Without a sender nobody can ask for the end any more: end.
             () = raised(shutdown), if !ending => Input::Shutdown,
             arrival = self.link.arrival() => Input::Link(arrival),
-            Some(event) = self.inbox.events.recv() => Input::Event(event),
+            Some(event) = self.inbox.events.recv(), if accepts => Input::Event(event),
+            Some(will) = self.inbox.wills.recv(), if accepts => Input::Will(will),
             Some(line) = self.inbox.logs.recv() => Input::Line(line),
             Some(ended) = self.attempts.join_next_with_id() => Input::AttemptEnded(ended),
             deleted = self.deletions.done() => Input::Deleted(deleted),
@@ -206,6 +187,7 @@ impl Daemon {
                     self.state.push_event(event, now);
                 }
             }
+            Input::Will(will) => self.state.push_will(will),
             Input::Line(line) => {
                 self.state.push_line(line, now);
                 while let Ok(line) = self.inbox.logs.try_recv() {
@@ -238,18 +220,35 @@ impl Daemon {
 
     /// The connection is gone or did not come about.
     fn lose(&mut self, status: &Status, now: Instant) -> Result<(), Error> {
-        self.state.disconnected();
+        self.disconnected();
         if matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied) && self.controls.is_empty()
         {
             let (server, message) = (self.server.clone(), status.message().to_owned());
             return Err(Error::Refused { server, message });
         }
-        let wait = if self.farewell.is_some() { NEVER } else { self.backoff.next() };
+        let wait = if self.farewell.is_some() || self.moving { NEVER } else { self.backoff.next() };
         self.link = Link::Down(now + wait);
         if !self.waits && self.farewell.is_none() {
             tracing::warn!(server = self.server, reason = status.message(), "waiting for the engine");
             self.waits = true;
         }
+        Ok(())
+    }
+
+    fn disconnected(&mut self) {
+        self.state.disconnected();
+        self.keeping.disconnected();
+    }
+
+    /// Everything of the former engine has ended: nothing of it is sent to this one.
+    fn begin_anew(&mut self, now: Instant) -> Result<(), Error> {
+        self.moving = false;
+        self.identity.instance = format!("{:016x}", random_bits());
+        let path = self.node.layout.spool();
+        let begun = self.keeping.begin_anew(&self.identity.instance, self.state.engine());
+        begun.map_err(|source| Error::StateDirectory { action: "begin anew in", path, source })?;
+        self.state = SessionState::new(self.identity.clone(), self.window);
+        self.link = Link::Down(now);
         Ok(())
     }
 
@@ -277,10 +276,20 @@ impl Daemon {
                     control.update(|contract| contract.decide(at_length, &decision));
                 }
             }
+            Effect::OtherEngine => {
+                tracing::warn!(
+                    server = self.server,
+                    "this is another engine than before: what runs for the former one is ended"
+                );
+                self.moving = true;
+                self.order_all(Order::Kill, "the engine was replaced by another");
+                self.disconnected();
+                self.link = Link::Down(now + NEVER);
+            }
             Effect::Delete(order) => self.deletions.push(order),
             Effect::Close { reconnect: true, reason } => {
                 tracing::info!(reason, "the engine closes the session for now");
-                self.state.disconnected();
+                self.disconnected();
                 self.link = Link::Down(now + self.backoff.next());
             }
             Effect::Close { reconnect: false, reason } => {
@@ -299,9 +308,36 @@ impl Daemon {
         }
         let control = Arc::new(Control::new(attempt::contract(&order)));
         self.controls.insert(key, Arc::clone(&control));
+        let former = self.end_former(key);
         let life = attempt::live(Arc::clone(&self.node), key, order, control, self.reporters.reporter(key));
-        let id = self.attempts.spawn(life).id();
-        self.ids.insert(id, key);
+        let (alive, ended) = watch::channel(());
+        let id = self.attempts.spawn(async move {
+            let _alive = alive;
+            for mut former in former {
+                // Ends with an error when the other has ended.
+                while former.changed().await.is_ok() {}
+            }
+            life.await;
+        });
+        self.ends.insert(key, ended);
+        self.ids.insert(id.id(), key);
+    }
+
+    /// Kills what runs of older attempts of the trial; what closes when they have ended. Never two at once.
+    fn end_former(&self, key: AttemptKey) -> Vec<watch::Receiver<()>> {
+        let older = |other: &AttemptKey| {
+            (other.experiment, other.trial) == (key.experiment, key.trial) && other.attempt < key.attempt
+        };
+        let former = self.ends.iter().filter(|(other, _)| older(other));
+        former
+            .map(|(other, ended)| {
+                if let Some(control) = self.controls.get(other) {
+                    let reason = format!("attempt {} of the trial starts here", key.attempt);
+                    control.update(|contract| contract.order(Order::Kill, &reason));
+                }
+                ended.clone()
+            })
+            .collect()
     }
 
     fn attempt_ended(&mut self, ended: Result<(Id, ()), JoinError>, now: Instant) {
@@ -311,6 +347,7 @@ impl Daemon {
         };
         let Some(key) = self.ids.remove(&id) else { return };
         self.controls.remove(&key);
+        self.ends.remove(&key);
         if let Err(error) = ended {
             tracing::error!(attempt = %key, %error, "an attempt broke off");
             self.state.push_exit(key, ExitCause::AgentLost, format!("the agent's own error: {error}"), now);

@@ -36,6 +36,25 @@ pub enum Error {
         /// The system's words.
         source: io::Error,
     },
+    /// Another agent uses the state directory; give this one another, or end the other.
+    #[error(
+        "another agent{} uses the state directory {path}; end it, or give this one another --state-dir",
+        holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The other's process, if it is known.
+        holder: Option<u32>,
+    },
+    /// Processes of trials of a former agent do not end; while they may run, their trials must not be started again.
+    #[error(
+        "processes of trials that a former agent left cannot be killed: {processes:?}; end them, then start the agent again"
+    )]
+    Leftovers {
+        /// Their numbers.
+        processes: Vec<i32>,
+    },
     /// The engine does not accept this agent; usually a wrong token.
     #[error("the engine at {server} refused this agent: {message}; check the token")]
     Refused {

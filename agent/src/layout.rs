@@ -8,6 +8,8 @@
 //! cache/…, uploading/…            checkpoints that lie in object stores (see `remote`)
 //! attempts/<instance>/<attempt>/  work and scratch directories, removed after the exit
 //! groups/<instance>/              process groups that run now
+//! spool/                          what is not acknowledged yet
+//! lock                            held by the daemon
 //! ```
 
 use crate::{Error, identity::AttemptKey};
@@ -52,6 +54,16 @@ impl Layout {
         Ok(layout)
     }
 
+    /// The directory of all this.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.root.join("spool")
+    }
+
+    /// This start of the daemon.
     pub(crate) fn instance(&self) -> &str {
         &self.instance
     }

@@ -8,13 +8,15 @@
 //! | `contract` | what a trial may ask over its socket, and the answers |
 //! | `deletions` | checkpoints that are not wanted any more leave the disk |
 //! | `remote`, `uploads` | checkpoints in object stores: a bounded cache, and the way there |
+//! | `spool` | what is not acknowledged yet, on disk |
+//! | `keeping` | a turn of the daemon: write, then answer, then send |
 //! | `environment` | Python environments, built once per content |
 //! | `model` | model directories, fetched once per content |
-//! | `orphans` | no process outlives the agent |
+//! | `orphans`, `escaped` | no process outlives its attempt, or the agent |
 //!
-//! The agent never decides about the search. Invariants: each attempt's `Exit` is sent exactly once; nothing reported
-//! is dropped (what cannot be sent holds back the process that prints it); memory is bounded by the credits in
-//! [`report`]; no process of an attempt outlives the agent.
+//! The agent never decides about the search. Invariants: each attempt's `Exit` is sent exactly once; nothing that a
+//! trial was told is accepted is dropped, also when the agent is killed (what cannot be kept holds back the process that
+//! says it); memory is bounded by the credits in [`report`]; no process of an attempt outlives the agent.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -26,24 +28,29 @@ mod deletions;
 mod ending;
 mod environment;
 mod error;
+mod escaped;
 mod flag;
 mod identity;
+mod keeping;
 mod layout;
 mod length;
+mod lock;
 mod model;
 mod options;
 mod orphans;
 mod python_package;
 mod remote;
 mod report;
+mod run;
 mod session;
 mod slots;
+mod spool;
 mod uploads;
 
-pub use daemon::run;
 pub use error::Error;
 pub use identity::host_name;
 pub use options::Options;
+pub use run::run;
 
 /// The pure parts of the agent: what it says to the engine, and what is agreed with a running trial. For simulations
 /// of the whole system; the daemon is made of the same ones.
@@ -53,5 +60,6 @@ pub mod parts {
     pub use crate::identity::AttemptKey;
     pub use crate::report::{AttemptLine, Credited};
     pub use crate::session::state::{Effect, Identity, SessionState};
+    pub use crate::spool::{Disk, Entries, Limits, Recovered, Source, Spool};
 }
 pub use slots::detect_slots;

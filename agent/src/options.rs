@@ -13,7 +13,7 @@ pub struct Options {
     pub tls_ca: Option<PathBuf>,
     /// Name of this agent, stable over restarts; default: the host's name.
     pub name: Option<String>,
-    /// Where models, environments, checkpoints and working directories lie. Agents may share one.
+    /// Where models, environments, checkpoints, working directories and the spool lie. One agent at a time uses it.
     pub state_dir: PathBuf,
     /// Where Python environments lie, if not below `state_dir`: they serve every agent of the node.
     pub environments_dir: Option<PathBuf>,
@@ -21,10 +21,12 @@ pub struct Options {
     pub slots: Option<u32>,
     /// At shutdown: time from the preempt signal to SIGTERM, and from SIGTERM to SIGKILL.
     pub drain_timeout: Duration,
-    /// Bytes of unacknowledged reports kept in memory before collectors are held back.
+    /// Bytes of unacknowledged reports kept in memory; those beyond are read back from the spool.
     pub spool_bytes: usize,
     /// Bytes of output lines kept of one attempt; what it prints beyond is counted and dropped.
     pub log_bytes: u64,
+    /// Bytes of the spool on disk beyond which trials that report wait, at least 1 MiB.
+    pub spool_limit: u64,
 }
 
 impl Options {
@@ -47,6 +49,7 @@ impl Default for Options {
             drain_timeout: Duration::from_secs(10),
             spool_bytes: 32 << 20,
             log_bytes: 1 << 30,
+            spool_limit: 4 << 30,
         }
     }
 }
@@ -65,6 +68,7 @@ impl fmt::Debug for Options {
             .field("drain_timeout", &self.drain_timeout)
             .field("spool_bytes", &self.spool_bytes)
             .field("log_bytes", &self.log_bytes)
+            .field("spool_limit", &self.spool_limit)
             .finish()
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Three nets, all without privileges: each group is killed when its [`Group`] is dropped; a watchdog (a small `sh` in
 //! its own group) sees the end of a pipe when the agent dies, however it dies, and kills the groups that are written
-//! down; and the next agent on the same state directory kills what both have missed. A process that leaves its group
-//! (`setsid`) escapes all three.
+//! down and the processes that left them ([`escaped`]); and the next agent on the same state directory kills what both
+//! have missed. It does not start before it has seen them gone: what ran under the former one is certainly dead.
 
-use crate::{Error, layout::Layout};
+use crate::{Error, escaped, layout::Layout};
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
@@ -15,7 +15,8 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 use tokio::{process::Child, time::timeout};
 
@@ -26,6 +27,12 @@ for file in "$1"/*.group; do
   [ -e "$file" ] || continue
   group=${file##*/}
   kill -s KILL -- "-${group%.group}" 2>/dev/null
+done
+for round in 1 2; do
+  for file in $(grep -lzs "^TOPRUNG_PROCESS_OF=$2/" /proc/[0-9]*/environ); do
+    process=${file#/proc/}
+    kill -s KILL "${process%/environ}" 2>/dev/null
+  done
 done"#;
 
 /// The process groups of this instance, on disk: `groups/<instance>/<pgid>.group`.
@@ -47,8 +54,8 @@ impl Ledger {
         fs::create_dir_all(&directory).map_err(fail("create"))?;
         let lock = File::create(directory.join("lock")).map_err(fail("create"))?;
         lock.lock().map_err(fail("lock"))?;
-        sweep(layout);
-        let watchdog = match watchdog(&directory) {
+        sweep(layout)?;
+        let watchdog = match watchdog(&directory, layout.instance()) {
             Ok(child) => Some(child),
             Err(error) => {
                 tracing::warn!(%error, "no watchdog: processes of trials may survive a crash of the agent");
@@ -83,10 +90,11 @@ impl Ledger {
     }
 }
 
-fn watchdog(directory: &Path) -> std::io::Result<Child> {
+fn watchdog(directory: &Path, start: &str) -> std::io::Result<Child> {
     tokio::process::Command::new("/bin/sh")
         .args(["-c", WATCHDOG, "toprung-watchdog"])
         .arg(directory)
+        .arg(start)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -144,8 +152,8 @@ fn state_and_group(stat: &str) -> Option<(&str, i32)> {
 }
 
 /// Ends what instances left that do not live any more: their groups, working directories and ledgers.
-fn sweep(layout: &Layout) {
-    let Ok(entries) = fs::read_dir(layout.groups()) else { return };
+fn sweep(layout: &Layout) -> Result<(), Error> {
+    let Ok(entries) = fs::read_dir(layout.groups()) else { return Ok(()) };
     for entry in entries.filter_map(Result::ok) {
         let instance = entry.file_name().to_string_lossy().into_owned();
         if instance == layout.instance() {
@@ -157,26 +165,48 @@ fn sweep(layout: &Layout) {
             continue;
         }
         tracing::info!(%instance, "cleaning up after a former instance of the agent");
-        kill_groups(&entry.path());
+        kill_groups(&entry.path(), &escaped::marks_of(&instance))?;
         for path in [layout.attempts_of(&instance), entry.path()] {
             if let Err(error) = fs::remove_dir_all(&path) {
                 tracing::debug!(%error, path = %path.display(), "cannot remove");
             }
         }
     }
+    Ok(())
 }
 
-fn kill_groups(directory: &Path) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    for entry in entries.filter_map(Result::ok) {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(id) = name.strip_suffix(".group").and_then(|id| id.parse::<u32>().ok()) else { continue };
-        let mark = fs::read_to_string(entry.path()).unwrap_or_default();
-        if is_leftover(&mark, &boot_id(), start_time(id).as_deref()) {
-            // Errors mean that the group is gone, which is what is wanted.
-            let _ = killpg(Pid::from_raw(id as i32), Signal::SIGKILL);
+/// Kills the groups that are written down and the processes that left them, and waits until they are gone.
+fn kill_groups(directory: &Path, marks: &str) -> Result<(), Error> {
+    let deadline = Instant::now() + escaped::LONGEST;
+    let mut groups = leftovers(directory);
+    loop {
+        for group in &groups {
+            // An error means that the group is gone, which is what is wanted.
+            let _gone = killpg(*group, Signal::SIGKILL);
         }
+        groups.retain(|group| killpg(*group, None).is_ok() && runs_in_group(*group).unwrap_or(true));
+        if groups.is_empty() {
+            break;
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::Leftovers { processes: groups.into_iter().map(Pid::as_raw).collect() });
+        }
+        sleep(Duration::from_millis(5));
     }
+    escaped::end_blocking(marks, deadline).map_err(|processes| Error::Leftovers { processes })
+}
+
+/// The groups that are written down and are still the same.
+fn leftovers(directory: &Path) -> Vec<Pid> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let boot = boot_id();
+    let group = |entry: fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let id = name.strip_suffix(".group")?.parse::<u32>().ok()?;
+        let mark = fs::read_to_string(entry.path()).unwrap_or_default();
+        is_leftover(&mark, &boot, start_time(id).as_deref()).then_some(Pid::from_raw(id as i32))
+    };
+    entries.filter_map(Result::ok).filter_map(group).collect()
 }
 
 /// Whether the group with this mark is still the one that was written down, given the boot and its leader's start time.

@@ -1,16 +1,16 @@
 //! How an attempt tells the daemon what happened, with bounded memory.
 //!
-//! Every event and every log line carries credit for its bytes; the credit comes back when the engine has acknowledged
-//! it. Without credit the sender waits, so a collector stops reading and at last the process that prints is held back:
-//! nothing is dropped. Events have one credit per attempt and share another per agent, log lines have one per attempt,
-//! so a chatty attempt holds back only itself. An attempt that prints without end reaches its limit: what follows is
-//! counted and not sent.
+//! Every event and every log line carries credit for its bytes. That of an event comes back when it is in the spool,
+//! which is also when its trial is answered; that of a line when the engine has acknowledged it. Without credit the
+//! sender waits, so a collector stops reading and at last the process that prints is held back: nothing is dropped.
+//! Events have one credit per attempt and share another per agent, log lines have one per attempt, so a chatty attempt
+//! holds back only itself. An attempt that prints without end reaches its limit: what follows is counted and not sent.
 
 use crate::identity::{AttemptKey, unix_ms};
 use prost::Message as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use toprung_proto::v1::{self, LogLine, LogStream, attempt_event::Kind};
 
 /// Bytes of log lines that one attempt may have unacknowledged.
@@ -31,7 +31,9 @@ pub struct Credited<T> {
     /// Its size.
     pub bytes: usize,
     /// `None` for what the daemon itself says.
-    pub(crate) _credit: Option<Credit>,
+    pub(crate) credit: Option<Credit>,
+    /// Who waits until it is in the spool.
+    pub(crate) waiting: Option<oneshot::Sender<()>>,
 }
 
 /// Given back when it is dropped.
@@ -44,8 +46,25 @@ pub(crate) struct Credit {
 impl<T> Credited<T> {
     /// Something that the daemon itself says, without credit.
     pub fn own(item: T, bytes: usize) -> Self {
-        Self { item, bytes, _credit: None }
+        Self { item, bytes, credit: None, waiting: None }
     }
+}
+
+/// Something was not written to the spool: the agent has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotKept;
+
+impl From<NotKept> for String {
+    fn from(_: NotKept) -> Self {
+        "the agent ended before it could keep this".to_owned()
+    }
+}
+
+/// What is to be said of an attempt that ends with the daemon.
+pub(crate) struct Will {
+    pub(crate) key: AttemptKey,
+    pub(crate) exit: v1::Exit,
+    pub(crate) waiting: oneshot::Sender<()>,
 }
 
 /// A printed line of an attempt.
@@ -55,27 +74,30 @@ pub type AttemptLine = (AttemptKey, LogLine);
 pub(crate) struct Inbox {
     pub(crate) events: mpsc::Receiver<Credited<v1::AttemptEvent>>,
     pub(crate) logs: mpsc::Receiver<Credited<AttemptLine>>,
+    pub(crate) wills: mpsc::Receiver<Will>,
 }
 
 /// Makes a [`Reporter`] for each attempt.
 pub(crate) struct Reporters {
     events: mpsc::Sender<Credited<v1::AttemptEvent>>,
     logs: mpsc::Sender<Credited<AttemptLine>>,
+    wills: mpsc::Sender<Will>,
     event_credit: Arc<Semaphore>,
     event_bytes: usize,
     log_limit: u64,
 }
 
 impl Reporters {
-    /// `event_bytes`: unacknowledged bytes of events over all attempts, at least 64 KiB. `log_limit`: bytes of output
-    /// lines that one attempt may send.
+    /// `event_bytes`: bytes of events on their way to the spool over all attempts, at least 64 KiB. `log_limit`: bytes of
+    /// output lines that one attempt may send.
     pub(crate) fn new(event_bytes: usize, log_limit: u64) -> (Self, Inbox) {
         let event_bytes = event_bytes.clamp(64 << 10, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         let (events, events_inbox) = mpsc::channel(1024);
         let (logs, logs_inbox) = mpsc::channel(1024);
+        let (wills, wills_inbox) = mpsc::channel(64);
         let event_credit = Arc::new(Semaphore::new(event_bytes));
-        let reporters = Self { events, logs, event_credit, event_bytes, log_limit };
-        (reporters, Inbox { events: events_inbox, logs: logs_inbox })
+        let reporters = Self { events, logs, wills, event_credit, event_bytes, log_limit };
+        (reporters, Inbox { events: events_inbox, logs: logs_inbox, wills: wills_inbox })
     }
 
     pub(crate) fn reporter(&self, key: AttemptKey) -> Reporter {
@@ -84,6 +106,7 @@ impl Reporters {
             key,
             events: self.events.clone(),
             logs: self.logs.clone(),
+            wills: self.wills.clone(),
             event_credit: Arc::clone(&self.event_credit),
             event_bytes: self.event_bytes,
             own_credit: Arc::new(Semaphore::new(share)),
@@ -100,6 +123,7 @@ pub(crate) struct Reporter {
     key: AttemptKey,
     events: mpsc::Sender<Credited<v1::AttemptEvent>>,
     logs: mpsc::Sender<Credited<AttemptLine>>,
+    wills: mpsc::Sender<Will>,
     event_credit: Arc<Semaphore>,
     event_bytes: usize,
     /// Of this attempt alone.
@@ -141,19 +165,35 @@ enum Admitted {
 }
 
 impl Reporter {
-    /// Hands an event over; waits while the engine is behind. After the daemon ended there is nobody to tell.
+    /// Hands an event over and waits until it is in the spool. After the daemon ended there is nobody to tell.
     pub(crate) async fn event(&self, kind: Kind) {
+        if self.keep(kind).await.is_err() {
+            tracing::debug!(attempt = %self.key, "an event came after the agent ended");
+        }
+    }
+
+    /// Hands an event over and waits until it is in the spool: only then may its trial be told that it is accepted.
+    /// Waits as long as the spool cannot be written or is full.
+    pub(crate) async fn keep(&self, kind: Kind) -> Result<(), NotKept> {
         let event = event(self.key, kind);
         let bytes = event.encoded_len() + OVERHEAD;
         let wanted = bytes.min(self.share) as u32;
-        let Ok(own) = Arc::clone(&self.own_credit).acquire_many_owned(wanted).await else { return };
+        let own = Arc::clone(&self.own_credit).acquire_many_owned(wanted).await.map_err(|_| NotKept)?;
         let wanted = bytes.min(self.event_bytes) as u32;
-        let Ok(shared) = Arc::clone(&self.event_credit).acquire_many_owned(wanted).await else { return };
+        let shared = Arc::clone(&self.event_credit).acquire_many_owned(wanted).await.map_err(|_| NotKept)?;
         let credit = Credit { _own: own, _shared: Some(shared) };
-        let sent = self.events.send(Credited { item: event, bytes, _credit: Some(credit) }).await;
-        if sent.is_err() {
-            tracing::debug!(attempt = %self.key, "an event came after the agent ended");
-        }
+        let (waiting, kept) = oneshot::channel();
+        let credited = Credited { item: event, bytes, credit: Some(credit), waiting: Some(waiting) };
+        self.events.send(credited).await.map_err(|_| NotKept)?;
+        kept.await.map_err(|_| NotKept)
+    }
+
+    /// Writes down what is to be said of this attempt if it ends with the daemon.
+    pub(crate) async fn will(&self, exit: v1::Exit) -> Result<(), NotKept> {
+        let (waiting, kept) = oneshot::channel();
+        let will = Will { key: self.key, exit, waiting };
+        self.wills.send(will).await.map_err(|_| NotKept)?;
+        kept.await.map_err(|_| NotKept)
     }
 
     /// Hands an output line over; waits while the attempt has too many unacknowledged ones. Beyond the limit of the
@@ -193,7 +233,8 @@ impl Reporter {
         let Ok(credit) = Arc::clone(&self.log_credit).acquire_many_owned(wanted).await else { return };
         let line = LogLine { stream: stream.into(), time_unix_ms: unix_ms(), text };
         let credit = Credit { _own: credit, _shared: None };
-        let sent = self.logs.send(Credited { item: (self.key, line), bytes, _credit: Some(credit) }).await;
+        let credited = Credited { item: (self.key, line), bytes, credit: Some(credit), waiting: None };
+        let sent = self.logs.send(credited).await;
         if sent.is_err() {
             tracing::debug!(attempt = %self.key, "a line came after the agent ended");
         }

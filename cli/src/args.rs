@@ -341,6 +341,9 @@ pub(crate) struct Agent {
         hide_env_values = true
     )]
     pub log_limit: u32,
+    /// Disk for unsent reports; when it is used up, trials that report wait (default: 4096).
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
+    pub spool_limit: Option<u32>,
 }
 
 /// `toprung bench`

@@ -101,14 +101,14 @@ impl Engine {
         let listener = bind(options.listen).await?;
         let address =
             listener.local_addr().map_err(|source| Error::Listen { address: options.listen, source })?;
-        let (store, token) = open(options.data_dir.clone()).await?;
+        let (store, token, identity) = open(options.data_dir.clone()).await?;
 
         let (failed, failure) = watch::channel(None);
         let (root, _) = Actor::spawn(None, Root, failed).await?;
         let Scan { last, unfinished, collecting, deleted } = scan(store.clone()).await?;
         let collector = CollectorHandle::start(store.clone(), root.get_cell()).await?;
         let pool = PoolHandle::start(root.get_cell()).await?;
-        let sessions = SessionsHandle::start(options.lease, root.get_cell()).await?;
+        let sessions = SessionsHandle::start(options.lease, identity, root.get_cell()).await?;
         let experiments = ExperimentsHandle::start(store.clone(), last + 1, root.get_cell()).await?;
         sessions.wire(pool.clone(), experiments.clone(), collector.clone());
         experiments.wire(pool.clone(), sessions.clone(), collector.clone());
@@ -235,8 +235,8 @@ fn reachable(address: SocketAddr, tls: bool) -> String {
     }
 }
 
-/// Opens the store of a data directory and reads its token.
-async fn open(data_dir: PathBuf) -> Result<(Store, String), Error> {
+/// Opens the store of a data directory; reads its token, and what tells it from others.
+async fn open(data_dir: PathBuf) -> Result<(Store, String, String), Error> {
     let open = move || {
         create_private(&data_dir)?;
         let store = Store::open(&data_dir.join("store"), toprung_store::Options::default())?;
@@ -247,7 +247,8 @@ async fn open(data_dir: PathBuf) -> Result<(Store, String), Error> {
             source,
         })?;
         let token = auth::token(&data_dir)?;
-        Ok((store, token))
+        let identity = load::identity(&store)?;
+        Ok((store, token, identity))
     };
     tokio::task::spawn_blocking(open).await.map_err(|error| Error::Server { reason: error.to_string() })?
 }

@@ -7,10 +7,14 @@ use toprung_store::{Batch, Key, Store};
 use crate::Error;
 use crate::actors::experiments::failed_input;
 use crate::actors::now_ms;
+use crate::api::auth;
 use crate::experiment::{Machine, Spec, snapshot};
 
 /// Name of the record that holds the number of the newest experiment ever, so that no number is given twice.
 pub const LAST_EXPERIMENT: &str = "last_experiment";
+
+/// Name of the record that holds what tells this store from others.
+const IDENTITY: &str = "identity";
 
 /// The number of the newest experiment ever; 0: there was none.
 ///
@@ -20,6 +24,25 @@ pub fn last_experiment(store: &Store) -> Result<u64, Error> {
     let Some(bytes) = store.meta(LAST_EXPERIMENT)? else { return Ok(0) };
     let unreadable = |_| Error::Unreadable { what: LAST_EXPERIMENT, reason: "not 8 bytes".into() };
     bytes.try_into().map(u64::from_be_bytes).map_err(unreadable)
+}
+
+/// What tells this store from all others; made on first use. A copy of the store keeps it.
+///
+/// # Errors
+/// The store cannot be read or written.
+pub fn identity(store: &Store) -> Result<String, Error> {
+    let unreadable = |reason: String| Error::Unreadable { what: IDENTITY, reason };
+    if let Some(bytes) = store.meta(IDENTITY)? {
+        return String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()));
+    }
+    let identity = auth::random_hex().map_err(|error| unreadable(error.to_string()))?;
+    let identity = identity.get(..16).unwrap_or(&identity).to_owned();
+    let puts = vec![(Key::Meta(IDENTITY.to_owned()), identity.clone().into_bytes())];
+    let (written, result) = std::sync::mpsc::channel();
+    // A receiver that is gone waits for nothing.
+    store.submit(Batch { puts, ..Batch::default() }, move |result| drop(written.send(result)))?;
+    result.recv().map_err(|_| toprung_store::Error::Closed)??;
+    Ok(identity)
 }
 
 /// A new experiment before its first record.

@@ -56,7 +56,9 @@ class Agent:
         self._ask({"type": "report", "group": group, "length": length, "unit": unit, "metrics": values})
 
     def begin_checkpoint(self) -> Path:
-        directory = Path(self._required("TOPRUNG_CHECKPOINT_DIR")) / f"incomplete-{secrets.token_hex(8)}"
+        # With the attempt's number: an older attempt that ends late must not take it for its own.
+        name = f"incomplete-{self._required('TOPRUNG_ATTEMPT')}-{secrets.token_hex(8)}"
+        directory = Path(self._required("TOPRUNG_CHECKPOINT_DIR")) / name
         directory.mkdir(parents=True)
         return directory
 

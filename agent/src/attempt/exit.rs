@@ -26,6 +26,11 @@ impl Failure {
     }
 }
 
+/// The exit of a script that found its hyperparameters invalid.
+pub(crate) fn invalid(reason: &str) -> Exit {
+    Failure::new(ExitCause::InvalidHyperparameters, format!("invalid hyperparameters: {reason}")).into_exit()
+}
+
 /// What is known of a process that ended.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ending {

@@ -12,7 +12,7 @@ mod printed;
 mod supervise;
 mod variables;
 
-pub(crate) use exit::Failure;
+pub(crate) use exit::{Failure, invalid};
 pub(crate) use output::{LineReader, Tail};
 
 use crate::{
@@ -88,7 +88,7 @@ pub(crate) async fn live(
             .unwrap_or_else(Failure::into_exit),
         Err(failure) => failure.into_exit(),
     };
-    clean_up(&node, key, &checkpoints, unfinished_before).await;
+    clean_up(&node, key, &checkpoints, !run.checkpoint_dir.is_empty(), unfinished_before).await;
     reporter.say_dropped().await;
     say_exit(key, &exit, &reporter).await;
     reporter.event(Kind::Exit(exit)).await;
@@ -109,18 +109,27 @@ async fn say_exit(key: AttemptKey, exit: &Exit, reporter: &Reporter) {
     }
 }
 
-/// Removes what only this attempt needed, also checkpoints that it began and did not complete.
+/// Whether an unfinished checkpoint is this attempt's by its name.
+fn names(path: &Path, attempt: u32) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(&format!("incomplete-{attempt}-"))
+}
+
+/// Removes what only this attempt needed, also checkpoints that it began and did not complete. In a directory that
+/// other nodes see a newer attempt may be writing: there only what bears this attempt's number goes.
 async fn clean_up(
     node: &Arc<Node>,
     key: AttemptKey,
     checkpoints: &Path,
+    shared: bool,
     unfinished_before: HashSet<PathBuf>,
 ) {
     let directory = node.layout.attempt(key);
     let checkpoints = checkpoints.to_owned();
     let cleaning = spawn_blocking(move || {
         let unfinished = checkpoint::incomplete(&checkpoints).into_iter();
-        for path in unfinished.filter(|path| !unfinished_before.contains(path)).chain([directory]) {
+        let own = |path: &PathBuf| !unfinished_before.contains(path) && (!shared || names(path, key.attempt));
+        for path in unfinished.filter(own).chain([directory]) {
             if let Err(error) = remove(&path) {
                 tracing::warn!(%error, path = %path.display(), "cannot clean up after an attempt");
             }

@@ -7,7 +7,7 @@ use super::{
     variables::{Additions, compose, find_program},
 };
 use crate::{
-    environment::Wanted, identity::AttemptKey, model::copy_directory, remote::Held, report::Reporter,
+    environment::Wanted, escaped, identity::AttemptKey, model::copy_directory, remote::Held, report::Reporter,
 };
 use serde_json::Value;
 use std::{
@@ -199,6 +199,7 @@ impl Facts<'_> {
             ("TOPRUNG_METRIC", order.metric.clone().into()),
             ("TOPRUNG_DATA", data.into()),
             ("TOPRUNG_SLOTS", slots.into()),
+            (escaped::VARIABLE, escaped::mark(self.node.layout.instance(), self.key).into()),
             ("PYTHONUNBUFFERED", "1".into()),
         ];
         if let (Some(latest), Some(path)) = (&order.checkpoint, self.latest) {

@@ -13,6 +13,7 @@ use crate::{
         Contract, Control,
         socket::{self, Desk},
     },
+    escaped,
     identity::{AttemptKey, unix_ms},
     orphans::Group,
     report::Reporter,
@@ -67,6 +68,7 @@ pub(crate) async fn run(
         Duration::from_secs(run.preemption_timeout_seconds.into()),
     );
     let status = process.wait(control, &mut escalation).await;
+    escaped::end(escaped::mark(node.layout.instance(), key)).await;
     closing.send_replace(true);
     // What was printed and said comes before the exit. These end by themselves: their input has ended.
     while following.join_next().await.is_some() {}

@@ -62,7 +62,6 @@ impl Control {
             contract.report(group, length, metrics.iter().map(|metric| metric.name.as_str()))
         })?;
         let report = v1::Report { group: group.to_wire().into(), length, metrics, time_unix_ms: unix_ms() };
-        reporter.event(Kind::Report(report)).await;
-        Ok(())
+        Ok(reporter.keep(Kind::Report(report)).await?)
     }
 }

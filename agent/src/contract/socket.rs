@@ -8,7 +8,7 @@ use super::{
     request::{Answer, ReportRequest, Request, parse},
 };
 use crate::{
-    checkpoint,
+    attempt, checkpoint,
     flag::raised,
     identity::{AttemptKey, unix_ms},
     report::Reporter,
@@ -181,6 +181,7 @@ impl Desk {
             Request::Next { length } => Ok(self.next(length).await),
             Request::Status {} => Ok(self.control.read(super::Contract::status)),
             Request::InvalidHyperparameters { reason } => {
+                self.reporter.will(attempt::invalid(&reason)).await?;
                 self.control.update(|contract| contract.reject_hyperparameters(reason));
                 Ok(Answer::Ok)
             }
@@ -224,7 +225,7 @@ impl Desk {
         let uuid = completed.uuid.clone();
         match &self.uploads {
             Some(uploads) => uploads.push(completed, event).await?,
-            None => self.reporter.event(Kind::Checkpoint(event)).await,
+            None => self.reporter.keep(Kind::Checkpoint(event)).await?,
         }
         Ok(Answer::Saved { uuid, path })
     }

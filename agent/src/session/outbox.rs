@@ -3,6 +3,9 @@
 //! Invariants: sequence numbers count up from 1 without a hole; a batch, once numbered, never changes; it is kept until
 //! it is acknowledged, and after a reconnect everything unacknowledged is sent again in order with its old number.
 //! Acknowledgements are for one batch each and may come in any order.
+//!
+//! Memory is bounded by a window: batches that do not fit into it are only numbers here, and come back from the spool
+//! when those before them have been sent.
 
 use std::{
     collections::VecDeque,
@@ -16,12 +19,22 @@ pub(crate) struct Limits {
     pub(crate) bytes: usize,
     /// The longest an item waits for company while another batch is in flight.
     pub(crate) age: Duration,
+    /// Bytes of numbered batches that are kept here.
+    pub(crate) window: usize,
+}
+
+/// A batch that was numbered just now: of the oldest items without a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbered {
+    pub(crate) sequence: u64,
+    pub(crate) count: u64,
 }
 
 #[derive(Debug)]
 struct Sealed<T> {
     sequence: u64,
     items: Vec<T>,
+    bytes: usize,
     /// On the present connection.
     sent: bool,
 }
@@ -35,6 +48,10 @@ pub(crate) struct Outbox<T> {
     gathering_bytes: usize,
     gathering_since: Option<Instant>,
     sealed: VecDeque<Sealed<T>>,
+    sealed_bytes: usize,
+    /// Batches after those, which are only in the spool.
+    spilled: VecDeque<u64>,
+    numbered: Vec<Numbered>,
 }
 
 impl<T> Outbox<T> {
@@ -46,6 +63,41 @@ impl<T> Outbox<T> {
             gathering_bytes: 0,
             gathering_since: None,
             sealed: VecDeque::new(),
+            sealed_bytes: 0,
+            spilled: VecDeque::new(),
+            numbered: Vec::new(),
+        }
+    }
+
+    /// Goes on after a restart: with the number of the newest batch, and the batches that are not acknowledged.
+    pub(crate) fn resume(&mut self, last_sequence: u64, unacknowledged: Vec<u64>) {
+        self.last_sequence = last_sequence;
+        self.spilled = unacknowledged.into();
+    }
+
+    /// Batches that were numbered since this was asked last.
+    pub(crate) fn numbered(&mut self) -> Vec<Numbered> {
+        std::mem::take(&mut self.numbered)
+    }
+
+    /// Every batch up to this one is acknowledged.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        let here = self.sealed.front().map(|batch| batch.sequence);
+        let first = here.or(self.spilled.front().copied());
+        first.map_or(self.last_sequence, |first| first - 1)
+    }
+
+    /// The batch that has to come back before anything more can be sent.
+    pub(crate) fn wanted(&self, max_in_flight: usize) -> Option<u64> {
+        let all_sent = self.sealed.iter().all(|batch| batch.sent);
+        self.spilled.front().copied().filter(|_| all_sent && self.in_flight() < max_in_flight)
+    }
+
+    /// The batch that was [`wanted`](Self::wanted).
+    pub(crate) fn back(&mut self, items: Vec<T>, bytes: usize) {
+        if let Some(sequence) = self.spilled.pop_front() {
+            self.sealed_bytes += bytes;
+            self.sealed.push_back(Sealed { sequence, items, bytes, sent: false });
         }
     }
 
@@ -74,7 +126,7 @@ impl<T> Outbox<T> {
         if in_flight >= max_in_flight {
             return None;
         }
-        let nothing_sealed = self.sealed.iter().all(|batch| batch.sent);
+        let nothing_sealed = self.spilled.is_empty() && self.sealed.iter().all(|batch| batch.sent);
         let due = in_flight == 0 || self.gathering_since.is_some_and(|since| now >= since + self.limits.age);
         if nothing_sealed && due {
             self.seal();
@@ -93,10 +145,11 @@ impl<T> Outbox<T> {
     /// Forgets a batch and returns what was in it; nothing for an unknown sequence (a repeated acknowledgement).
     pub(crate) fn acknowledge(&mut self, sequence: u64) -> Vec<T> {
         let position = self.sealed.iter().position(|batch| batch.sequence == sequence && batch.sent);
-        position
-            .and_then(|position| self.sealed.remove(position))
-            .map(|batch| batch.items)
-            .unwrap_or_default()
+        let Some(batch) = position.and_then(|position| self.sealed.remove(position)) else {
+            return Vec::new();
+        };
+        self.sealed_bytes = self.sealed_bytes.saturating_sub(batch.bytes);
+        batch.items
     }
 
     /// The connection is gone: all that is unacknowledged is to be sent again.
@@ -107,7 +160,7 @@ impl<T> Outbox<T> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.sealed.is_empty() && self.gathering.is_empty()
+        self.sealed.is_empty() && self.spilled.is_empty() && self.gathering.is_empty()
     }
 
     fn in_flight(&self) -> usize {
@@ -120,9 +173,16 @@ impl<T> Outbox<T> {
         }
         self.last_sequence += 1;
         let items = std::mem::take(&mut self.gathering);
-        self.sealed.push_back(Sealed { sequence: self.last_sequence, items, sent: false });
-        self.gathering_bytes = 0;
+        let (sequence, bytes) = (self.last_sequence, std::mem::take(&mut self.gathering_bytes));
         self.gathering_since = None;
+        self.numbered.push(Numbered { sequence, count: items.len() as u64 });
+        let fits = self.sealed.is_empty() || self.sealed_bytes + bytes <= self.limits.window;
+        if fits && self.spilled.is_empty() {
+            self.sealed_bytes += bytes;
+            self.sealed.push_back(Sealed { sequence, items, bytes, sent: false });
+        } else {
+            self.spilled.push_back(sequence);
+        }
     }
 }
 
@@ -133,7 +193,7 @@ mod tests {
     const AGE: Duration = Duration::from_millis(2);
 
     fn outbox() -> Outbox<u32> {
-        Outbox::new(Limits { items: 3, bytes: 100, age: AGE })
+        Outbox::new(Limits { items: 3, bytes: 100, age: AGE, window: 10_000 })
     }
 
     fn next(outbox: &mut Outbox<u32>, most: usize, now: Instant) -> Option<(u64, Vec<u32>)> {
@@ -202,5 +262,41 @@ mod tests {
         assert!(outbox.acknowledge(2).is_empty());
         assert_eq!(outbox.acknowledge(3), [6]);
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn beyond_the_window_batches_are_only_numbers_until_they_come_back() {
+        let now = Instant::now();
+        let mut outbox = Outbox::new(Limits { items: 1, bytes: 100, age: AGE, window: 20 });
+        (1..=5).for_each(|item| outbox.push(item, 10, now));
+        assert_eq!(outbox.numbered().len(), 5);
+        assert_eq!(next(&mut outbox, 9, now), Some((1, vec![1])));
+        assert_eq!(outbox.wanted(9), None, "the second is still here");
+        assert_eq!(next(&mut outbox, 9, now), Some((2, vec![2])));
+        assert_eq!((next(&mut outbox, 9, now), outbox.wanted(2), outbox.wanted(9)), (None, None, Some(3)));
+        outbox.back(vec![3], 10);
+        assert_eq!(next(&mut outbox, 9, now), Some((3, vec![3])));
+        assert_eq!(outbox.acknowledge(1), [1]);
+        assert_eq!(outbox.acknowledged(), 1);
+        assert_eq!(outbox.acknowledge(3), [3]);
+        outbox.push(6, 10, now);
+        assert_eq!(outbox.wanted(9), Some(4), "what is new comes after what waits");
+        outbox.disconnected();
+        assert_eq!(next(&mut outbox, 9, now), Some((2, vec![2])));
+    }
+
+    #[test]
+    fn after_a_restart_numbers_go_on() {
+        let (mut outbox, now) = (outbox(), Instant::now());
+        outbox.resume(7, vec![6, 7]);
+        assert_eq!(outbox.acknowledged(), 5);
+        outbox.push(1, 10, now);
+        assert_eq!((next(&mut outbox, 4, now), outbox.wanted(4)), (None, Some(6)));
+        outbox.back(vec![60], 1);
+        assert_eq!(next(&mut outbox, 4, now), Some((6, vec![60])));
+        outbox.back(vec![70], 1);
+        assert_eq!(next(&mut outbox, 4, now), Some((7, vec![70])));
+        assert_eq!(next(&mut outbox, 4, now + AGE), Some((8, vec![1])));
+        assert_eq!(outbox.numbered(), [Numbered { sequence: 8, count: 1 }]);
     }
 }

@@ -1,7 +1,8 @@
 //! What the agent says to the engine and does at its word: a plain state machine, no I/O, no clock of its own.
 //!
 //! Invariants: nothing but `Register` is sent before `Registered`; commands may be repeated; an attempt is reported as
-//! running until its `Exit` is acknowledged.
+//! running until its `Exit` is acknowledged. What [`SessionState::unwritten`] holds is written to the spool before
+//! anything of the same turn is sent, and before the trials that said it are answered.
 
 use super::{
     book::{Admission, AttemptBook},
@@ -10,17 +11,19 @@ use super::{
 use crate::{
     contract::Order,
     identity::AttemptKey,
-    report::{AttemptLine, Credited, event},
+    report::{AttemptLine, Credited, Will, event},
+    spool::{Entries, Recovered, Source},
 };
 use prost::Message as _;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 use toprung_proto::v1::{
     self, AgentMessage, AttemptEvent, EngineMessage, ExitCause, StopKind, agent_message, attempt_event::Kind,
     engine_message,
 };
 
-const EVENT_LIMITS: Limits = Limits { items: 512, bytes: 1 << 20, age: Duration::from_millis(2) };
-const LOG_LIMITS: Limits = Limits { items: 2048, bytes: 256 << 10, age: Duration::from_millis(50) };
+const LOG_LIMITS: Limits =
+    Limits { items: 2048, bytes: 256 << 10, age: Duration::from_millis(50), window: usize::MAX };
 /// Log batches in flight.
 const LOGS_IN_FLIGHT: usize = 4;
 /// More batches in flight than this are of no use.
@@ -33,7 +36,7 @@ pub(crate) const SEND_QUEUE: usize = MOST_IN_FLIGHT as usize + LOGS_IN_FLIGHT + 
 pub struct Identity {
     /// Name of the agent.
     pub agent: String,
-    /// New with each start of its daemon.
+    /// Kept with the spool: a restarted daemon has the one that it had.
     pub instance: String,
     /// Name of its host.
     pub host: String,
@@ -71,6 +74,8 @@ pub enum Effect {
     },
     /// Remove checkpoints from the disk.
     Delete(v1::DeleteCheckpoints),
+    /// This is not the engine that the spool is for: nothing that is here may be sent to it.
+    OtherEngine,
     /// The engine ends the session.
     Close {
         /// Whether to come again.
@@ -86,21 +91,94 @@ pub struct SessionState {
     identity: Identity,
     /// Batches that may be in flight; `None` while not registered.
     open: Option<usize>,
+    /// The engine that all this is for; empty: none yet.
+    engine: String,
     events: Outbox<Credited<AttemptEvent>>,
     logs: Outbox<Credited<AttemptLine>>,
     book: AttemptBook,
+    unwritten: Entries,
+    /// Who waits for what is unwritten.
+    waiting: Vec<oneshot::Sender<()>>,
+    /// As the spool has it.
+    acknowledged: u64,
 }
 
 impl SessionState {
-    /// A session that has never been connected.
-    pub fn new(identity: Identity) -> Self {
+    /// A session that has never been connected. `window`: bytes of events that may be in memory.
+    pub fn new(identity: Identity, window: usize) -> Self {
+        let limits = Limits { items: 512, bytes: 1 << 20, age: Duration::from_millis(2), window };
         Self {
             identity,
             open: None,
-            events: Outbox::new(EVENT_LIMITS),
+            engine: String::new(),
+            events: Outbox::new(limits),
             logs: Outbox::new(LOG_LIMITS),
             book: AttemptBook::default(),
+            unwritten: Entries::default(),
+            waiting: Vec::new(),
+            acknowledged: 0,
         }
+    }
+
+    /// A session that goes on with what a spool held. Attempts that ended with the former daemon are said to have
+    /// ended, after everything that they said: their processes must be dead.
+    pub fn resume(identity: Identity, window: usize, recovered: Recovered, now: Instant) -> Self {
+        let mut state = Self::new(identity, window);
+        state.engine = recovered.engine;
+        state.events.resume(recovered.last_sequence, recovered.batches);
+        state.acknowledged = state.events.acknowledged();
+        for event in recovered.events {
+            // It is in the spool already: only its batch is new.
+            let bytes = event.encoded_len();
+            state.events.push(Credited::own(event, bytes), bytes, now);
+        }
+        let open = recovered.open.iter().map(|(key, _)| *key);
+        for key in open.chain(recovered.exiting) {
+            // One of several attempts of a trial may be refused here: it has ended, and is not asked for.
+            state.book.admit(key);
+        }
+        for (key, exit) in recovered.open {
+            let exit = exit.unwrap_or_else(|| v1::Exit {
+                cause: ExitCause::AgentLost.into(),
+                message: "the agent ended, and the attempt with it".to_owned(),
+                ..v1::Exit::default()
+            });
+            state.push_event(Credited::own(event(key, Kind::Exit(exit)), 64), now);
+        }
+        state
+    }
+
+    /// The engine that all this is for; empty: none yet.
+    pub(crate) fn engine(&self) -> &str {
+        &self.engine
+    }
+
+    /// What is to be written to the spool now, before anything is sent.
+    pub fn unwritten(&mut self) -> &Entries {
+        for batch in self.events.numbered() {
+            self.unwritten.seal(batch.sequence, batch.count);
+        }
+        self.logs.numbered();
+        let acknowledged = self.events.acknowledged();
+        if acknowledged > self.acknowledged {
+            self.acknowledged = acknowledged;
+            self.unwritten.acknowledged(acknowledged);
+        }
+        &self.unwritten
+    }
+
+    /// What was unwritten is written: those who wait for it are answered.
+    pub fn written(&mut self) {
+        self.unwritten.clear();
+        for waiting in self.waiting.drain(..) {
+            // Whoever has gone waits for nothing.
+            let _gone = waiting.send(());
+        }
+    }
+
+    /// Batches up to this one are acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.events.acknowledged()
     }
 
     /// The first message of a connection.
@@ -113,18 +191,29 @@ impl SessionState {
             host: identity.host,
             slots: identity.slots,
             running: self.book.active().map(AttemptKey::to_wire).collect(),
+            engine: self.engine.clone(),
         }))
     }
 
     /// Something happened to an attempt.
-    pub fn push_event(&mut self, event: Credited<AttemptEvent>, now: Instant) {
+    pub fn push_event(&mut self, mut event: Credited<AttemptEvent>, now: Instant) {
         let bytes = event.bytes;
+        self.unwritten.event(&event.item);
+        self.waiting.extend(event.waiting.take());
+        // What is in the spool needs no credit.
+        event.credit = None;
         let ends = matches!(event.item.kind, Some(Kind::Exit(_)));
         self.events.push(event, bytes, now);
         if ends {
             // Slots wait for it.
             self.events.hurry();
         }
+    }
+
+    /// Something is to be said of an attempt if it ends with the daemon.
+    pub(crate) fn push_will(&mut self, will: Will) {
+        self.unwritten.will(will.key, will.exit);
+        self.waiting.push(will.waiting);
     }
 
     /// An attempt printed a line.
@@ -141,13 +230,20 @@ impl SessionState {
         self.push_event(Credited::own(item, bytes), now);
     }
 
-    /// What is to be sent now.
-    pub fn outgoing(&mut self, now: Instant) -> Vec<AgentMessage> {
+    /// What is to be sent now, once [`unwritten`](Self::unwritten) is written.
+    pub fn outgoing(&mut self, now: Instant, spool: &mut impl Source) -> Vec<AgentMessage> {
         let Some(max_in_flight) = self.open else { return Vec::new() };
         let mut messages = Vec::new();
-        while let Some((sequence, events)) = self.events.next(max_in_flight, now) {
-            let events = events.iter().map(|event| event.item.clone()).collect();
-            messages.push(message(agent_message::Kind::Batch(v1::Batch { sequence, events })));
+        loop {
+            while let Some((sequence, events)) = self.events.next(max_in_flight, now) {
+                let events = events.iter().map(|event| event.item.clone()).collect();
+                messages.push(message(agent_message::Kind::Batch(v1::Batch { sequence, events })));
+            }
+            let wanted = self.events.wanted(max_in_flight);
+            let Some(events) = wanted.and_then(|sequence| spool.batch(sequence)) else { break };
+            let items: Vec<_> = events.into_iter().map(own).collect();
+            let bytes = items.iter().map(|item| item.bytes).sum();
+            self.events.back(items, bytes);
         }
         while let Some((sequence, lines)) = self.logs.next(LOGS_IN_FLIGHT, now) {
             messages.push(message(agent_message::Kind::Logs(log_batch(sequence, lines))));
@@ -195,6 +291,13 @@ impl SessionState {
     }
 
     fn on_registered(&mut self, registered: &v1::Registered) -> Vec<Effect> {
+        if !registered.engine.is_empty() && registered.engine != self.engine {
+            if !self.engine.is_empty() {
+                return vec![Effect::OtherEngine];
+            }
+            self.engine.clone_from(&registered.engine);
+            self.unwritten.engine(&registered.engine);
+        }
         self.open = Some(registered.max_batches_in_flight.clamp(1, MOST_IN_FLIGHT) as usize);
         let heartbeat = Duration::from_secs(registered.heartbeat_seconds.clamp(1, 3600).into());
         let keep: Vec<_> = registered.keep.iter().map(|id| AttemptKey::from_wire(Some(id))).collect();
@@ -210,7 +313,10 @@ impl SessionState {
     fn on_start(&mut self, start: v1::StartAttempt, now: Instant) -> Vec<Effect> {
         let Some(key) = AttemptKey::from_wire(start.attempt.as_ref()) else { return Vec::new() };
         match self.book.admit(key) {
-            Admission::New => vec![Effect::Start(Box::new(start))],
+            Admission::New => {
+                self.unwritten.begun(key);
+                vec![Effect::Start(Box::new(start))]
+            }
             Admission::Repeated => Vec::new(),
             Admission::Outdated { newest } => {
                 let message = format!("refused: attempt {newest} of this trial was here already");
@@ -254,6 +360,11 @@ impl SessionState {
             _ => Vec::new(),
         }
     }
+}
+
+fn own(event: AttemptEvent) -> Credited<AttemptEvent> {
+    let bytes = event.encoded_len();
+    Credited::own(event, bytes)
 }
 
 pub(crate) fn message(kind: agent_message::Kind) -> AgentMessage {

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -35,6 +35,7 @@ struct Service {
     said: mpsc::Sender<Heard>,
     connections: AtomicU64,
     models: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    away: Arc<AtomicBool>,
 }
 
 enum Heard {
@@ -55,6 +56,9 @@ impl agent_service_server::AgentService for Service {
         let token = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         if token != Some("Bearer secret") {
             return Err(Status::unauthenticated("wrong token"));
+        }
+        if self.away.load(Ordering::SeqCst) {
+            return Err(Status::unavailable("away"));
         }
         let (to_agent, messages) = mpsc::channel(1024);
         let said = self.said.clone();
@@ -96,6 +100,7 @@ pub struct Bench {
     connection: u64,
     to_agent: Option<ToAgent>,
     models: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    away: Arc<AtomicBool>,
     pub state_dir: tempfile::TempDir,
     shutdown: watch::Sender<bool>,
     agent: Option<JoinHandle<Result<(), toprung_agent::Error>>>,
@@ -117,6 +122,8 @@ pub struct Bench {
     pub forgets: bool,
     pub forgotten_reports: u64,
     pub forgotten_bytes: u64,
+    /// The engine's store.
+    pub engine: String,
 }
 
 impl Bench {
@@ -146,7 +153,9 @@ impl Bench {
         let address = listener.local_addr().unwrap();
         let (said, heard) = mpsc::channel(4096);
         let models = Arc::<Mutex<HashMap<String, Vec<u8>>>>::default();
-        let service = Service { said, connections: AtomicU64::new(0), models: Arc::clone(&models) };
+        let away = Arc::<AtomicBool>::default();
+        let connections = AtomicU64::new(0);
+        let service = Service { said, connections, models: Arc::clone(&models), away: Arc::clone(&away) };
         let server = tonic::transport::Server::builder()
             .add_service(agent_service_server::AgentServiceServer::new(service))
             .serve_with_incoming(TcpListenerStream::new(listener));
@@ -157,6 +166,7 @@ impl Bench {
             connection: 0,
             to_agent: None,
             models,
+            away,
             state_dir,
             shutdown: watch::Sender::new(false),
             agent: None,
@@ -172,6 +182,7 @@ impl Bench {
             forgets: false,
             forgotten_reports: 0,
             forgotten_bytes: 0,
+            engine: "store".to_owned(),
         }
     }
 
@@ -186,6 +197,17 @@ impl Bench {
     pub async fn send(&mut self, kind: engine_message::Kind) {
         let message = EngineMessage { kind: Some(kind) };
         self.to_agent.as_ref().unwrap().send(Ok(message)).await.unwrap();
+    }
+
+    /// Cuts the stream; the agent cannot come back before [`Self::be_back`].
+    pub fn be_away(&mut self) {
+        self.away.store(true, Ordering::SeqCst);
+        self.to_agent = None;
+    }
+
+    /// Agents may come again.
+    pub fn be_back(&self) {
+        self.away.store(false, Ordering::SeqCst);
     }
 
     /// Cuts the stream; the agent will come back.
@@ -218,6 +240,7 @@ impl Bench {
                     heartbeat_seconds: 1,
                     max_batches_in_flight: 4,
                     keep,
+                    engine: self.engine.clone(),
                 };
                 self.send(engine_message::Kind::Registered(registered)).await;
             }

@@ -160,10 +160,11 @@ fn register(name: &str, slots: u32) -> v1::Register {
     };
     v1::Register {
         agent: name.to_owned(),
-        instance: "1".to_owned(),
+        instance: format!("{name}/1"),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host: name.to_owned(),
         slots: (0..slots).map(slot).collect(),
         running: Vec::new(),
+        engine: String::new(),
     }
 }

@@ -50,6 +50,9 @@ fn options(global: &Global, args: &Agent) -> Result<toprung_agent::Options, Erro
     options.name.clone_from(&args.name);
     options.slots = args.slots;
     options.log_bytes = u64::from(args.log_limit) << 20;
+    if let Some(mebibytes) = args.spool_limit {
+        options.spool_limit = u64::from(mebibytes) << 20;
+    }
     options.environments_dir = embed::environments_dir();
     Ok(options)
 }

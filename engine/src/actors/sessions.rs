@@ -58,12 +58,16 @@ struct Registering {
 pub struct SessionsHandle(ActorRef<Message>);
 
 impl SessionsHandle {
-    /// Starts the actor under a supervisor. [`wire`](Self::wire) must follow.
+    /// Starts the actor under a supervisor. [`wire`](Self::wire) must follow. `engine`: see [`Registry::new`].
     ///
     /// # Errors
     /// The actor could not be started.
-    pub async fn start(lease: Duration, supervisor: ractor::ActorCell) -> Result<Self, ractor::SpawnErr> {
-        let (actor, _) = Actor::spawn_linked(None, Sessions, lease, supervisor).await?;
+    pub async fn start(
+        lease: Duration,
+        engine: String,
+        supervisor: ractor::ActorCell,
+    ) -> Result<Self, ractor::SpawnErr> {
+        let (actor, _) = Actor::spawn_linked(None, Sessions, (lease, engine), supervisor).await?;
         Ok(Self(actor))
     }
 
@@ -145,11 +149,15 @@ struct State {
 impl Actor for Sessions {
     type Msg = Message;
     type State = State;
-    type Arguments = Duration;
+    type Arguments = (Duration, String);
 
-    async fn pre_start(&self, me: ActorRef<Message>, lease: Duration) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        me: ActorRef<Message>,
+        (lease, engine): Self::Arguments,
+    ) -> Result<State, ActorProcessingErr> {
         cast(&me, Message::Tick);
-        Ok(State { me, lease, siblings: None, registry: Registry::new(lease) })
+        Ok(State { me, lease, siblings: None, registry: Registry::new(lease, engine) })
     }
 
     async fn handle(
@@ -222,7 +230,7 @@ impl State {
             drop(reply.send(Err(refusal)));
             return;
         }
-        let (agent, running) = (register.agent.clone(), register.running.clone());
+        let (agent, running) = (register.agent.clone(), self.registry.running(&register));
         let (serial, former) = self.registry.register(&register, Instant::now(), now_ms());
         if let Some(session) = former {
             session.end("another session of this agent has begun".to_owned(), false);

@@ -63,7 +63,7 @@ pub fn token(data_dir: &Path) -> Result<String, Error> {
 }
 
 /// 256 random bits in hexadecimal.
-fn random_hex() -> io::Result<String> {
+pub(crate) fn random_hex() -> io::Result<String> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))

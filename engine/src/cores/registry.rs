@@ -41,7 +41,7 @@ impl<S> Way<S> {
 
 struct Known<S> {
     view: v1::Agent,
-    /// The start of the daemon that registered last; empty: only expected.
+    /// Of the agent's spool; empty: only expected.
     instance: String,
     /// Of the newest registration; 0: only expected.
     serial: u64,
@@ -52,17 +52,27 @@ struct Known<S> {
 /// The agents; `S` is the way to a session.
 pub struct Registry<S> {
     lease: Duration,
+    /// This engine's store.
+    engine: String,
     serial: u64,
     agents: BTreeMap<String, Known<S>>,
 }
 
 impl<S: Clone> Registry<S> {
-    /// Without agents. `lease`: silence after which an agent is lost.
-    pub fn new(lease: Duration) -> Self {
-        Self { lease, serial: 0, agents: BTreeMap::new() }
+    /// Without agents. `lease`: silence after which an agent is lost. `engine`: what tells this engine's store from
+    /// others.
+    pub fn new(lease: Duration, engine: String) -> Self {
+        Self { lease, engine, serial: 0, agents: BTreeMap::new() }
     }
 
-    /// Whether another daemon of this name is connected: one name, one agent.
+    /// What an agent runs of this engine's: another one's attempts have the same numbers.
+    pub fn running(&self, register: &v1::Register) -> Vec<v1::AttemptId> {
+        let other = !register.engine.is_empty() && register.engine != self.engine;
+        if other { Vec::new() } else { register.running.clone() }
+    }
+
+    /// Whether another agent of this name is connected: one name, one agent. One with the same instance is a daemon
+    /// that was started again (nobody else can have its spool), and takes the place of the former at once.
     pub fn is_taken(&self, register: &v1::Register) -> bool {
         let other = |known: &Known<S>| known.instance != register.instance;
         let known = self.agents.get(&register.agent).filter(|known| other(known));
@@ -111,6 +121,7 @@ impl<S: Clone> Registry<S> {
             heartbeat_seconds: (self.lease.as_secs() as u32 / 6).max(1),
             max_batches_in_flight,
             keep: kept.iter().map(|allocation| allocation.attempt).collect(),
+            engine: self.engine.clone(),
         })
     }
 

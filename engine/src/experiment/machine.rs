@@ -75,8 +75,8 @@ pub struct Fold {
     pub counts: [u64; 11],
     /// The best trial.
     pub best: Option<Best>,
-    /// Newest batch of each agent: (instance, sequence).
-    pub agents: BTreeMap<String, (String, u64)>,
+    /// Newest batch of each agent's spool, by instance.
+    pub batches: BTreeMap<String, u64>,
     /// Training so far, all trials together.
     pub total_length: u64,
     /// Trials that may want or hold slots.
@@ -161,7 +161,7 @@ impl Machine {
             active: BTreeSet::new(),
             counts: [0; 11],
             best: None,
-            agents: BTreeMap::new(),
+            batches: BTreeMap::new(),
             total_length: 0,
             capacity: 0,
             failures: 0,

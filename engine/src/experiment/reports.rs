@@ -21,13 +21,12 @@ impl Machine {
         if self.fold.state.is_end() {
             return false;
         }
-        let newest = self.fold.agents.get(&batch.agent);
-        let repeated = newest
-            .is_some_and(|(instance, sequence)| *instance == batch.instance && batch.sequence <= *sequence);
-        if repeated {
+        // By the spool that they come from: the agent may have another name since.
+        let newest = self.fold.batches.get(&batch.instance).copied().unwrap_or(0);
+        if batch.sequence <= newest {
             return false;
         }
-        self.fold.agents.insert(batch.agent.clone(), (batch.instance.clone(), batch.sequence));
+        self.fold.batches.insert(batch.instance.clone(), batch.sequence);
         for event in &batch.events {
             if let (Some(attempt), Some(kind)) = (&event.attempt, &event.kind) {
                 self.on_attempt_event(&batch.agent, attempt.trial, attempt.attempt, kind, turn);

@@ -116,10 +116,14 @@ async fn an_agent_lost_for_longer_than_its_lease_loses_its_attempts_to_others() 
     // The lost agent returns: its attempt is not kept, and what it still sends counts for nothing.
     let mut late = Agent::connect(&engine, "a", "1", 1, vec![old]).await;
     assert!(late.registered.keep.is_empty());
-    late.batch(2, vec![v1::AttemptEvent { attempt: Some(old), kind: Some(report(9, 0.0)) }]).await;
+    let lost = v1::Exit { cause: ExitCause::AgentLost.into(), ..v1::Exit::default() };
+    let kinds = [report(9, 0.0), v1::attempt_event::Kind::Exit(lost)];
+    let event = |kind| v1::AttemptEvent { attempt: Some(old), kind: Some(kind) };
+    late.batch(2, kinds.map(event).into()).await;
     late.acknowledged(2).await;
     let found = trial(&mut client, id, 1).await;
     assert_eq!((found.attempt, found.best_metric), (2, Some(0.5)));
+    assert_ne!(found.state(), TrialState::Pending, "the exit of the old attempt is not the new one's");
     assert_eq!(reports(&mut client, id, 1).await, [(1, 1), (1, 9)], "the late report is kept as data");
     engine.shutdown().await.unwrap();
 }
@@ -168,6 +172,43 @@ async fn a_second_agent_of_the_same_name_is_refused_while_the_first_is_connected
     while Agent::try_connect(&engine, "a", "2", 1, Vec::new()).await.is_err() {
         assert!(tokio::time::Instant::now() < deadline, "the name was not free again in time");
     }
+    engine.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restarted_daemon_takes_the_place_of_the_former_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path()).await;
+    let mut client = client(&engine).await;
+    let id = create(&mut client, random_search(1, 9)).await.id;
+    let mut former = Agent::connect(&engine, "a", "1", 1, Vec::new()).await;
+    let attempt = former.start().await.attempt.unwrap();
+    let event = |length| v1::AttemptEvent { attempt: Some(attempt), kind: Some(report(length, 0.5)) };
+    former.batch(1, vec![event(1)]).await;
+    former.acknowledged(1).await;
+    // The former session is not ended: only the instance says that this is the same agent.
+    let mut again = Agent::try_connect(&engine, "a", "1", 1, vec![attempt]).await.unwrap();
+    assert_eq!(again.registered.keep, [attempt]);
+    again.batch(1, vec![event(1)]).await;
+    again.batch(2, vec![event(2)]).await;
+    again.acknowledged(2).await;
+    assert_eq!(reports(&mut client, id, 1).await, [(1, 1), (1, 2)], "each once");
+    engine.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn attempts_of_another_engine_are_not_taken_for_own_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path()).await;
+    let mut client = client(&engine).await;
+    create(&mut client, random_search(1, 9)).await;
+    let mut agent = Agent::connect(&engine, "a", "1", 1, Vec::new()).await;
+    let identity = agent.registered.engine.clone();
+    assert!(!identity.is_empty());
+    let attempt = agent.start().await.attempt.unwrap();
+    let again = Agent::try_connect_for(&engine, "a", "1", 1, vec![attempt], "other").await.unwrap();
+    assert_eq!(again.registered.keep, []);
+    assert_eq!(again.registered.engine, identity);
     engine.shutdown().await.unwrap();
 }
 

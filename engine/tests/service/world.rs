@@ -141,15 +141,29 @@ impl Agent {
         slots: u32,
         running: Vec<v1::AttemptId>,
     ) -> Result<Self, Status> {
+        Self::try_connect_for(engine, name, instance, slots, running, "").await
+    }
+
+    /// As an agent that was registered with `former`.
+    pub(crate) async fn try_connect_for(
+        engine: &Engine,
+        name: &str,
+        instance: &str,
+        slots: u32,
+        running: Vec<v1::AttemptId>,
+        former: &str,
+    ) -> Result<Self, Status> {
         let token = Token(engine.token().to_owned());
         let mut service = AgentServiceClient::with_interceptor(channel(engine).await, token);
         let (outgoing, receiver) = mpsc::channel(64);
         let slot = |index| v1::Slot { index, kind: v1::SlotKind::Cpu.into(), ..Default::default() };
         let register = v1::Register {
             agent: name.into(),
-            instance: instance.into(),
+            // Unique among all agents, as that of a spool.
+            instance: format!("{name}/{instance}"),
             slots: (0..slots).map(slot).collect(),
             running,
+            engine: former.into(),
             ..Default::default()
         };
         let first = v1::AgentMessage { kind: Some(agent_message::Kind::Register(register)) };

@@ -1,33 +1,28 @@
-//! An agent: the session and the contracts of the real one, around scripts that do what chance says.
+//! An agent: the session, the spool and the contracts of the real one, around scripts that do what chance says.
+//!
+//! A turn is as in the real daemon: what is new is written to the spool, then scripts are answered, then batches are
+//! sent. The daemon may die within a turn, with a part of what it writes on the disk.
 
 use std::collections::BTreeMap;
-use toprung_agent::parts::{
-    Answer, AttemptKey, Contract, Credited, Demand, Effect, Group, Identity, Order, SessionState, Terms,
-};
-use toprung_proto::v1::{self, ExitCause, agent_message, attempt_event::Kind};
+use std::io::ErrorKind;
+use toprung_agent::parts::{AttemptKey, Effect, Identity, Limits, Order, SessionState, Spool};
+use toprung_proto::v1::{self, agent_message};
+
+mod scripts;
 
 use crate::bug::Bug;
-use crate::ledger::SCRIPT;
+use crate::files::Files;
 use crate::outer::{Outer, Timer};
+use scripts::Script;
 
 /// How long an answer to the registration is waited for, in milliseconds.
 const REGISTERING: u64 = 10_000;
-
-/// What a script does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    Begin,
-    Ask,
-    Save,
-}
-
-struct Script {
-    contract: Contract,
-    next: Next,
-    waits: bool,
-    length: u64,
-    slots: Vec<u32>,
-}
+/// How long until a spool that could not be written is tried again.
+const AGAIN: u64 = 500;
+/// Small, so that there are many files, and much has to be read back.
+const LIMITS: Limits = Limits { segment_bytes: 1_500, total_bytes: 1 << 30 };
+/// Bytes of events in memory.
+const WINDOW: usize = 500;
 
 /// The connection to the engine.
 enum Link {
@@ -43,6 +38,15 @@ pub struct Agent {
     /// Counts starts of its daemon; even: it is not there.
     pub starts: u64,
     state: SessionState,
+    /// The disk, and the spool on it while the daemon runs.
+    files: Files,
+    spool: Option<Spool<Files>>,
+    /// Reports whose scripts wait to be told that they are accepted.
+    saying: Vec<i64>,
+    /// The spool could not be written: scripts wait.
+    blocked: bool,
+    /// The node is lost for good.
+    gone: bool,
     link: Link,
     backoff: u64,
     scripts: BTreeMap<AttemptKey, Script>,
@@ -52,9 +56,32 @@ impl Agent {
     /// A node without a daemon.
     pub fn new(index: usize, slots: u32) -> Self {
         let name = format!("agent-{index}");
-        let state = session(&name, 0, slots);
-        let (link, scripts) = (Link::Down, BTreeMap::new());
-        Self { index, name, slots, starts: 0, state, link, backoff: 200, scripts }
+        let state = SessionState::new(identity(&name, "", slots), WINDOW);
+        Self {
+            index,
+            name,
+            slots,
+            starts: 0,
+            state,
+            files: Files::default(),
+            spool: None,
+            saying: Vec::new(),
+            blocked: false,
+            gone: false,
+            link: Link::Down,
+            backoff: 200,
+            scripts: BTreeMap::new(),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the node is lost for good.
+    pub fn is_gone(&self) -> bool {
+        self.gone
     }
 
     /// Whether its daemon runs.
@@ -62,9 +89,9 @@ impl Agent {
         self.starts % 2 == 1
     }
 
-    /// This start of its daemon.
-    pub fn instance(&self) -> String {
-        instance(&self.name, self.starts)
+    /// Of its spool.
+    fn instance(&self) -> String {
+        self.spool.as_ref().map(|spool| spool.instance().to_owned()).unwrap_or_default()
     }
 
     /// Whether nothing is left to do or to say.
@@ -80,11 +107,38 @@ impl Agent {
 
     /// The daemon starts.
     pub fn start(&mut self, outer: &mut Outer) {
-        if self.is_up() {
+        if self.is_up() || self.gone {
             return;
         }
         self.starts += 1;
-        self.state = session(&self.name, self.starts, self.slots);
+        if outer.bug == Bug::ForgetsSpool {
+            self.files.wipe();
+        }
+        let fresh = format!("{}/{}", self.name, self.starts);
+        let (spool, mut recovered) = match Spool::open(self.files.clone(), LIMITS, &fresh) {
+            Ok(opened) => opened,
+            // The daemon ends with an error, and whoever looks after it starts it again.
+            Err(error) if error.kind() == ErrorKind::StorageFull => {
+                self.starts += 1;
+                outer.after(5_000, Timer::AgentStarts(self.index));
+                return;
+            }
+            Err(error) => {
+                outer.ledger.fail("INV-9", format!("the spool of {} does not open: {error}", self.name));
+                return;
+            }
+        };
+        if let Some(damage) = recovered.damage.first() {
+            outer.ledger.fail("INV-9", format!("the spool of {} counts as damaged: {damage}", self.name));
+        }
+        outer.log(|| format!("{} starts: {recovered:?}", self.name));
+        if outer.bug == Bug::ForgetsDead {
+            recovered.exiting.extend(recovered.open.drain(..).map(|(key, _)| key));
+        }
+        let instance = if outer.bug == Bug::RenamesSpool { fresh } else { spool.instance().to_owned() };
+        let identity = identity(&self.name, &instance, self.slots);
+        self.state = SessionState::resume(identity, WINDOW, recovered, outer.instant());
+        self.spool = Some(spool);
         outer.after(0, Timer::Connect(self.index, self.starts));
     }
 
@@ -93,11 +147,28 @@ impl Agent {
         if !self.is_up() {
             return;
         }
-        outer.log(|| format!("{} dies", self.instance()));
+        outer.log(|| format!("{} dies", self.name));
         self.starts += 1;
         self.scripts.clear();
+        self.spool = None;
+        self.saying.clear();
+        self.blocked = false;
+        self.files.limit(None);
         self.cut(outer);
         outer.within(90_000, Timer::AgentStarts(self.index));
+    }
+
+    /// The node is lost with everything on it.
+    pub fn destroy(&mut self, outer: &mut Outer) {
+        self.crash(outer);
+        outer.log(|| format!("{} is gone", self.name));
+        self.gone = true;
+        self.files.wipe();
+    }
+
+    /// The disk takes so many bytes more; `None`: any number.
+    pub fn fill(&mut self, room: Option<usize>) {
+        self.files.limit(room);
     }
 
     fn cut(&mut self, outer: &mut Outer) {
@@ -110,6 +181,9 @@ impl Agent {
 
     /// The connection is gone.
     fn lose(&mut self, outer: &mut Outer) {
+        if !self.is_up() {
+            return;
+        }
         if outer.bug == Bug::DropsSpool {
             for sequence in 1..100 {
                 let ack = v1::Ack { sequence };
@@ -189,142 +263,55 @@ impl Agent {
             Effect::Decide { key, at_length, decision } => {
                 self.tell(key, outer, |contract| contract.decide(at_length, &decision));
             }
-            // Checkpoints are no files here.
-            Effect::Delete(_) => {}
+            // Checkpoints are no files here, and there is one engine.
+            Effect::Delete(_) | Effect::OtherEngine => {}
             // A goodbye for good is for a former session of this agent: a real daemon would end.
             Effect::Close { .. } => self.lose(outer),
         }
     }
 
-    fn tell(&mut self, key: AttemptKey, outer: &mut Outer, change: impl FnOnce(&mut Contract)) {
-        let Some(script) = self.scripts.get_mut(&key) else { return };
-        change(&mut script.contract);
-        if std::mem::take(&mut script.waits) {
-            outer.after(1, Timer::Script(self.index, self.starts, key.to_wire()));
+    /// Writes what is new and answers the scripts that wait for it. `None`: not now, or the daemon has died.
+    fn settle(&mut self, outer: &mut Outer) -> Option<()> {
+        let spool = self.spool.as_mut()?;
+        spool.release(self.state.acknowledged());
+        let entries = self.state.unwritten();
+        let dies = outer.faults && !entries.is_empty() && outer.chance.one(1, 400);
+        if dies {
+            self.files.limit(Some(outer.chance.below(entries.size() as u64 + 1) as usize));
         }
+        let written = spool.append(entries);
+        if dies {
+            // Also when everything was written: nobody was answered.
+            self.crash(outer);
+            return None;
+        }
+        self.blocked = written.is_err();
+        if self.blocked {
+            outer.after(AGAIN, Timer::Due(self.index, self.starts));
+            return None;
+        }
+        self.state.written();
+        self.saying.drain(..).for_each(|number| outer.ledger.accepted(number));
+        Some(())
     }
 
-    fn begin(&mut self, start: &v1::StartAttempt, outer: &mut Outer) {
-        let Some(key) = AttemptKey::from_wire(start.attempt.as_ref()) else { return };
-        outer.log(|| format!("{} starts {key} on {:?}", self.instance(), start.slots));
-        outer.ledger.starts(key);
-        for (other, script) in &self.scripts {
-            let ends = script.contract.demand() == Some(Demand::Kill);
-            if !ends && script.slots.iter().any(|slot| start.slots.contains(slot)) {
-                outer.ledger.fail("INV-4", format!("{key} and {other} run on one slot of {}", self.name));
-            }
-        }
-        let contract = Contract::new(Terms {
-            train_until: start.train_until,
-            max_length: start.max_length,
-            time_metric: start.time_metric.clone(),
-            metric: start.metric.clone(),
-            conversion: start.conversion.unwrap_or_default(),
-        });
-        let length = start.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.length);
-        let slots = start.slots.clone();
-        self.scripts.insert(key, Script { contract, next: Next::Begin, waits: false, length, slots });
-        outer.within(3_000, Timer::Script(self.index, self.starts, key.to_wire()));
-    }
-
-    /// A script does its next thing.
-    pub fn step(&mut self, starts: u64, attempt: &v1::AttemptId, outer: &mut Outer) {
-        let Some(key) = AttemptKey::from_wire(Some(attempt)).filter(|_| starts == self.starts) else {
-            return;
-        };
-        let Some(script) = self.scripts.get_mut(&key) else { return };
-        let kill = matches!(script.contract.demand(), Some(Demand::Kill | Demand::Terminate));
-        if kill {
-            self.exit(key, ExitCause::Requested, outer);
-        } else if outer.faults && outer.chance.one(1, 120) {
-            self.exit(key, ExitCause::Failed, outer);
-        } else {
-            self.proceed(key, outer);
-        }
-        self.send(outer);
-    }
-
-    fn proceed(&mut self, key: AttemptKey, outer: &mut Outer) {
-        let Some(script) = self.scripts.get_mut(&key) else { return };
-        match script.next {
-            Next::Begin => {
-                script.next = Next::Ask;
-                self.say(key, Kind::Started(v1::Started::default()), outer);
-            }
-            Next::Ask => match script.contract.next(script.length) {
-                None => {
-                    script.waits = true;
-                    return;
-                }
-                Some(Answer::Train { .. }) => self.train(key, outer),
-                Some(Answer::Finish) => {
-                    self.exit(key, ExitCause::Success, outer);
-                    return;
-                }
-                Some(_) => {
-                    self.exit(key, ExitCause::Requested, outer);
-                    return;
-                }
-            },
-            Next::Save => {
-                script.next = Next::Ask;
-                let length = script.length;
-                if outer.chance.one(9, 10) {
-                    let uuid = format!("{key}-{length}");
-                    let checkpoint = v1::Checkpoint { uuid, length, ..v1::Checkpoint::default() };
-                    self.say(key, Kind::Checkpoint(checkpoint), outer);
-                }
-            }
-        }
-        outer.within(400, Timer::Script(self.index, self.starts, key.to_wire()));
-    }
-
-    fn train(&mut self, key: AttemptKey, outer: &mut Outer) {
-        let instance = self.instance();
-        let Some(script) = self.scripts.get_mut(&key) else { return };
-        script.length += 1;
-        script.next = Next::Save;
-        let length = script.length;
-        let names = std::iter::once("loss");
-        if script.contract.report(Group::Validation, length, names).is_err() {
-            outer.ledger.fail("INV-7", format!("{key} was refused a report"));
-        }
-        let value = f64::from((key.trial.wrapping_mul(2_654_435_761) >> 7) % 97) / length as f64;
-        for group in [Group::Training, Group::Validation] {
-            let number = outer.ledger.accept(key, &instance);
-            let wire = if group == Group::Training {
-                v1::MetricGroup::Training
-            } else {
-                v1::MetricGroup::Validation
-            };
-            let metrics = vec![v1::Metric { name: "loss".into(), value }];
-            let report = v1::Report { group: wire.into(), length, metrics, time_unix_ms: number };
-            self.say(key, Kind::Report(report), outer);
-        }
-    }
-
-    fn exit(&mut self, key: AttemptKey, cause: ExitCause, outer: &mut Outer) {
-        self.scripts.remove(&key);
-        outer.log(|| format!("{} ends {key}: {cause:?}", self.instance()));
-        let message = format!("{SCRIPT} ended");
-        let exit = v1::Exit { cause: cause.into(), message, ..v1::Exit::default() };
-        self.say(key, Kind::Exit(exit.clone()), outer);
-        if outer.bug == Bug::ExitsTwice {
-            self.say(key, Kind::Exit(exit), outer);
-        }
-    }
-
-    fn say(&mut self, key: AttemptKey, kind: Kind, outer: &mut Outer) {
-        let event = v1::AttemptEvent { attempt: Some(key.to_wire()), kind: Some(kind) };
-        self.state.push_event(Credited::own(event, 100), outer.instant());
-    }
-
-    /// Sends what is due.
+    /// Writes, answers and sends what is due.
     pub fn send(&mut self, outer: &mut Outer) {
+        if self.settle(outer).is_none() {
+            return;
+        }
         let Link::Up { connection, .. } = self.link else { return };
-        for message in self.state.outgoing(outer.instant()) {
+        let Some(spool) = self.spool.as_mut() else { return };
+        let messages = self.state.outgoing(outer.instant(), spool);
+        if self.settle(outer).is_none() {
+            // What was not sent is sent again on another connection.
+            self.lose(outer);
+            return;
+        }
+        let instance = self.instance();
+        for message in messages {
             if let Some(agent_message::Kind::Batch(batch)) = &message.kind {
-                outer.ledger.sent(&self.instance(), batch);
+                outer.ledger.sent(&instance, batch);
             }
             outer.up(connection, Some(message));
         }
@@ -335,16 +322,12 @@ impl Agent {
     }
 }
 
-fn instance(name: &str, starts: u64) -> String {
-    format!("{name}/{starts}")
-}
-
-fn session(name: &str, starts: u64, slots: u32) -> SessionState {
+fn identity(name: &str, instance: &str, slots: u32) -> Identity {
     let slot = |index| v1::Slot { index, kind: v1::SlotKind::Cpu.into(), ..v1::Slot::default() };
-    SessionState::new(Identity {
+    Identity {
         agent: name.to_owned(),
-        instance: instance(name, starts),
+        instance: instance.to_owned(),
         host: name.to_owned(),
         slots: (0..slots).map(slot).collect(),
-    })
+    }
 }

@@ -37,11 +37,23 @@ pub enum Bug {
     RestartsQuietly,
     /// Slots given to an experiment that had just ended stay given.
     KeepsGifts,
+    /// A script is told that its report is accepted before it is in the spool.
+    AnswersEarly,
+    /// A restarted daemon has another name for its spool, and the old numbers.
+    RenamesSpool,
+    /// A restarted daemon begins with an empty spool.
+    ForgetsSpool,
+    /// A restarted daemon does not say that the attempts of the former one have ended.
+    ForgetsDead,
+    /// The end of an agent's lease is not told to the experiments.
+    ForgetsLost,
+    /// An experiment that is loaded does not tell the pool what it holds.
+    ForgetsHeld,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 22] = [
         Self::AcknowledgesEarly,
         Self::ActsEarly,
         Self::ForgetsBatches,
@@ -58,5 +70,11 @@ impl Bug {
         Self::KeepsStarts,
         Self::RestartsQuietly,
         Self::KeepsGifts,
+        Self::AnswersEarly,
+        Self::RenamesSpool,
+        Self::ForgetsSpool,
+        Self::ForgetsDead,
+        Self::ForgetsLost,
+        Self::ForgetsHeld,
     ];
 }

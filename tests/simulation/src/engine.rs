@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use toprung_agent::parts::AttemptKey;
-use toprung_engine::cores::registry::allocation;
 use toprung_engine::cores::routes::Failed;
-use toprung_engine::cores::{Batches, Notice, Places, Registry, Returned, Route, Routes};
+use toprung_engine::cores::{Batches, Places, Registry, Returned, Route, Routes};
 use toprung_engine::experiment::{Machine, Spec};
-use toprung_engine::scheduler::{Allocation, Limits};
-use toprung_proto::v1::{self, agent_message, engine_message::Kind, journal_record::Input};
+use toprung_proto::v1::{self, agent_message, engine_message::Kind};
+
+mod pool;
+mod registration;
 
 use crate::bug::Bug;
 use crate::experiments::{Experiment, Message, Out, Reply};
+use crate::messages::{Actor, ExperimentsMessage, PoolMessage, SessionMessage, SessionsMessage};
 use crate::outer::{Outer, Timer};
 
 /// An agent that is silent for longer is lost.
@@ -21,80 +23,6 @@ pub const LEASE: Duration = Duration::from_mins(1);
 const CALL_DEADLINE: u64 = 10_000;
 /// Batches that an agent may send before the first is acknowledged.
 const IN_FLIGHT: u32 = 8;
-
-/// What the pool is told.
-#[derive(Debug)]
-pub enum PoolMessage {
-    /// An experiment joins.
-    Add(u64, Limits, Vec<Allocation>),
-    /// An experiment has failed.
-    Remove(u64),
-    /// An experiment has ended.
-    Ended(u64),
-    /// An attempt wants slots.
-    Request(v1::AttemptId, Option<String>),
-    /// A trial wants none any more.
-    Withdraw(u64, u32),
-    /// An attempt gives its slots back.
-    Release(v1::AttemptId),
-    /// An agent is there.
-    Joined(String, Vec<v1::Slot>, Vec<Allocation>),
-    /// An agent is away; the sessions wait for the answer.
-    Away(String),
-    /// An agent is lost; the sessions wait for the answer.
-    Lost(String),
-}
-
-/// What the sessions are told.
-#[derive(Debug)]
-pub enum SessionsMessage {
-    /// An agent has connected.
-    Register(v1::Register, u64),
-    /// It is known what it may keep, or why not.
-    Reconciled(u64, Option<Vec<(u64, Returned)>>),
-    /// Something came.
-    Heard(String, u64),
-    /// A stream has ended.
-    StreamEnded(String, u64),
-    /// An agent holds attempts and has not come.
-    Expect(String),
-    /// To an agent.
-    Tell(String, Kind),
-    /// All sessions are to end.
-    EndAll,
-    /// Time passes.
-    Tick,
-}
-
-/// What a session is told.
-#[derive(Debug)]
-pub enum SessionMessage {
-    /// From the agent.
-    Batch(v1::Batch),
-    /// A part is durable.
-    PartDone(u64),
-    /// To the agent.
-    Tell(Kind),
-    /// It is over.
-    End(bool),
-}
-
-/// What the supervisor of the experiments is told.
-#[derive(Debug)]
-pub enum ExperimentsMessage {
-    /// A part of a batch: experiment, serial, events, session.
-    Route(u64, u64, v1::AgentEvents, u64),
-    /// An agent came back: with its serial, its attempts, and the task that waits.
-    Returned(String, u64, Vec<v1::AttemptId>, u64),
-    /// An agent is lost.
-    Lost(String),
-    /// An experiment's actor has failed.
-    Failed(u64),
-    /// An experiment is to be started again.
-    Restart(u64),
-    /// An experiment is over.
-    Ended(u64),
-}
 
 /// What the sessions do when the pool has answered.
 enum Wait {
@@ -119,21 +47,6 @@ struct Task {
     connection: u64,
     missing: BTreeSet<u64>,
     answers: Vec<(u64, Returned)>,
-}
-
-/// One mailbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Actor {
-    /// The pool's.
-    Pool,
-    /// The sessions'.
-    Sessions,
-    /// The experiments' supervisor's.
-    Experiments,
-    /// A session's.
-    Session(u64),
-    /// An experiment's.
-    Experiment(u64),
 }
 
 /// One start of the engine.
@@ -166,7 +79,7 @@ impl Engine {
             start,
             specs,
             places: Places::default(),
-            registry: Registry::new(LEASE),
+            registry: Registry::new(LEASE, "store".to_owned()),
             routes: Routes::default(),
             pool: VecDeque::new(),
             sessions: VecDeque::new(),
@@ -289,78 +202,6 @@ impl Engine {
         }
     }
 
-    fn on_pool(&mut self, message: PoolMessage, outer: &mut Outer) {
-        match message {
-            PoolMessage::Add(id, limits, held) => self.places.add_experiment(id, limits, held),
-            PoolMessage::Remove(id) => self.places.remove_experiment(id),
-            PoolMessage::Ended(id) if outer.bug == Bug::KeepsGifts => self.places.remove_experiment(id),
-            PoolMessage::Ended(id) => self.places.experiment_ended(id),
-            PoolMessage::Request(attempt, only_on) => self.places.request(attempt, only_on),
-            PoolMessage::Withdraw(experiment, trial) => self.places.withdraw(experiment, trial),
-            PoolMessage::Release(attempt) => self.places.release(&attempt),
-            PoolMessage::Joined(name, slots, running) => self.places.agent_joined(&name, slots, running),
-            PoolMessage::Away(name) => {
-                self.places.agent_away(&name);
-                self.notices(outer);
-                self.pool_answers(outer);
-            }
-            PoolMessage::Lost(name) => {
-                self.places.agent_lost(&name);
-                self.notices(outer);
-                self.pool_answers(outer);
-            }
-        }
-    }
-
-    fn notices(&mut self, outer: &mut Outer) {
-        for notice in self.places.notices() {
-            let (id, input) = match notice {
-                Notice::Capacity { experiment, trials } => {
-                    (experiment, Input::Capacity(v1::CapacityChanged { trials }))
-                }
-                Notice::Allocated(Allocation { attempt, agent, slots }) => {
-                    outer.log(|| format!("pool: {attempt:?} gets {slots:?} of {agent}"));
-                    let (trial, number) = (attempt.trial, attempt.attempt);
-                    let allocated = v1::AttemptAllocated { trial, attempt: number, agent, slots };
-                    (attempt.experiment, Input::Allocated(allocated))
-                }
-            };
-            // To an actor that has failed: lost, as in the engine.
-            if let Some(experiment) = self.experiments.get_mut(&id) {
-                experiment.mailbox.push_back(Message::Input(input));
-            }
-        }
-        self.check_limits(outer);
-    }
-
-    fn check_limits(&self, outer: &mut Outer) {
-        for spec in &self.specs {
-            let Some(most) = spec.config.resources.max_slots else { continue };
-            let own = |slot: &v1::AttemptId| slot.experiment == spec.id;
-            let held = self.places.scheduler().agents().values().map(|agent| {
-                let holders = agent.slots.iter().filter_map(|slot| agent.holder(slot.index));
-                holders.filter(own).count() as u32
-            });
-            let held = held.sum::<u32>();
-            if held > most {
-                outer.ledger.fail("INV-5", format!("experiment {} holds {held} of {most} slots", spec.id));
-            }
-        }
-    }
-
-    fn pool_answers(&mut self, outer: &mut Outer) {
-        match self.wait.take() {
-            Some(Wait::Register(register, serial, connection)) => {
-                self.ask(register, serial, connection, outer)
-            }
-            Some(Wait::Lost(name, rest)) => {
-                self.supervisor.push_back(ExperimentsMessage::Lost(name));
-                self.lose(rest);
-            }
-            Some(Wait::Away) | None => {}
-        }
-    }
-
     fn on_sessions(&mut self, message: SessionsMessage, outer: &mut Outer) {
         let now = outer.instant();
         match message {
@@ -432,82 +273,6 @@ impl Engine {
         }
     }
 
-    fn ask(&mut self, register: v1::Register, serial: u64, connection: u64, outer: &mut Outer) {
-        let task = self.number();
-        let (agent, running) = (register.agent.clone(), register.running.clone());
-        let (missing, answers) = (BTreeSet::new(), Vec::new());
-        self.tasks.insert(task, Task { register, serial, connection, missing, answers });
-        self.supervisor.push_back(ExperimentsMessage::Returned(agent, serial, running, task));
-        outer.after(CALL_DEADLINE, Timer::Unanswered(self.start, task));
-    }
-
-    /// An answer to a registration has come.
-    fn answered(&mut self, task: u64, experiment: u64, returned: Returned) {
-        let Some(found) = self.tasks.get_mut(&task) else { return };
-        if found.missing.remove(&experiment) {
-            found.answers.push((experiment, returned));
-        }
-        if found.missing.is_empty() {
-            let answers = std::mem::take(&mut found.answers);
-            self.sessions.push_back(SessionsMessage::Reconciled(task, Some(answers)));
-        }
-    }
-
-    /// An experiment's actor is gone, and what it was asked with it.
-    fn unanswered_by(&mut self, experiment: u64) {
-        let gone = self.tasks.iter().filter(|(_, task)| task.missing.contains(&experiment));
-        for task in gone.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.unanswered(task);
-        }
-    }
-
-    /// A registration's answers do not come.
-    pub fn unanswered(&mut self, task: u64) {
-        if let Some(found) = self.tasks.get_mut(&task).filter(|found| !found.missing.is_empty()) {
-            found.missing.clear();
-            self.sessions.push_back(SessionsMessage::Reconciled(task, None));
-        }
-    }
-
-    fn reconciled(&mut self, task: u64, returned: Option<Vec<(u64, Returned)>>, outer: &mut Outer) {
-        let Some(Task { register, serial, connection, .. }) = self.tasks.remove(&task) else { return };
-        let agent = register.agent.clone();
-        let opened = returned.and_then(|returned| {
-            let id = self.number();
-            let meanwhile = self.registry.registered(&agent, serial, id, outer.instant())?;
-            Some((id, returned, meanwhile))
-        });
-        let Some((id, returned, mut meanwhile)) = opened else {
-            self.registry.refused(&agent, serial);
-            outer.down(connection, None);
-            return;
-        };
-        if outer.bug == Bug::KeepsStarts {
-            let (own, others) =
-                std::mem::take(&mut self.starts).into_iter().partition(|(to, _)| *to == agent);
-            self.starts = others;
-            meanwhile.extend(Vec::into_iter(own).map(|(_, kind)| kind));
-        }
-        let (mut running, mut orders): (Vec<Allocation>, Vec<Kind>) = (Vec::new(), Vec::new());
-        for (experiment, returned) in returned {
-            running.extend(returned.kept.into_iter().map(|held| allocation(experiment, held)));
-            orders.extend(returned.orders);
-        }
-        let instance = register.instance.clone();
-        outer.log(|| format!("engine: {instance} is registered ({serial}) with {} attempts", running.len()));
-        let batches = Batches::new(agent.clone(), instance.clone());
-        let mailbox = VecDeque::new();
-        let agent_name = agent.clone();
-        let session = Session { batches, mailbox, agent: agent_name, instance, serial, connection };
-        self.session.insert(id, session);
-        self.readers.insert(connection, id);
-        let answer = self.registry.answer(&running, IN_FLIGHT);
-        for kind in std::iter::once(answer).chain(orders).chain(meanwhile) {
-            self.tell_session(id, SessionMessage::Tell(kind));
-        }
-        self.pool.push_back(PoolMessage::Joined(agent, register.slots, running));
-    }
-
     fn tell_session(&mut self, session: u64, message: SessionMessage) {
         if let Some(session) = self.session.get_mut(&session) {
             session.mailbox.push_back(message);
@@ -567,6 +332,7 @@ impl Engine {
             ExperimentsMessage::Returned(agent, serial, running, task) => {
                 self.agent_returned(&agent, serial, &running, task);
             }
+            ExperimentsMessage::Lost(_) if outer.bug == Bug::ForgetsLost => {}
             ExperimentsMessage::Lost(agent) => {
                 for experiment in self.experiments.values_mut() {
                     experiment.mailbox.push_back(Message::Lost(agent.clone()));
@@ -584,22 +350,6 @@ impl Engine {
                 self.sessions.push_back(SessionsMessage::EndAll);
             }
             ExperimentsMessage::Ended(id) => self.routes.ended(id),
-        }
-    }
-
-    fn agent_returned(&mut self, agent: &str, serial: u64, running: &[v1::AttemptId], task: u64) {
-        let Some(found) = self.tasks.get_mut(&task) else { return };
-        if self.routes.returned(agent, serial).is_err() {
-            self.sessions.push_back(SessionsMessage::Reconciled(task, None));
-            return;
-        }
-        found.missing = self.experiments.keys().copied().filter(|id| self.routes.is_active(*id)).collect();
-        for (id, experiment) in &mut self.experiments {
-            let own = running.iter().filter(|attempt| attempt.experiment == *id).copied().collect();
-            experiment.mailbox.push_back(Message::Returned(agent.to_owned(), own, task));
-        }
-        if found.missing.is_empty() {
-            self.sessions.push_back(SessionsMessage::Reconciled(task, Some(Vec::new())));
         }
     }
 

@@ -7,7 +7,7 @@ use toprung_engine::experiment::{Effect, Machine, snapshot};
 use toprung_proto::v1::{self, engine_message::Kind, journal_record::Input};
 
 use crate::bug::Bug;
-use crate::engine::{PoolMessage, SessionsMessage};
+use crate::messages::{PoolMessage, SessionsMessage};
 use crate::outer::{Outer, Timer};
 
 /// Records after which a snapshot is due: few, so that many are written.
@@ -83,7 +83,8 @@ impl Experiment {
             own.input(Input::Created(created), outer, &mut out);
         }
         let (limits, held, effects) = own.keeper.joins();
-        let held = held.into_iter().map(|held| allocation(own.id(), held)).collect();
+        let held = held.into_iter().filter(|_| outer.bug != Bug::ForgetsHeld);
+        let held = held.map(|held| allocation(own.id(), held)).collect();
         out.pool.push(PoolMessage::Add(own.id(), limits, held));
         if outer.bug != Bug::ForgetsReconcile {
             effects.into_iter().for_each(|effect| own.perform(effect, outer, &mut out));

@@ -2,14 +2,15 @@
 //!
 //! | id | invariant |
 //! |---|---|
-//! | INV-1 | what an agent was told is durable is in the journal, and what it never lost comes there at last |
+//! | INV-1 | what an agent was told is durable is in the journal; a report that a script was told is accepted comes there at last, also when the agent died meanwhile |
 //! | INV-2 | no report is in the journal twice |
 //! | INV-3 | an attempt is started once, only after its allocation is durable; its reports stay its own |
 //! | INV-4 | a slot is given to one attempt at a time, and at the end all are free |
 //! | INV-5 | no limit is exceeded: trials at once, slots of an experiment |
 //! | INV-6 | the journal folds, with and without snapshots, to the same decisions and the same state |
 //! | INV-7 | when faults stop, everything ends |
-//! | INV-8 | a script's exit is in the journal at most once |
+//! | INV-8 | an attempt's exit is in the journal at most once |
+//! | INV-9 | a spool opens after each death of its daemon, and nothing in it counts as damaged |
 
 use std::collections::{BTreeMap, BTreeSet};
 use toprung_agent::parts::AttemptKey;
@@ -26,19 +27,29 @@ pub struct Violation {
 
 /// What begins the message of an exit that a script caused.
 pub const SCRIPT: &str = "script";
+/// What begins the message of an exit that a restarted daemon told.
+const DEAD: &str = "the agent ended";
 
 /// What was said, and what is durable. A report is known by its time, which is unique here.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// Reports that a script was told are accepted: by number.
-    accepted: BTreeMap<i64, (AttemptKey, String)>,
-    /// Of these, in the journal.
+    /// What scripts reported, by number: the attempt and its agent.
+    said: BTreeMap<i64, (AttemptKey, String)>,
+    /// Of these, those that the script was told are accepted.
+    accepted: BTreeSet<i64>,
+    /// In the journal.
     journalled: BTreeSet<i64>,
+    /// Acknowledged and dropped, by rule.
+    dropped: BTreeSet<i64>,
+    /// Attempts that the engine gave up.
+    lost: BTreeSet<AttemptKey>,
     /// Exits of scripts in the journal.
     exits: BTreeSet<AttemptKey>,
     /// Reports in each batch: agent instance, sequence.
     batches: BTreeMap<(String, u64), Vec<(u64, i64)>>,
     allocated: BTreeSet<AttemptKey>,
+    /// Who holds each slot of each agent, as the journals have it.
+    holders: BTreeMap<(String, u32), AttemptKey>,
     started: BTreeSet<AttemptKey>,
     /// Experiments whose end is durable: they take nothing any more.
     ended: BTreeSet<u64>,
@@ -52,11 +63,16 @@ impl Ledger {
         self.violation.get_or_insert(Violation { id, what });
     }
 
-    /// A script was told that its report is accepted.
-    pub fn accept(&mut self, key: AttemptKey, instance: &str) -> i64 {
-        let number = self.accepted.len() as i64 + 1;
-        self.accepted.insert(number, (key, instance.to_owned()));
+    /// A script reports.
+    pub fn said(&mut self, key: AttemptKey, agent: &str) -> i64 {
+        let number = self.said.len() as i64 + 1;
+        self.said.insert(number, (key, agent.to_owned()));
         number
+    }
+
+    /// A script was told that its report is accepted.
+    pub fn accepted(&mut self, number: i64) {
+        self.accepted.insert(number);
     }
 
     /// An agent sends a batch.
@@ -73,7 +89,14 @@ impl Ledger {
     pub fn acknowledged(&mut self, instance: &str, sequence: u64) {
         let reports = self.batches.get(&(instance.to_owned(), sequence)).cloned().unwrap_or_default();
         for (experiment, number) in reports {
-            if !self.journalled.contains(&number) && !self.ended.contains(&experiment) {
+            if self.journalled.contains(&number) {
+                continue;
+            }
+            let lost = self.said.get(&number).is_some_and(|(key, _)| self.lost.contains(key));
+            if lost && self.ended.contains(&experiment) {
+                // By rule: what comes of a lost attempt after the end of its experiment.
+                self.dropped.insert(number);
+            } else {
                 let what = format!("batch {sequence} of {instance} is acknowledged without report {number}");
                 self.fail("INV-1", what);
             }
@@ -100,6 +123,18 @@ impl Ledger {
             Some(Input::Allocated(allocated)) => {
                 let key = AttemptKey { experiment, trial: allocated.trial, attempt: allocated.attempt };
                 self.allocated.insert(key);
+                for slot in &allocated.slots {
+                    let holder = self.holders.insert((allocated.agent.clone(), *slot), key);
+                    if let Some(other) = holder.filter(|other| *other != key) {
+                        let what = format!("{key} gets slot {slot} of {} from {other}", allocated.agent);
+                        self.fail("INV-4", what);
+                    }
+                }
+            }
+            Some(Input::Lost(lost)) => {
+                let key = AttemptKey { experiment, trial: lost.trial, attempt: lost.attempt };
+                self.lost.insert(key);
+                self.holders.retain(|_, holder| *holder != key);
             }
             Some(Input::AgentEvents(events)) => {
                 events.events.iter().for_each(|event| self.durable_event(event));
@@ -116,24 +151,27 @@ impl Ledger {
                 if !self.journalled.insert(number) {
                     self.fail("INV-2", format!("report {number} of {key} is in the journal twice"));
                 }
-                let own = self.accepted.get(&number).is_some_and(|(said_by, _)| *said_by == key);
+                let own = self.said.get(&number).is_some_and(|(said_by, _)| *said_by == key);
                 if !own {
                     self.fail("INV-3", format!("report {number} counts for {key}, which did not say it"));
                 }
             }
-            Some(Kind::Exit(exit)) if exit.message.starts_with(SCRIPT) && !self.exits.insert(key) => {
-                self.fail("INV-8", format!("the exit of {key} is in the journal twice"));
+            Some(Kind::Exit(exit)) => {
+                self.holders.retain(|_, holder| *holder != key);
+                let told = exit.message.starts_with(SCRIPT) || exit.message.starts_with(DEAD);
+                if told && !self.exits.insert(key) {
+                    self.fail("INV-8", format!("the exit of {key} is in the journal twice"));
+                }
             }
             _ => {}
         }
     }
 
-    /// Everything is over: what was accepted by agents that never died is in the journal. `alive`: their instances.
-    pub fn check_end(&mut self, alive: &[String]) {
-        let missing = self.accepted.iter().find(|(number, (key, instance))| {
-            let kept = alive.contains(instance) && !self.journalled.contains(number);
-            // What comes after the end of its experiment is dropped, by rule.
-            kept && !self.ended.contains(&key.experiment)
+    /// Everything is over: what was accepted is in the journal. `gone`: agents whose nodes are lost with their disks.
+    pub fn check_end(&mut self, gone: &[String]) {
+        let missing = self.said.iter().find(|(number, (_, agent))| {
+            let kept = self.accepted.contains(number) && !gone.contains(agent);
+            kept && !self.journalled.contains(number) && !self.dropped.contains(number)
         });
         if let Some((number, (key, _))) = missing {
             let what = format!("report {number} of {key} was accepted and never came");

@@ -9,8 +9,8 @@
 //! | module | holds |
 //! |---|---|
 //! | [`world`] | one run: what may happen next, and which of it does |
-//! | [`engine`], [`experiments`] | the engine's actors: their cores, their mailboxes, the messages between them |
-//! | [`agent`] | an agent: its session, and scripted trials with their contracts |
+//! | [`engine`], [`experiments`], [`messages`] | the engine's actors: their cores, their mailboxes, the messages between them |
+//! | [`agent`], [`files`] | an agent: its session, its spool on a disk, and scripted trials with their contracts |
 //! | [`outer`] | what both stand on: time, network, disk, and chance |
 //! | [`ledger`] | the invariants, each with its number |
 //! | [`bug`] | faults that can be planted, to show that an invariant finds them |
@@ -27,7 +27,9 @@ pub mod agent;
 pub mod bug;
 pub mod engine;
 pub mod experiments;
+pub mod files;
 pub mod ledger;
+pub mod messages;
 pub mod outer;
 pub mod world;
 

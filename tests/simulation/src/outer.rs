@@ -91,10 +91,14 @@ pub enum Timer {
     Unanswered(u64, u64),
     /// An agent's daemon starts.
     AgentStarts(usize),
+    /// An agent's node is lost for good.
+    AgentGone(usize),
     /// An agent connects; of this instance.
     Connect(usize, u64),
     /// An agent's registration was not answered: its connection.
     Late(usize, u64),
+    /// An agent's disk has room again.
+    Room(usize),
     /// An agent's heartbeat: its connection.
     Beat(usize, u64),
     /// An agent's batch is old enough; of this instance.

@@ -1,28 +1,26 @@
 //! One run: a seed chooses the experiments, the agents, the faults, and at each step which of the things that may happen
 //! does. After a while faults stop, and everything has to end.
 
-use toprung_engine::experiment::{Machine, Spec, State, snapshot};
+use toprung_engine::experiment::{Machine, Spec, snapshot};
 use toprung_proto::v1::{self, agent_message, journal_record::Input};
+
+mod faults;
+mod scenarios;
+
+pub use scenarios::Scenarios;
 
 use crate::agent::Agent;
 use crate::bug::Bug;
-use crate::engine::{Actor, Engine};
+use crate::engine::Engine;
 use crate::experiments::Message;
 use crate::ledger::Violation;
+use crate::messages::Actor;
 use crate::outer::{Outer, Timer};
 
 /// Steps after which a run that has not ended is wrong.
 const MOST_STEPS: u64 = 400_000;
 /// Virtual milliseconds after the last fault within which everything ends.
 const PATIENCE: u64 = 1_800_000;
-
-const SEARCHES: [&str; 5] = [
-    "{name: adaptive_asha, metric: loss, max_trials: 7, max_length: {epochs: 9}, divisor: 3, max_concurrent_trials: 4}",
-    "{name: async_halving, metric: loss, num_rungs: 3, max_trials: 6, max_length: {epochs: 9}, divisor: 3, max_concurrent_trials: 3, stop_once: true}",
-    "{name: async_halving, metric: loss, num_rungs: 2, max_trials: 6, max_length: {epochs: 4}, divisor: 2, max_concurrent_trials: 3}",
-    "{name: random, metric: loss, max_trials: 5, max_length: {epochs: 4}, max_concurrent_trials: 4}",
-    "{name: single, metric: loss, max_length: {epochs: 6}}",
-];
 
 /// What a run was like.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,39 +31,6 @@ pub struct Summary {
     pub faults: u64,
     /// Reports that scripts were told are accepted.
     pub reports: u64,
-}
-
-/// The experiments that seeds choose from, checked once.
-#[derive(Debug)]
-pub struct Scenarios(Vec<(Spec, u64)>);
-
-impl Default for Scenarios {
-    fn default() -> Self {
-        let extras = ["max_restarts: 2", "max_restarts: 9\nresources: {max_slots: 2}"];
-        let of = |search: &'static str| extras.map(|extra| (spec(search, extra), limit(search)));
-        Self(SEARCHES.into_iter().flat_map(of).collect())
-    }
-}
-
-fn spec(search: &str, extra: &str) -> Spec {
-    let yaml = format!(
-        "name: test\nentrypoint: python train.py\nhyperparameters:\n  rate: {{type: log, minval: -4, maxval: -1}}\nsearcher: {search}\n{extra}"
-    );
-    let config = toprung_config::parse(&yaml).expect("the file is right").config;
-    let created = v1::ExperimentCreated {
-        id: 1,
-        config_json: config.complete().to_string(),
-        name: "test".into(),
-        seed: 7,
-        ..v1::ExperimentCreated::default()
-    };
-    Spec::new(&created, 1_700_000_000_000).expect("the configuration is complete")
-}
-
-fn limit(search: &str) -> u64 {
-    let given = search.split("max_concurrent_trials: ").nth(1);
-    let digits = given.and_then(|rest| rest.split([',', '}']).next());
-    digits.map_or(1, |text| text.parse().expect("a number"))
 }
 
 /// Runs one seed.
@@ -106,8 +71,10 @@ impl World {
         let mut outer = Outer::new(seed, bug, verbose);
         let chance = &mut outer.chance;
         let mut specs = Vec::new();
+        let shared = chance.one(1, 4);
+        let scenarios = if shared { &scenarios.shared } else { &scenarios.beside };
         for id in 1..=1 + u64::from(chance.one(1, 3)) {
-            let (mut spec, limit) = scenarios.0[chance.below(scenarios.0.len() as u64) as usize].clone();
+            let (mut spec, limit) = scenarios[chance.below(scenarios.len() as u64) as usize].clone();
             spec.id = id;
             spec.seed = chance.below(1_000) as u32;
             specs.push((spec, limit));
@@ -120,6 +87,9 @@ impl World {
         outer.after(0, Timer::EngineStarts);
         for index in 0..agents.len() {
             outer.within(5_000, Timer::AgentStarts(index));
+        }
+        if shared && count > 1 {
+            outer.within(faults_until.max(1), Timer::AgentGone(0));
         }
         let summary = Summary::default();
         Self { outer, engine: None, starts: 0, agents, specs, faults_until, rarity, summary }
@@ -261,6 +231,8 @@ impl World {
                 }
             }
             Timer::AgentStarts(agent) => self.agents[agent].start(outer),
+            Timer::AgentGone(agent) => self.agents[agent].destroy(outer),
+            Timer::Room(agent) => self.agents[agent].fill(None),
             Timer::Connect(agent, starts) => self.agents[agent].connect(starts, outer),
             Timer::Late(agent, connection) => self.agents[agent].late(connection, outer),
             Timer::Beat(agent, connection) => self.agents[agent].beat(connection, outer),
@@ -288,106 +260,6 @@ impl World {
         }
     }
 
-    fn fault(&mut self) {
-        self.summary.faults += 1;
-        let outer = &mut self.outer;
-        let kind = outer.chance.below(20);
-        match kind {
-            0..=1 => self.crash_engine(),
-            2..=3 => {
-                let agent = outer.chance.below(self.agents.len() as u64) as usize;
-                self.agents[agent].crash(outer);
-            }
-            4..=13 => self.disturb(kind),
-            14..=15 => {
-                outer.full_until = outer.now + outer.chance.below(20_000);
-                outer.log(|| "the disk is full".to_owned());
-            }
-            16 => {
-                let jump = outer.chance.below(7_200_000) as i64 - 3_600_000;
-                outer.calendar += jump;
-                outer.log(|| format!("the calendar jumps by {jump} ms"));
-            }
-            _ => self.control(),
-        }
-    }
-
-    fn disturb(&mut self, kind: u64) {
-        let outer = &mut self.outer;
-        let count = outer.connections.len() as u64;
-        // Mostly the newest: the others are cut already.
-        let place = if outer.chance.one(1, 4) { outer.chance.below(count) } else { count.saturating_sub(1) };
-        let Some(connection) = outer.connections.values_mut().nth(place as usize) else { return };
-        let (now, long) = (outer.now, if outer.chance.one(1, 4) { 90_000 } else { 2_000 });
-        match kind {
-            4..=7 => connection.cut(&mut outer.chance),
-            8..=9 => connection.up_until = now + outer.chance.below(long),
-            10..=11 => connection.down_until = now + outer.chance.below(long),
-            // The agent knows at once, the engine late.
-            _ => {
-                connection.cut(&mut outer.chance);
-                connection.up_until = now + outer.chance.below(long);
-            }
-        }
-        outer.log(|| format!("connection {place} is disturbed ({kind})"));
-    }
-
-    fn control(&mut self) {
-        let chance = &mut self.outer.chance;
-        let input = match chance.below(40) {
-            0 => Input::Kill(v1::KillRequested { reason: "killed".into() }),
-            1..=19 => Input::Pause(v1::PauseRequested {}),
-            _ => Input::Resume(v1::ResumeRequested {}),
-        };
-        let id = 1 + chance.below(self.specs.len() as u64);
-        if let Some(experiment) = self.engine.as_mut().and_then(|engine| engine.experiments.get_mut(&id)) {
-            experiment.mailbox.push_back(Message::Input(input));
-        }
-    }
-
-    /// The engine dies. What was on its way to the disk may be written, up to a random point.
-    fn crash_engine(&mut self) {
-        if self.engine.take().is_none() {
-            return;
-        }
-        let outer = &mut self.outer;
-        outer.log(|| "engine dies".to_owned());
-        let written = outer.chance.below(outer.pending.len() as u64 + 1);
-        for (_, _, batch) in std::mem::take(&mut outer.pending).into_iter().take(written as usize) {
-            // One that follows a failed one is refused, as it should be.
-            drop(outer.write(batch));
-        }
-        for connection in outer.connections.values_mut() {
-            connection.cut(&mut outer.chance);
-            connection.up.clear();
-        }
-        let longest = if outer.chance.one(1, 5) { 90_000 } else { 3_000 };
-        outer.within(longest, Timer::EngineStarts);
-    }
-
-    fn heal(&mut self) {
-        let outer = &mut self.outer;
-        outer.log(|| "faults stop".to_owned());
-        outer.faults = false;
-        outer.full_until = 0;
-        for connection in outer.connections.values_mut() {
-            (connection.up_until, connection.down_until) = (0, 0);
-        }
-    }
-
-    /// After the last fault whoever paused an experiment lets it go on.
-    fn resume(&mut self) {
-        if self.outer.faults {
-            return;
-        }
-        for experiment in self.engine.iter_mut().flat_map(|engine| engine.experiments.values_mut()) {
-            let state = experiment.keeper.machine.fold.state;
-            if matches!(state, State::Paused | State::Pausing) {
-                experiment.mailbox.push_back(Message::Input(Input::Resume(v1::ResumeRequested {})));
-            }
-        }
-    }
-
     fn check_holding(&mut self, actor: Actor) {
         let Actor::Experiment(id) = actor else { return };
         let found = self.engine.as_ref().and_then(|engine| engine.experiments.get(&id));
@@ -402,15 +274,16 @@ impl World {
 
     fn is_over(&self) -> bool {
         let Some(engine) = &self.engine else { return false };
-        let idle = self.agents.iter().all(|agent| agent.is_up() && agent.is_idle());
+        let idle = self.agents.iter().all(|agent| agent.is_gone() || agent.is_up() && agent.is_idle());
         let (all, free) = engine.slots();
         let ended = self.specs.iter().all(|(spec, _)| self.outer.ledger.has_ended(spec.id));
         ended && engine.experiments.is_empty() && idle && self.choices().is_empty() && all > 0 && all == free
     }
 
     fn check_end(&mut self) {
-        let alive: Vec<String> = self.agents.iter().map(Agent::instance).collect();
-        self.outer.ledger.check_end(&alive);
+        let gone = self.agents.iter().filter(|agent| agent.is_gone());
+        let gone: Vec<String> = gone.map(|agent| agent.name().to_owned()).collect();
+        self.outer.ledger.check_end(&gone);
         self.summary.reports = self.outer.ledger.counts().0 as u64;
         for (spec, _) in self.specs.clone() {
             if let Err(what) = self.check_fold(&spec) {
