@@ -45,6 +45,10 @@ pub(crate) enum Shape {
     Number {
         above: Option<f64>,
     },
+    /// A number from 0 to `most`, both ends included.
+    Fraction {
+        most: f64,
+    },
     Choice(&'static [&'static str]),
     List(&'static Shape),
     /// A map from any key to such values.

@@ -253,7 +253,9 @@ impl SearcherConfig {
 
     /// Checks every setting; the first one out of range is the error.
     pub fn check(&self) -> Result<(), Error> {
-        within("max_length", self.max_length(), 1, u64::MAX, "at least 1")?;
+        if !matches!(self.base(), Self::Pbt(_)) {
+            within("max_length", self.max_length(), 1, u64::MAX, "at least 1")?;
+        }
         match self {
             Self::Single { .. } | Self::Grid { .. } => Ok(()),
             Self::Random { max_trials, .. } => check_trials(*max_trials),

@@ -109,5 +109,5 @@ impl Explorer {
 /// A number that rounding errors have moved off an integer, back on it.
 fn steady(number: f64) -> f64 {
     let near = number.round();
-    if (number - near).abs() <= 1e-9 * near.abs() { near } else { number }
+    if (number - near).abs() <= 1e-12 * near.abs() { near } else { number }
 }

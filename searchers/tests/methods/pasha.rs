@@ -55,7 +55,7 @@ fn goes_on(between: &[(u64, f64, f64)]) -> bool {
     }
     let mut actions = Vec::new();
     for (trial, metric) in [(1, 0.42), (2, 0.40), (3, 0.9)] {
-        validated(&mut searcher, trial, 9, metric);
+        actions.extend(brief(&validated(&mut searcher, trial, 9, metric)));
         actions.extend(brief(&exited(&mut searcher, trial, PAUSED)));
     }
     let goes_on = actions.contains(&"2>27".to_owned());

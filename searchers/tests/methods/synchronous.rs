@@ -40,11 +40,15 @@ fn the_best_go_on_whatever_the_order() {
 fn a_rung_is_decided_when_the_last_has_arrived() {
     let mut searcher = start(sync(4, 2.0, 2, 4));
     assert_eq!(brief(&capacity(&mut searcher, 4)), ["+1", "+2", "+3", "+4"]);
+    capacity(&mut searcher, 2);
     arrive(&mut searcher, 1, 2, 1);
     // 2 of 4 go on; trials 3 and 4 could still be the two best.
-    assert_eq!(brief(&validated(&mut searcher, 3, 1, 3.0)), ["3 pause"]);
-    assert_eq!(brief(&exited(&mut searcher, 3, PAUSED)), ["1>2"], "only trial 4 can still be better");
-    assert_eq!(brief(&validated(&mut searcher, 4, 1, 4.0)), ["4 stop", "3 stop", "2>2"]);
+    let actions = validated(&mut searcher, 3, 1, 3.0);
+    assert_eq!(brief(&actions), ["3 pause"], "there is no free place");
+    let actions = exited(&mut searcher, 3, PAUSED);
+    assert_eq!(brief(&actions), ["1>2"], "only trial 4 can still be better");
+    assert_eq!(brief(&validated(&mut searcher, 4, 1, 4.0)), ["4 stop", "3 stop"]);
+    assert_eq!(brief(&exited(&mut searcher, 4, ExitReason::Stopped)), ["2>2"]);
 }
 
 #[test]
@@ -129,7 +133,7 @@ fn free_places_go_to_the_next_bracket() {
 #[test]
 fn hyperband_trains_what_its_plan_says() {
     assert_eq!(hyperband_round(3.0, 9), Some(9 + 5 + 3));
-    assert_eq!(hyperband_round(1.01, u64::MAX), None);
+    assert_eq!(hyperband_round(2.0, 1_000_000_000), None);
     for places in [1, 4, 17] {
         let history = run(&mut start(hyperband(17, 9, places)), 99, |trial, _| f64::from(trial));
         let ended = [1, 3, 9].map(|length| history.ended_at(length));

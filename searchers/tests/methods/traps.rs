@@ -163,7 +163,7 @@ fn without_a_checkpoint_trials_are_judged_by_the_stopping_rule() {
 
 #[test]
 fn one_checkpoint_shows_that_the_script_saves() {
-    let mut searcher = start(asha(2, 6, 2.0, 2, false));
+    let mut searcher = start(asha(2, 12, 2.0, 2, false));
     capacity(&mut searcher, 3);
     for trial in 1..=3 {
         assert_eq!(
