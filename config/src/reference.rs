@@ -179,9 +179,11 @@ fn kind(property: &Json) -> String {
         "string" => "text".to_owned(),
         "boolean" => "`true`, `false`".to_owned(),
         "integer" => range(property),
-        "number" => property["exclusiveMinimum"]
-            .as_f64()
-            .map_or("number".to_owned(), |bound| format!("number > {bound}")),
+        "number" => match (property["exclusiveMinimum"].as_f64(), property["maximum"].as_f64()) {
+            (Some(bound), _) => format!("number > {bound}"),
+            (None, Some(most)) => format!("number, 0 to {most}"),
+            (None, None) => "number".to_owned(),
+        },
         "array" => format!("list of {}", kind(&property["items"])),
         "object" => "map".to_owned(),
         "null" => String::new(),

@@ -20,4 +20,5 @@ mod forking;
 mod mistakes;
 mod pausing;
 mod scripts;
+mod searching;
 mod server;
