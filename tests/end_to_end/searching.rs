@@ -1,7 +1,7 @@
 //! Searchers whose work is also the engine's and the agent's: clones, pauses that all wait for, stops between rungs.
 
+use crate::document::{self, Trial};
 use crate::workplace::Workplace;
-use serde_json::Value;
 
 fn search(hyperparameters: &str, searcher: &str) -> String {
     format!(
@@ -12,22 +12,15 @@ fn search(hyperparameters: &str, searcher: &str) -> String {
 
 /// (trial, its lengths, its losses), in the order of trials.
 fn courses(place: &Workplace) -> Vec<(u64, Vec<u64>, Vec<f64>)> {
-    let trials = place.json(&["trials", "1"]);
-    let mut ids: Vec<u64> =
-        trials["trials"].as_array().unwrap().iter().map(|trial| trial["id"].as_u64().unwrap()).collect();
-    ids.sort_unstable();
     let course = |id: u64| {
-        let found = place.json(&["trials", "1", &id.to_string()]);
-        let reports = found["reports"].as_array().unwrap();
-        let of = |report: &Value, name: &str| report["report"]["metrics"][name].as_f64();
-        let validated = reports.iter().filter(|report| of(report, "validation_loss").is_some());
-        let pairs = validated.map(|report| {
-            (report["report"]["length"].as_u64().unwrap(), of(report, "validation_loss").unwrap())
-        });
-        let (lengths, losses) = pairs.unzip();
+        let validated = Trial::of(place, id)
+            .reports
+            .into_iter()
+            .filter_map(|report| Some((report.length, report.metrics["validation_loss"].as_f64()?)));
+        let (lengths, losses) = validated.unzip();
         (id, lengths, losses)
     };
-    ids.into_iter().map(course).collect()
+    (1..=document::trials(place).len() as u64).map(course).collect()
 }
 
 #[test]
@@ -71,4 +64,23 @@ fn hyperband_trains_what_its_plan_says() {
     assert_eq!(ends, [vec![1; 6], vec![3; 6], vec![9; 5]].concat());
     let plan = place.json(&["plan", "search.yaml"]);
     assert_eq!(plan["plan"]["trials"], 17, "{plan}");
+}
+
+#[test]
+fn median_stopping_ends_bad_trials_between_rungs() {
+    let place = Workplace::with_search(&search(
+        "learning_rate: {type: log, base: 10, minval: -4, maxval: 0}, sleep_ms: 20",
+        "name: random, max_trials: 8, max_length: {epochs: 40}, median_stopping: {min_trials: 2}",
+    ));
+    let ended = place.run("search.yaml", &[]);
+    assert_eq!(ended.state(), "completed");
+    let stopped = document::trials(&place).into_iter().filter(|trial| trial.state() == "stopped");
+    let stopped: Vec<_> = stopped
+        .map(|trial| (trial.value["reason"].as_str().unwrap().to_owned(), trial.lengths().last().copied()))
+        .collect();
+    assert!(!stopped.is_empty(), "of eight, some are worse than most");
+    for (reason, length) in stopped {
+        assert!(reason.contains("others are better on average than it is at its best"), "{reason}");
+        assert!(length < Some(40), "{reason}");
+    }
 }

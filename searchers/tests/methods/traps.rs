@@ -241,3 +241,54 @@ fn less_capacity_ends_nothing_and_holds_new_work_back() {
     assert_eq!(brief(&exited(&mut searcher, 2, ExitReason::Completed)), [""; 0]);
     assert_eq!(brief(&exited(&mut searcher, 3, ExitReason::Completed)), ["+4"]);
 }
+
+#[test]
+fn by_promotion_too_a_failed_trial_ranks_last_and_is_replaced() {
+    let mut searcher = start(asha(2, 4, 2.0, 2, false));
+    capacity(&mut searcher, 1);
+    assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Errored)), ["+2"]);
+    assert_eq!(counts(&searcher), [1, 0]);
+    assert_eq!(brief(&validated(&mut searcher, 2, 1, f64::NAN)), ["2>2"], "the best of 2");
+    assert_eq!(brief(&exited(&mut searcher, 2, ExitReason::Errored)), ["+3"]);
+    assert_eq!(counts(&searcher), [2, 1]);
+    for trial in [3, 4] {
+        exited(&mut searcher, trial, ExitReason::Errored);
+    }
+    assert!(searcher.is_over(), "failures count toward max_trials");
+}
+
+#[test]
+fn by_stopping_too_invalid_hyperparameters_leave_every_rung_and_do_not_count() {
+    let mut searcher = start(asha(3, 2, 2.0, 4, true));
+    capacity(&mut searcher, 1);
+    assert_eq!(brief(&validated(&mut searcher, 1, 2, 1.0)), ["1>4"]);
+    assert_eq!((counts(&searcher), searcher.rungs()[1].promoted), (vec![1, 1, 0], 1));
+    assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::InvalidHyperparameters)), ["+2"]);
+    assert_eq!((counts(&searcher), searcher.rungs()[1].promoted), (vec![0, 0, 0], 0));
+    for trial in [2, 3] {
+        assert_eq!(brief(&exited(&mut searcher, trial, ExitReason::Completed)).len(), 1, "two that count");
+    }
+    assert!(searcher.is_over());
+}
+
+#[test]
+fn concurrency_holds_after_kills_and_restarts() {
+    for stop_once in [false, true] {
+        let mut searcher = start(toprung_searchers::SearcherConfig::AsyncHalving {
+            num_rungs: 2,
+            max_trials: 9,
+            divisor: 3.0,
+            max_length: 3,
+            max_concurrent_trials: 2,
+            stop_once,
+        });
+        assert_eq!(brief(&capacity(&mut searcher, 9)), ["+1", "+2"]);
+        assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Killed)), ["+3"]);
+        assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Killed)), [""; 0], "said twice");
+        assert_eq!(brief(&exited(&mut searcher, 3, PAUSED)), ["3>1"], "interrupted, and on again");
+        let stored = serde_json::to_string(&searcher).unwrap();
+        let mut restored: Searcher = serde_json::from_str(&stored).unwrap();
+        assert_eq!(brief(&capacity(&mut restored, 9)), [""; 0]);
+        assert_eq!(brief(&exited(&mut restored, 2, ExitReason::Errored)), ["+4"]);
+    }
+}
