@@ -1,6 +1,7 @@
 //! The words of the experiment file, described once: the parser takes its known keys, ranges and defaults from here, the
 //! JSON Schema and the reference are generated from here, so the three cannot disagree.
 
+pub(crate) mod population;
 pub(crate) mod search;
 pub(crate) mod surroundings;
 pub(crate) mod top;

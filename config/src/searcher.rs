@@ -3,9 +3,8 @@
 use crate::config::{SearcherSettings, WarmStart};
 use crate::context::{Context, Place, Table, joined};
 use crate::language::Section;
-use crate::language::search::{
-    ANY_SEARCHER, BUILT, EXPLORE, MEDIAN_STOPPING, NOT_BUILT, OLD, REPLACE, SEARCHERS,
-};
+use crate::language::population::{EXPLORE, REPLACE};
+use crate::language::search::{ANY_SEARCHER, BUILT, MEDIAN_STOPPING, NOT_BUILT, OLD, SEARCHERS};
 use crate::length;
 use crate::nearest::nearest;
 use crate::node::Kind;

@@ -97,39 +97,10 @@ impl BracketPlan {
 pub fn plan(config: &SearcherConfig, space: &Space) -> Result<Plan, Error> {
     config.check()?;
     space.check()?;
-    let full = |trials| Ok(vec![full_training(trials, config.max_length())]);
-    let brackets: Result<Vec<BracketPlan>, Error> = match *config {
-        SearcherConfig::Single { .. } => full(1),
-        SearcherConfig::Random { max_trials, .. } => full(max_trials),
-        SearcherConfig::Grid { .. } => full(grid_trials(space)?),
-        SearcherConfig::AsyncHalving { num_rungs, max_trials, divisor, max_length, .. } => {
-            Ok(vec![BracketPlan::halving(Divisor::new(divisor)?, num_rungs, max_length, max_trials)])
-        }
-        SearcherConfig::AdaptiveAsha {
-            max_trials,
-            mode,
-            divisor,
-            max_rungs,
-            ref bracket_rungs,
-            max_length,
-            ..
-        } => {
-            let divisor = Divisor::new(divisor)?;
-            Ok(Brackets { max_trials, mode, divisor, max_rungs, bracket_rungs, max_length }.plans())
-        }
-        SearcherConfig::SyncHalving { max_trials, divisor, max_length, .. } => {
-            Ok(vec![BracketPlan::one_bracket(Divisor::new(divisor)?, u32::MAX, max_length, max_trials)])
-        }
-        SearcherConfig::Hyperband { max_trials, divisor, max_length, .. } => {
-            Ok(hyperband(max_trials, Divisor::new(divisor)?, max_length))
-        }
-        SearcherConfig::Pasha { max_trials, divisor, max_rungs, max_length, .. } => {
-            Ok(vec![BracketPlan::one_bracket(Divisor::new(divisor)?, max_rungs, max_length, max_trials)])
-        }
-        SearcherConfig::Pbt(ref population) => return Ok(of_population(population)),
-        SearcherConfig::MedianStopping { ref inner, .. } => return plan(inner, space),
-    };
-    let brackets = brackets?;
+    if let SearcherConfig::Pbt(population) = config.base() {
+        return Ok(of_population(population));
+    }
+    let brackets = brackets(config, space)?;
     let trials = brackets.iter().map(|bracket| bracket.trials).sum::<u64>();
     Ok(Plan {
         trials,
@@ -139,6 +110,34 @@ pub fn plan(config: &SearcherConfig, space: &Space) -> Result<Plan, Error> {
         full_length: trials.saturating_mul(config.max_length()),
         brackets,
     })
+}
+
+fn brackets(config: &SearcherConfig, space: &Space) -> Result<Vec<BracketPlan>, Error> {
+    let max_length = config.max_length();
+    let full = |trials| Ok(vec![full_training(trials, max_length)]);
+    match *config {
+        SearcherConfig::Single { .. } => full(1),
+        SearcherConfig::Random { max_trials, .. } => full(max_trials),
+        SearcherConfig::Grid { .. } => full(grid_trials(space)?),
+        SearcherConfig::AsyncHalving { num_rungs, max_trials, divisor, .. } => {
+            Ok(vec![BracketPlan::halving(Divisor::new(divisor)?, num_rungs, max_length, max_trials)])
+        }
+        SearcherConfig::AdaptiveAsha { max_trials, mode, divisor, max_rungs, ref bracket_rungs, .. } => {
+            let divisor = Divisor::new(divisor)?;
+            Ok(Brackets { max_trials, mode, divisor, max_rungs, bracket_rungs, max_length }.plans())
+        }
+        SearcherConfig::SyncHalving { max_trials, divisor, .. } => {
+            Ok(vec![BracketPlan::one_bracket(Divisor::new(divisor)?, u32::MAX, max_length, max_trials)])
+        }
+        SearcherConfig::Hyperband { max_trials, divisor, .. } => {
+            Ok(hyperband(max_trials, Divisor::new(divisor)?, max_length))
+        }
+        SearcherConfig::Pasha { max_trials, divisor, max_rungs, .. } => {
+            Ok(vec![BracketPlan::one_bracket(Divisor::new(divisor)?, max_rungs, max_length, max_trials)])
+        }
+        SearcherConfig::Pbt(population) => Ok(of_population(&population).brackets),
+        SearcherConfig::MedianStopping { ref inner, .. } => brackets(inner, space),
+    }
 }
 
 /// Rounds as rungs. A child begins at its parent's length, so lengths add up to the population's alone.

@@ -157,6 +157,19 @@ impl fmt::Display for Reason {
                     "at length {length}, {better} of {of} others are better on average than it is at its best"
                 )
             }
+            Self::RoundDone { .. }
+            | Self::Survives { .. }
+            | Self::Replaced { .. }
+            | Self::NobodyLeft { .. }
+            | Self::Cloned { .. } => self.fmt_of_population(out),
+        }
+    }
+}
+
+impl Reason {
+    /// The reasons of population based training; nothing of others.
+    fn fmt_of_population(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::RoundDone { round, length } => {
                 write!(out, "waits for the end of round {round} (length {length})")
             }
@@ -168,6 +181,7 @@ impl fmt::Display for Reason {
             Self::Cloned { from, length } => {
                 write!(out, "begins from the newest checkpoint of trial {from}, trains to length {length}")
             }
+            _ => Ok(()),
         }
     }
 }

@@ -27,18 +27,9 @@ impl Running {
     /// A method before its first event. `config` has been checked.
     pub(crate) fn new(config: &SearcherConfig, space: &Space) -> Result<Self, Error> {
         let places = config.max_concurrent_trials();
-        let settings = |rungs, max_trials, divisor, max_length, stop_once| {
-            Divisor::new(divisor).map(|divisor| Settings {
-                rungs,
-                max_trials,
-                divisor,
-                max_length,
-                stop_once,
-            })
-        };
         Ok(match *config {
             SearcherConfig::Single { max_length } => {
-                Self::Fixed(Fixed::new(Source::Single, 1, max_length, 1))
+                Self::Fixed(Fixed::new(Source::Single, 1, max_length, places))
             }
             SearcherConfig::Random { max_trials, max_length, .. } => {
                 Self::Fixed(Fixed::new(Source::Random, max_trials, max_length, places))
@@ -46,11 +37,12 @@ impl Running {
             SearcherConfig::Grid { max_length, .. } => {
                 Self::Fixed(Fixed::new(Source::Grid, grid_trials(space)?, max_length, places))
             }
-            SearcherConfig::AsyncHalving {
-                num_rungs, max_trials, divisor, max_length, stop_once, ..
-            } => {
-                let settings = settings(num_rungs, max_trials, divisor, max_length, stop_once)?;
+            SearcherConfig::AsyncHalving { divisor, stop_once, .. } => {
+                let settings = one_bracket(config, space, divisor, stop_once)?;
                 Self::AsyncHalving(AsyncHalving::new(&settings, places))
+            }
+            SearcherConfig::Pasha { divisor, .. } => {
+                Self::Pasha(Pasha::new(&one_bracket(config, space, divisor, false)?, places))
             }
             SearcherConfig::AdaptiveAsha {
                 max_trials,
@@ -69,10 +61,6 @@ impl Running {
             SearcherConfig::SyncHalving { .. } | SearcherConfig::Hyperband { .. } => {
                 let plan = plan(config, space)?;
                 Self::Synchronous(Synchronous::new(&plan.brackets, plan.max_length, places))
-            }
-            SearcherConfig::Pasha { max_trials, divisor, max_length, .. } => {
-                let rungs = plan(config, space)?.brackets.first().map_or(1, |one| one.rungs.len() as u32);
-                Self::Pasha(Pasha::new(&settings(rungs, max_trials, divisor, max_length, false)?, places))
             }
             SearcherConfig::Pbt(settings) => Self::Pbt(Pbt::new(settings)),
             SearcherConfig::MedianStopping { ref inner, min_length, min_trials } => {
@@ -105,4 +93,17 @@ impl Running {
             Self::MedianStopping(method) => method,
         }
     }
+}
+
+/// The settings of a method that is one asynchronous bracket.
+fn one_bracket(
+    config: &SearcherConfig,
+    space: &Space,
+    divisor: f64,
+    stop_once: bool,
+) -> Result<Settings, Error> {
+    let plan = plan(config, space)?;
+    let rungs = plan.brackets.first().map_or(1, |bracket| bracket.rungs.len() as u32);
+    let divisor = Divisor::new(divisor)?;
+    Ok(Settings { rungs, max_trials: plan.trials, divisor, max_length: plan.max_length, stop_once })
 }

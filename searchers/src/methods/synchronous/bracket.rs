@@ -8,7 +8,7 @@
 //! Cost: O(R log n) an event for R rungs, but for the event that decides a rung, which closes its members one by one.
 
 use crate::config::invalid_allowed;
-use crate::method::{ExitReason, RungView};
+use crate::method::RungView;
 use crate::methods::halving::Step;
 use crate::plan::BracketPlan;
 use crate::reason::{Reason, Standing};
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum State {
+pub(super) enum State {
     /// Trains for its rung.
     Running,
     /// Told to pause; has an entry in its rung.
@@ -35,40 +35,40 @@ enum State {
 }
 
 impl State {
-    fn is_outstanding(self) -> bool {
+    pub(super) fn is_outstanding(self) -> bool {
         matches!(self, Self::Running | Self::Pausing | Self::Stopping)
     }
 
     /// Whether it is on the way to its rung.
-    fn is_heading(self) -> bool {
+    pub(super) fn is_heading(self) -> bool {
         matches!(self, Self::Running | Self::Ready | Self::Interrupted)
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Member {
+pub(super) struct Member {
     /// The greatest length it validated at, as far as it counted.
-    length: u64,
+    pub(super) length: u64,
     /// Its newest entry: in its rung, or in the rung below while it has none there.
-    entry: u32,
-    rung: u8,
-    state: State,
+    pub(super) entry: u32,
+    pub(super) rung: u8,
+    pub(super) state: State,
 }
 
 /// A bracket, see the module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Bracket {
-    rungs: Vec<Rung>,
+    pub(super) rungs: Vec<Rung>,
     /// How many members each rung gets by the plan.
     sizes: Vec<u64>,
     /// So many rungs, from the lowest, are decided.
     decided: usize,
     members: Vec<Member>,
-    interrupted: BTreeSet<u32>,
+    pub(super) interrupted: BTreeSet<u32>,
     /// (rungs below the top, member): the first goes on first.
-    ready: BTreeSet<(u8, u32)>,
-    outstanding: u32,
-    invalid: u64,
+    pub(super) ready: BTreeSet<(u8, u32)>,
+    pub(super) outstanding: u32,
+    pub(super) invalid: u64,
     trained: u64,
 }
 
@@ -162,7 +162,7 @@ impl Bracket {
     }
 
     /// Gives a member its place in its rung.
-    fn enter(&mut self, member: u32, key: Key) -> (usize, u32) {
+    pub(super) fn enter(&mut self, member: u32, key: Key) -> (usize, u32) {
         let Member { entry: below, rung, .. } = *self.member_ref(member);
         let rung = usize::from(rung);
         let before = if rung == 0 { 0 } else { self.rungs[rung - 1].length };
@@ -185,7 +185,7 @@ impl Bracket {
     }
 
     /// Lets all go on who are certain to, and closes the others of the rungs that are decided.
-    fn settle(&mut self, steps: &mut Vec<Step>) {
+    pub(super) fn settle(&mut self, steps: &mut Vec<Step>) {
         for rung in self.decided..self.rungs.len() - 1 {
             while let Some(entry) = self.rungs[rung].ranking.first_open() {
                 if !self.is_certain(rung, entry) {
@@ -262,98 +262,6 @@ impl Bracket {
         self.outstanding += 1;
     }
 
-    /// A member holds no slots any more.
-    pub(super) fn exited(&mut self, member: u32, reason: ExitReason, steps: &mut Vec<Step>) {
-        let Some(known) = self.member(member).cloned().filter(|known| known.state != State::Closed) else {
-            return;
-        };
-        self.leave(member, &known);
-        match reason {
-            _ if known.state == State::Stopping && reason != ExitReason::InvalidHyperparameters => {}
-            ExitReason::Paused { resumable: true } => self.rest(member, &known),
-            ExitReason::Paused { resumable: false } => {
-                self.rank_last(member, &known);
-                let reason = Reason::NoCheckpoint { length: known.length };
-                steps.push(Step::Stop { member, reason });
-            }
-            ExitReason::InvalidHyperparameters => self.take_out(member, &known),
-            _ => self.rank_last(member, &known),
-        }
-        self.settle(steps);
-    }
-
-    /// Takes a member out of the counts that its state put it in.
-    fn leave(&mut self, member: u32, known: &Member) {
-        let order = self.order(usize::from(known.rung));
-        let rung = &mut self.rungs[usize::from(known.rung)];
-        if known.state.is_heading() {
-            rung.heading -= 1;
-        }
-        match known.state {
-            State::Pausing => rung.pausing -= 1,
-            State::Paused => rung.ranking.set_open(known.entry, false),
-            State::Ready => drop(self.ready.remove(&(order, member))),
-            State::Interrupted => drop(self.interrupted.remove(&member)),
-            State::Running | State::Stopping | State::Closed => {}
-        }
-        if known.state.is_outstanding() {
-            self.outstanding -= 1;
-        }
-        self.member_mut(member).state = State::Closed;
-    }
-
-    /// A member with a checkpoint gave its slots back.
-    fn rest(&mut self, member: u32, known: &Member) {
-        let order = self.order(usize::from(known.rung));
-        let rung = &mut self.rungs[usize::from(known.rung)];
-        let state = match known.state {
-            State::Pausing | State::Paused => {
-                rung.ranking.set_open(known.entry, true);
-                State::Paused
-            }
-            State::Ready => {
-                rung.heading += 1;
-                self.ready.insert((order, member));
-                State::Ready
-            }
-            _ => {
-                rung.heading += 1;
-                self.interrupted.insert(member);
-                State::Interrupted
-            }
-        };
-        self.member_mut(member).state = state;
-    }
-
-    /// Ranks a member that is gone last in its rung.
-    fn rank_last(&mut self, member: u32, known: &Member) {
-        let rung = usize::from(known.rung);
-        if known.state.is_heading() {
-            self.enter(member, Key::FAILED);
-        } else {
-            let below = self.rungs[rung].ranking.below(known.entry);
-            self.rungs[rung].ranking.remove(known.entry);
-            self.member_mut(member).entry = self.rungs[rung].ranking.insert(Key::FAILED, member, below);
-        }
-    }
-
-    /// Removes a member that refused its hyperparameters from every rung.
-    fn take_out(&mut self, member: u32, known: &Member) {
-        self.invalid += 1;
-        let mut entry = known.entry;
-        let mut above = usize::from(known.rung) + usize::from(!known.state.is_heading());
-        while entry != NO_ENTRY && above > 0 {
-            let rung = &mut self.rungs[above - 1];
-            if above - 1 < usize::from(known.rung) {
-                rung.promoted -= 1;
-            }
-            let below = rung.ranking.below(entry);
-            rung.ranking.remove(entry);
-            (entry, above) = (below, above - 1);
-        }
-        self.member_mut(member).entry = NO_ENTRY;
-    }
-
     /// How many members can still be created. A refusal after rung 0 was decided is not replaced.
     fn creatable(&self) -> u64 {
         if self.decided > 0 || self.invalid >= invalid_allowed(self.sizes[0]) {
@@ -390,11 +298,11 @@ impl Bracket {
         }
     }
 
-    fn order(&self, rung: usize) -> u8 {
+    pub(super) fn order(&self, rung: usize) -> u8 {
         (self.rungs.len() - 1 - rung) as u8
     }
 
-    fn member(&self, member: u32) -> Option<&Member> {
+    pub(super) fn member(&self, member: u32) -> Option<&Member> {
         self.members.get((member as usize).checked_sub(1)?)
     }
 
@@ -402,7 +310,7 @@ impl Bracket {
         &self.members[member as usize - 1]
     }
 
-    fn member_mut(&mut self, member: u32) -> &mut Member {
+    pub(super) fn member_mut(&mut self, member: u32) -> &mut Member {
         &mut self.members[member as usize - 1]
     }
 }

@@ -16,6 +16,7 @@
 //! trials that go on, the highest rung first, then new trials.
 
 mod bracket;
+mod exits;
 
 use super::async_halving::{action, fraction, over};
 use super::halving::Step;
