@@ -16,7 +16,7 @@ fn as_long_as_rankings_agree_nobody_trains_beyond_the_second_rung() {
 #[test]
 fn rankings_that_turn_round_at_every_rung_reach_the_top() {
     let metric = |trial: u32, length: u64| {
-        let sign = if length.ilog(3) % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = if length.ilog(3).is_multiple_of(2) { 1.0 } else { -1.0 };
         sign * f64::from(trial)
     };
     let history = run(&mut start(pasha(243, 81)), 4, metric);
