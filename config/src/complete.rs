@@ -165,7 +165,9 @@ fn searcher(settings: &SearcherSettings) -> Json {
         map.insert("metric".into(), json!(settings.metric));
         map.insert("smaller_is_better".into(), json!(settings.smaller_is_better));
         map.insert("time_metric".into(), json!(settings.time_metric));
-        map.insert("max_time".into(), json!(settings.max_length));
+        if !matches!(settings.method.base(), SearcherConfig::Pbt(_)) {
+            map.insert("max_time".into(), json!(settings.max_length));
+        }
         match &settings.source {
             Some(WarmStart::Trial { experiment, trial }) => {
                 map.insert("source_trial_id".into(), json!(format!("{experiment}/{trial}")));
@@ -213,6 +215,29 @@ fn method(method: &SearcherConfig) -> Json {
             "max_rungs": max_rungs, "bracket_rungs": bracket_rungs,
             "max_concurrent_trials": max_concurrent_trials, "stop_once": stop_once,
         }),
+        SearcherConfig::SyncHalving { max_trials, divisor, max_concurrent_trials, .. }
+        | SearcherConfig::Hyperband { max_trials, divisor, max_concurrent_trials, .. } => json!({
+            "name": method.name(), "max_trials": max_trials, "divisor": divisor,
+            "max_concurrent_trials": max_concurrent_trials,
+        }),
+        SearcherConfig::Pasha { max_trials, divisor, max_rungs, max_concurrent_trials, .. } => json!({
+            "name": "pasha", "max_trials": max_trials, "divisor": divisor, "max_rungs": max_rungs,
+            "max_concurrent_trials": max_concurrent_trials,
+        }),
+        SearcherConfig::Pbt(settings) => json!({
+            "name": "pbt", "population_size": settings.population_size, "num_rounds": settings.num_rounds,
+            "length_per_round": settings.length_per_round,
+            "replace_function": {"truncate_fraction": settings.truncate_fraction},
+            "explore_function": {
+                "resample_probability": settings.resample_probability,
+                "perturb_factor": settings.perturb_factor,
+            },
+        }),
+        SearcherConfig::MedianStopping { inner, min_length, min_trials } => {
+            let mut searcher = self::method(inner);
+            searcher["median_stopping"] = json!({"min_length": min_length, "min_trials": min_trials});
+            searcher
+        }
     }
 }
 

@@ -330,6 +330,13 @@ impl<'n> Table<'n> {
             cx.error(place.node.span, &place.path, message, "");
             return None;
         }
+        if let Some(Field { shape: Shape::Fraction { most }, .. }) = self.field(name)
+            && !(0.0..=*most).contains(&value)
+        {
+            let message = format!("{value} is out of range, expected a number from 0 to {most}");
+            cx.error(place.node.span, &place.path, message, "");
+            return None;
+        }
         Some(value)
     }
 

@@ -1,6 +1,7 @@
 //! The words of the experiment file, described once: the parser takes its known keys, ranges and defaults from here, the
 //! JSON Schema and the reference are generated from here, so the three cannot disagree.
 
+pub(crate) mod population;
 pub(crate) mod search;
 pub(crate) mod surroundings;
 pub(crate) mod top;
@@ -44,6 +45,10 @@ pub(crate) enum Shape {
     /// A finite number.
     Number {
         above: Option<f64>,
+    },
+    /// A number from 0 to `most`, both ends included.
+    Fraction {
+        most: f64,
     },
     Choice(&'static [&'static str]),
     List(&'static Shape),

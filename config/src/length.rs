@@ -45,6 +45,47 @@ pub(crate) fn searcher_length(cx: &mut Context, table: &Table<'_>) -> Length {
     Length { unit, count }
 }
 
+/// The time metric and maximum of rounds of one length; after a mistake, some.
+pub(crate) fn length_of_rounds(cx: &mut Context, table: &Table<'_>) -> Length {
+    let named = table.text(cx, "time_metric");
+    let by_round = table.get("length_per_round").and_then(|place| read(cx, &place, 1, named.as_deref()));
+    let by_round = by_round.unwrap_or_else(|| Length { unit: DEFAULT_UNIT.to_owned(), count: 1 });
+    let unit = named.unwrap_or_else(|| by_round.unit.clone());
+    if let Some(place) = table.get("length_per_round").filter(|_| by_round.unit != unit) {
+        let message = format!("counts {}, but `time_metric` is `{unit}`", by_round.unit);
+        cx.error(place.node.span, &place.path, message, "make the two agree");
+    }
+    let rounds = table.large(cx, "num_rounds").max(1);
+    let count = by_round.count.saturating_mul(rounds);
+    if let Some(place) = table.get("num_rounds").filter(|_| count > LARGEST as u64) {
+        let message = format!("{rounds} rounds of {} are too long", by_round.count);
+        cx.error(place.node.span, &place.path, message, format!("together at most {LARGEST}"));
+    }
+    let given = table.get("max_length").and_then(|place| read(cx, &place, 1, Some(&unit)));
+    let by_time = table.optional_int(cx, "max_time").and_then(|count| u64::try_from(count).ok());
+    let by_time = by_time.map(|count| Length { unit: unit.clone(), count });
+    for (name, other) in [("max_length", given), ("max_time", by_time)] {
+        let other = other.filter(|other| other.count != count || other.unit != unit);
+        if let (Some(other), Some(place)) = (other, table.get(name)) {
+            let message =
+                format!("is {} {}, but all rounds together are {count} {unit}", other.count, other.unit);
+            cx.error(place.node.span, &place.path, message, "leave it out, or make it agree");
+        }
+    }
+    Length { unit, count }
+}
+
+/// A length that is compared with the searcher's own; the default if it is absent.
+pub(crate) fn in_time_metric(cx: &mut Context, table: &Table<'_>, name: &str, time_metric: &str) -> u64 {
+    let Some(place) = table.get(name) else { return table.large(cx, name) };
+    let Some(length) = read(cx, &place, 0, Some(time_metric)) else { return 0 };
+    if length.unit != time_metric {
+        let message = format!("counts {}, but the searcher counts {time_metric}", length.unit);
+        cx.error(place.node.span, &place.path, message, "write a bare number in the time metric");
+    }
+    length.count
+}
+
 fn check_agreement(cx: &mut Context, table: &Table<'_>, length: &Length, unit: &str, by_time: Option<u64>) {
     let Some(place) = table.get("max_length") else {
         return;

@@ -37,7 +37,7 @@ The searcher `grid` needs a `count` for every `double` and `log`, and takes ever
 ";
 
 const SEARCHERS: &str = "\
-Either `max_length` or `max_time` must be given.
+Either `max_length` or `max_time` must be given, but to `pbt`.
 ";
 
 /// The reference in Markdown, ending in a line break.
@@ -60,6 +60,7 @@ fn chapter(out: &mut String, title: &str, opening: &str, key: &str, variants: &[
     let Some((_, first)) = variants.first() else { return };
     let everywhere = |name: &str| variants.iter().all(|(_, variant)| !variant["properties"][name].is_null());
     table(out, first, everywhere);
+    inner_tables(out, first, everywhere);
     for (name, variant) in variants {
         // These are other names of the ones before them.
         if matches!(*name, "asha" | "adaptive_simple") {
@@ -67,6 +68,17 @@ fn chapter(out: &mut String, title: &str, opening: &str, key: &str, variants: &[
         }
         heading(out, 3, &format!("`{key}: {name}`"), variant);
         table(out, variant, |name| !everywhere(name));
+        inner_tables(out, variant, |name| !everywhere(name));
+    }
+}
+
+/// The tables of the sections that the `wanted` fields hold.
+fn inner_tables(out: &mut String, section: &Json, wanted: impl Fn(&str) -> bool) {
+    for (name, property) in properties(section).filter(|(name, _)| wanted(name)) {
+        for inner in sections(property) {
+            let _ = write!(out, "\nIn `{name}`:\n\n");
+            table(out, inner, |_| true);
+        }
     }
 }
 
@@ -167,9 +179,11 @@ fn kind(property: &Json) -> String {
         "string" => "text".to_owned(),
         "boolean" => "`true`, `false`".to_owned(),
         "integer" => range(property),
-        "number" => property["exclusiveMinimum"]
-            .as_f64()
-            .map_or("number".to_owned(), |bound| format!("number > {bound}")),
+        "number" => match (property["exclusiveMinimum"].as_f64(), property["maximum"].as_f64()) {
+            (Some(bound), _) => format!("number > {bound}"),
+            (None, Some(most)) => format!("number, 0 to {most}"),
+            (None, None) => "number".to_owned(),
+        },
         "array" => format!("list of {}", kind(&property["items"])),
         "object" => "map".to_owned(),
         "null" => String::new(),

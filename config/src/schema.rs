@@ -103,6 +103,7 @@ fn shape(shape_of: &Shape) -> Json {
         Shape::Int { min, max } => integer(*min, *max),
         Shape::Number { above: Some(bound) } => json!({"type": "number", "exclusiveMinimum": bound}),
         Shape::Number { above: None } => json!({"type": "number"}),
+        Shape::Fraction { most } => json!({"type": "number", "minimum": 0, "maximum": most}),
         Shape::Choice(words) => json!({"enum": words}),
         Shape::List(inner) => json!({"type": "array", "items": shape(inner)}),
         Shape::MapOf(inner) => json!({"type": "object", "additionalProperties": shape(inner)}),
@@ -162,7 +163,10 @@ fn searcher() -> Json {
     let mut methods = Vec::new();
     for (name, method) in SEARCHERS {
         let mut then = section(method);
-        then["anyOf"] = json!([{"required": ["max_length"]}, {"required": ["max_time"]}]);
+        // Rounds say how long a trial trains.
+        if method.field("num_rounds").is_none() {
+            then["anyOf"] = json!([{"required": ["max_length"]}, {"required": ["max_time"]}]);
+        }
         methods.push(
             json!({"if": {"required": ["name"], "properties": {"name": {"const": name}}}, "then": then}),
         );

@@ -3,14 +3,15 @@
 use crate::config::{SearcherSettings, WarmStart};
 use crate::context::{Context, Place, Table, joined};
 use crate::language::Section;
-use crate::language::search::{ANY_SEARCHER, BUILT, NOT_BUILT, OLD, SEARCHERS};
+use crate::language::population::{EXPLORE, REPLACE};
+use crate::language::search::{ANY_SEARCHER, BUILT, MEDIAN_STOPPING, NOT_BUILT, OLD, SEARCHERS};
 use crate::length;
 use crate::nearest::nearest;
 use crate::node::Kind;
 use std::collections::BTreeMap;
-use toprung_searchers::config::MAX_BRACKETS;
+use toprung_searchers::config::{MAX_BRACKETS, hyperband_round};
 use toprung_searchers::divisor::Divisor;
-use toprung_searchers::{Dimension, Domain, Mode, SearcherConfig, Space};
+use toprung_searchers::{Dimension, Domain, Mode, Population, SearcherConfig, Space};
 
 /// A grid with more trials than this is taken for a mistake.
 const MAX_GRID_TRIALS: u64 = 1_000_000;
@@ -31,35 +32,120 @@ pub(crate) fn read(
     let (name, section) = method(cx, place)?;
     let table = Table::open(cx, Some(place), section, &place.path);
     warn_of_old_name(cx, &table, name);
-    let length = length::searcher_length(cx, &table);
+    let length = match name {
+        "pbt" => length::length_of_rounds(cx, &table),
+        _ => length::searcher_length(cx, &table),
+    };
     refuse_old_length(cx, &table);
     let max_length = length.count;
-    let method = match name {
-        "single" => SearcherConfig::Single { max_length },
-        "random" => SearcherConfig::Random {
-            max_trials: table.large(cx, "max_trials"),
-            max_length,
-            max_concurrent_trials: table.small(cx, "max_concurrent_trials"),
-        },
-        "grid" => {
-            check_grid(cx, place, space, hyperparameters);
-            SearcherConfig::Grid {
-                max_length,
-                max_concurrent_trials: table.small(cx, "max_concurrent_trials"),
-            }
-        }
-        "async_halving" | "asha" => async_halving(cx, &table, max_length),
-        _ => adaptive(cx, &table, max_length),
-    };
+    if name == "grid" {
+        check_grid(cx, place, space, hyperparameters);
+    }
+    let method = searcher(cx, &table, name, max_length);
     check_brackets(cx, &table, &method);
     Some(SearcherSettings {
-        method,
+        method: with_median_stopping(cx, &table, method, &length.unit),
         metric: table.text(cx, "metric").unwrap_or_default(),
         smaller_is_better: table.flag(cx, "smaller_is_better"),
         time_metric: length.unit,
         max_length,
         source: source(cx, &table),
     })
+}
+
+/// The method of this name.
+fn searcher(cx: &mut Context, table: &Table<'_>, name: &str, max_length: u64) -> SearcherConfig {
+    let places = |cx: &mut Context| table.small(cx, "max_concurrent_trials");
+    match name {
+        "single" => SearcherConfig::Single { max_length },
+        "random" => SearcherConfig::Random {
+            max_trials: table.large(cx, "max_trials"),
+            max_length,
+            max_concurrent_trials: places(cx),
+        },
+        "grid" => SearcherConfig::Grid { max_length, max_concurrent_trials: places(cx) },
+        "async_halving" | "asha" => async_halving(cx, table, max_length),
+        "sync_halving" => SearcherConfig::SyncHalving {
+            max_trials: table.large(cx, "max_trials"),
+            divisor: table.number(cx, "divisor"),
+            max_length,
+            max_concurrent_trials: places(cx),
+        },
+        "hyperband" => hyperband(cx, table, max_length),
+        "pasha" => SearcherConfig::Pasha {
+            max_trials: table.large(cx, "max_trials"),
+            divisor: table.number(cx, "divisor"),
+            max_rungs: table.small(cx, "max_rungs"),
+            max_length,
+            max_concurrent_trials: places(cx),
+        },
+        "pbt" => SearcherConfig::Pbt(population(cx, table, max_length)),
+        _ => adaptive(cx, table, max_length),
+    }
+}
+
+fn hyperband(cx: &mut Context, table: &Table<'_>, max_length: u64) -> SearcherConfig {
+    let divisor = table.number(cx, "divisor");
+    let round = hyperband_round(divisor, max_length);
+    if round.is_none() && !table.has("max_trials") {
+        let help = "the brackets of the paper are too large for this length and divisor";
+        cx.error(table.key, &joined(&table.path, "max_trials"), "`max_trials` is missing", help);
+    }
+    let max_trials = if table.has("max_trials") { table.large(cx, "max_trials") } else { round.unwrap_or(1) };
+    SearcherConfig::Hyperband {
+        max_trials,
+        divisor,
+        max_length,
+        max_concurrent_trials: table.small(cx, "max_concurrent_trials"),
+    }
+}
+
+/// `max_length`: that of all rounds together.
+fn population(cx: &mut Context, table: &Table<'_>, max_length: u64) -> Population {
+    let num_rounds = table.small(cx, "num_rounds");
+    let inner = |cx: &mut Context, name: &str, section| {
+        Table::open(cx, table.get(name).as_ref(), section, &joined(&table.path, name))
+    };
+    let replace = inner(cx, "replace_function", &REPLACE);
+    let explore = inner(cx, "explore_function", &EXPLORE);
+    let settings = Population {
+        population_size: table.small(cx, "population_size"),
+        num_rounds,
+        length_per_round: max_length / u64::from(num_rounds.max(1)),
+        truncate_fraction: replace.number(cx, "truncate_fraction"),
+        resample_probability: explore.number(cx, "resample_probability"),
+        perturb_factor: explore.number(cx, "perturb_factor"),
+    };
+    if settings.population_size > 0 && settings.replaced() == 0 && num_rounds > 1 {
+        let at = replace.get("truncate_fraction").map_or(table.key, |place| place.key);
+        let message = format!(
+            "a fraction of {} of {} trials is less than one: nobody is replaced after a round",
+            settings.truncate_fraction, settings.population_size
+        );
+        cx.warning(
+            at,
+            &joined(&replace.path, "truncate_fraction"),
+            message,
+            "raise it, or `population_size`",
+        );
+    }
+    settings
+}
+
+/// Median stopping around a method, if the section says so.
+fn with_median_stopping(
+    cx: &mut Context,
+    table: &Table<'_>,
+    method: SearcherConfig,
+    time_metric: &str,
+) -> SearcherConfig {
+    let Some(place) = table.get("median_stopping") else { return method };
+    let section = Table::open(cx, Some(&place), &MEDIAN_STOPPING, &place.path);
+    SearcherConfig::MedianStopping {
+        inner: Box::new(method),
+        min_length: length::in_time_metric(cx, &section, "min_length", time_metric),
+        min_trials: section.large(cx, "min_trials"),
+    }
 }
 
 /// What every trial starts from.

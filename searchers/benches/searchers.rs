@@ -78,6 +78,10 @@ fn halfway(trials: u64, stop_once: bool) -> World {
         max_concurrent_trials: 0,
         stop_once,
     };
+    halfway_of(config, trials)
+}
+
+fn halfway_of(config: SearcherConfig, trials: u64) -> World {
     let mut world = World::new(config, Space(BTreeMap::new()));
     let half = trials / 2;
     while world.searcher.rungs().first().is_some_and(|rung| rung.trials < half) && world.step() {}
@@ -99,6 +103,32 @@ fn events_by_promotion(bencher: Bencher<'_, '_>, trials: u64) {
 #[divan::bench(args = [10_000, 100_000, 1_000_000], sample_count = 10, sample_size = 1)]
 fn events_by_stopping(bencher: Bencher<'_, '_>, trials: u64) {
     events(bencher, &halfway(trials, true));
+}
+
+#[divan::bench(args = [10_000, 100_000, 1_000_000], sample_count = 10, sample_size = 1)]
+fn events_with_median_stopping(bencher: Bencher<'_, '_>, trials: u64) {
+    let inner = SearcherConfig::AsyncHalving {
+        num_rungs: 5,
+        max_trials: trials,
+        divisor: 4.0,
+        max_length: 256,
+        max_concurrent_trials: 0,
+        stop_once: false,
+    };
+    let config = SearcherConfig::MedianStopping { inner: Box::new(inner), min_length: 0, min_trials: 5 };
+    events(bencher, &halfway_of(config, trials));
+}
+
+#[divan::bench(args = [10_000, 100_000, 1_000_000], sample_count = 10, sample_size = 1)]
+fn events_of_pasha(bencher: Bencher<'_, '_>, trials: u64) {
+    let config = SearcherConfig::Pasha {
+        max_trials: trials,
+        divisor: 4.0,
+        max_rungs: 5,
+        max_length: 256,
+        max_concurrent_trials: 0,
+    };
+    events(bencher, &halfway_of(config, trials));
 }
 
 /// A whole search of a thousand trials.

@@ -1,4 +1,4 @@
-//! How adaptive ASHA shares its trials and places out among brackets.
+//! How adaptive ASHA and Hyperband share their trials and places out among brackets.
 //!
 //! R = min(max_rungs, floor(log_d T) + 1, floor(log_d max_trials) + 1) for the greatest length T and the divisor d. Brackets by
 //! mode: conservative 1 … R rungs, standard floor((R − 1) / 2) + 1 … R, aggressive R alone; `bracket_rungs` says
@@ -93,6 +93,50 @@ impl Brackets<'_> {
     }
 }
 
+/// The brackets of Hyperband, in the order of the paper: s = floor(log_d T) … 0, with s + 1 rungs.
+///
+/// A round of the paper has `ceil((s_max + 1) / (s + 1) · d^s)` trials in bracket s. Whole rounds that fit in `max_trials` are one
+/// round with so many times the trials; what is left over is shared in proportion to d^s/(s + 1), floored, the remainder to the
+/// first. If not even one round fits, the brackets are those of [`Mode::Conservative`], whose weights are the same.
+pub(crate) fn hyperband(max_trials: u64, divisor: Divisor, max_length: u64) -> Vec<BracketPlan> {
+    let conservative = Brackets {
+        max_trials,
+        mode: Mode::Conservative,
+        divisor,
+        max_rungs: crate::config::MAX_RUNGS,
+        bracket_rungs: &[],
+        max_length,
+    };
+    let sum =
+        |round: &Vec<(u32, u64)>| round.iter().try_fold(0_u64, |sum, (_, trials)| sum.checked_add(*trials));
+    let fitting = round(divisor, max_length).and_then(|round| Some((sum(&round)?, round)));
+    let Some((whole, round)) = fitting.filter(|(whole, _)| *whole <= max_trials) else {
+        return conservative.plans();
+    };
+    let (rounds, left) = (max_trials / whole, max_trials % whole);
+    let rungs: Vec<u32> = round.iter().map(|(rungs, _)| *rungs).collect();
+    let shared = Brackets { max_trials: left, ..conservative };
+    let mut extra = shared.exact_shares(&rungs).unwrap_or_else(|| shared.rounded_shares(&rungs));
+    extra[0] += left - extra.iter().sum::<u64>().min(left);
+    let plan = |((rungs, trials), extra): ((u32, u64), u64)| {
+        BracketPlan::halving(divisor, rungs, max_length, trials * rounds + extra)
+    };
+    round.into_iter().zip(extra).map(plan).collect()
+}
+
+/// The paper's brackets as (rungs, trials), most rungs first; none if they have more trials than a number holds.
+pub(crate) fn round(divisor: Divisor, max_length: u64) -> Option<Vec<(u32, u64)>> {
+    let most = divisor.rungs_within(max_length);
+    let trials = |rungs: u32| match divisor.power(rungs - 1) {
+        Some(power) => u64::try_from(power.checked_mul(u128::from(most))?.div_ceil(u128::from(rungs))).ok(),
+        None => {
+            let exact = divisor.value().powi(rungs as i32 - 1) * f64::from(most) / f64::from(rungs);
+            (exact < 1e18).then(|| (exact * (1.0 - 1e-12)).ceil() as u64)
+        }
+    };
+    (1..=most).rev().map(|rungs| Some((rungs, trials(rungs)?))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +170,51 @@ mod tests {
                 let shares = trials(max_trials, divisor, &[64, 4, 2, 1, 1]);
                 assert_eq!(shares.iter().sum::<u64>(), max_trials, "{divisor} {shares:?}");
                 assert!(shares.iter().all(|&share| share > 0));
+            }
+        }
+    }
+
+    fn hyperband_trials(max_trials: u64, divisor: f64, max_length: u64) -> Vec<u64> {
+        let plans = hyperband(max_trials, Divisor::new(divisor).unwrap(), max_length);
+        plans.iter().map(|plan| plan.trials).collect()
+    }
+
+    #[test]
+    fn hyperband_has_the_brackets_of_the_paper() {
+        // ceil(5 / (s + 1) · 3^s) for s = 4 … 0.
+        assert_eq!(hyperband_trials(143, 3.0, 81), [81, 34, 15, 8, 5]);
+        assert_eq!(hyperband_trials(2 * 143, 3.0, 81), [162, 68, 30, 16, 10]);
+        assert_eq!(hyperband_trials(153, 3.0, 81), [81 + 7, 34 + 2, 15 + 1, 8, 5], "10 more in proportion");
+        assert_eq!(hyperband_trials(1, 3.0, 1), [1]);
+        let lengths: Vec<u64> = hyperband(143, Divisor::new(3.0).unwrap(), 81)[0]
+            .rungs
+            .iter()
+            .flat_map(|rung| [rung.length, rung.trials])
+            .collect();
+        assert_eq!(lengths, [1, 81, 3, 27, 9, 9, 27, 3, 81, 1]);
+    }
+
+    #[test]
+    fn fewer_trials_than_a_round_have_fewer_brackets() {
+        assert_eq!(hyperband_trials(64, 3.0, 81), trials_of(Mode::Conservative, 64, 3.0, 81));
+        assert_eq!(hyperband_trials(64, 3.0, 81).len(), 4);
+    }
+
+    fn trials_of(mode: Mode, max_trials: u64, divisor: f64, max_length: u64) -> Vec<u64> {
+        let divisor = Divisor::new(divisor).unwrap();
+        let brackets = Brackets { max_trials, mode, divisor, max_rungs: 64, bracket_rungs: &[], max_length };
+        brackets.plans().iter().map(|plan| plan.trials).collect()
+    }
+
+    #[test]
+    fn no_trial_is_lost_or_made_up() {
+        for divisor in [1.5, 2.0, 2.5, 3.0, 4.0] {
+            for max_length in [1, 2, 9, 27, 1000, u64::MAX] {
+                for max_trials in (1..400).chain([5000, 100_000_000]) {
+                    let shared = hyperband_trials(max_trials, divisor, max_length);
+                    assert_eq!(shared.iter().sum::<u64>(), max_trials, "{divisor} {max_length}");
+                    assert!(shared.iter().all(|&trials| trials > 0), "{shared:?}");
+                }
             }
         }
     }

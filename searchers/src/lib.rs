@@ -9,7 +9,7 @@
 //! | [`config`] | what a search is configured with |
 //! | [`searcher`] | the [`Searcher`] that runs one method |
 //! | [`mod@plan`] | what a search will cost before it starts |
-//! | `brackets` | how adaptive ASHA shares out its trials |
+//! | `brackets` | how adaptive ASHA and Hyperband share out their trials |
 //! | [`reason`] | why a searcher did something, with the numbers used |
 //! | [`space`] | hyperparameters, the domains they are drawn from, grids |
 //! | [`stream`] | random numbers that depend on nothing but seed, trial and purpose |
@@ -32,7 +32,7 @@ pub mod searcher;
 pub mod space;
 pub mod stream;
 
-pub use config::{Mode, SearcherConfig};
+pub use config::{Mode, Population, SearcherConfig};
 pub use error::Error;
 pub use method::{Action, Context, Create, Event, ExitReason, Method, RungView, TrialId};
 pub use plan::{Plan, plan};

@@ -122,7 +122,10 @@ pub struct Create {
 impl Create {
     /// Why the trial began.
     pub fn reason(&self) -> Reason {
-        Reason::Created { bracket: self.bracket, length: self.train_to }
+        match self.clone_from {
+            Some(from) => Reason::Cloned { from: from.0, length: self.train_to },
+            None => Reason::Created { bracket: self.bracket, length: self.train_to },
+        }
     }
 }
 

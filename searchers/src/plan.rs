@@ -1,15 +1,19 @@
 //! What a search will do and cost, known before it starts.
 //!
 //! In a rung of n trials `max(floor(n/d), 1)` go on. A real search differs: promotion decides on what it has seen so far
-//! and lets somewhat more trials go on.
+//! and lets somewhat more trials go on. PASHA's is the most it can cost: as if rankings never agreed. Median stopping only takes
+//! away, so its plan is that of the method alone.
 
-use crate::brackets::Brackets;
-use crate::config::{MAX_TRIALS, SearcherConfig};
+use crate::brackets::{Brackets, hyperband};
+use crate::config::{MAX_TRIALS, Population, SearcherConfig};
 use crate::divisor::Divisor;
 use crate::error::Error;
 use crate::space::Space;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// Of a population with more rounds, those between are not listed one by one.
+const MAX_ROUNDS_LISTED: u32 = 1_000;
 
 /// A search in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +76,12 @@ impl BracketPlan {
         Self { trials, rungs: rungs.collect() }
     }
 
+    /// One bracket with as many rungs as its length and trials can feed, at most `max_rungs`.
+    pub(crate) fn one_bracket(divisor: Divisor, max_rungs: u32, max_length: u64, trials: u64) -> Self {
+        let most = divisor.rungs_within(max_length).min(divisor.rungs_within(trials));
+        Self::halving(divisor, most.min(max_rungs), max_length, trials)
+    }
+
     /// All lengths of the bracket added up.
     pub fn total_length(&self) -> u64 {
         self.rungs.iter().fold(0, |sum, rung| sum.saturating_add(rung.ending.saturating_mul(rung.length)))
@@ -87,28 +97,10 @@ impl BracketPlan {
 pub fn plan(config: &SearcherConfig, space: &Space) -> Result<Plan, Error> {
     config.check()?;
     space.check()?;
-    let full = |trials| Ok(vec![full_training(trials, config.max_length())]);
-    let brackets: Result<Vec<BracketPlan>, Error> = match *config {
-        SearcherConfig::Single { .. } => full(1),
-        SearcherConfig::Random { max_trials, .. } => full(max_trials),
-        SearcherConfig::Grid { .. } => full(grid_trials(space)?),
-        SearcherConfig::AsyncHalving { num_rungs, max_trials, divisor, max_length, .. } => {
-            Ok(vec![BracketPlan::halving(Divisor::new(divisor)?, num_rungs, max_length, max_trials)])
-        }
-        SearcherConfig::AdaptiveAsha {
-            max_trials,
-            mode,
-            divisor,
-            max_rungs,
-            ref bracket_rungs,
-            max_length,
-            ..
-        } => {
-            let divisor = Divisor::new(divisor)?;
-            Ok(Brackets { max_trials, mode, divisor, max_rungs, bracket_rungs, max_length }.plans())
-        }
-    };
-    let brackets = brackets?;
+    if let SearcherConfig::Pbt(population) = config.base() {
+        return Ok(of_population(population));
+    }
+    let brackets = brackets(config, space)?;
     let trials = brackets.iter().map(|bracket| bracket.trials).sum::<u64>();
     Ok(Plan {
         trials,
@@ -118,6 +110,58 @@ pub fn plan(config: &SearcherConfig, space: &Space) -> Result<Plan, Error> {
         full_length: trials.saturating_mul(config.max_length()),
         brackets,
     })
+}
+
+fn brackets(config: &SearcherConfig, space: &Space) -> Result<Vec<BracketPlan>, Error> {
+    let max_length = config.max_length();
+    let full = |trials| Ok(vec![full_training(trials, max_length)]);
+    match *config {
+        SearcherConfig::Single { .. } => full(1),
+        SearcherConfig::Random { max_trials, .. } => full(max_trials),
+        SearcherConfig::Grid { .. } => full(grid_trials(space)?),
+        SearcherConfig::AsyncHalving { num_rungs, max_trials, divisor, .. } => {
+            Ok(vec![BracketPlan::halving(Divisor::new(divisor)?, num_rungs, max_length, max_trials)])
+        }
+        SearcherConfig::AdaptiveAsha { max_trials, mode, divisor, max_rungs, ref bracket_rungs, .. } => {
+            let divisor = Divisor::new(divisor)?;
+            Ok(Brackets { max_trials, mode, divisor, max_rungs, bracket_rungs, max_length }.plans())
+        }
+        SearcherConfig::SyncHalving { max_trials, divisor, .. } => {
+            Ok(vec![BracketPlan::one_bracket(Divisor::new(divisor)?, u32::MAX, max_length, max_trials)])
+        }
+        SearcherConfig::Hyperband { max_trials, divisor, .. } => {
+            Ok(hyperband(max_trials, Divisor::new(divisor)?, max_length))
+        }
+        SearcherConfig::Pasha { max_trials, divisor, max_rungs, .. } => {
+            Ok(vec![BracketPlan::one_bracket(Divisor::new(divisor)?, max_rungs, max_length, max_trials)])
+        }
+        SearcherConfig::Pbt(population) => Ok(of_population(&population).brackets),
+        SearcherConfig::MedianStopping { ref inner, .. } => brackets(inner, space),
+    }
+}
+
+/// Rounds as rungs. A child begins at its parent's length, so lengths add up to the population's alone.
+fn of_population(population: &Population) -> Plan {
+    let Population { population_size, num_rounds, length_per_round, .. } = *population;
+    let (size, replaced) = (u64::from(population_size), u64::from(population.replaced()));
+    let listed = num_rounds.min(MAX_ROUNDS_LISTED);
+    let round = |round: u32| {
+        let last = round == listed;
+        let length =
+            if last { population.max_length() } else { length_per_round.saturating_mul(u64::from(round)) };
+        // Rounds that are not listed end with the one before the last.
+        let unlisted = if round + 1 == listed { u64::from(num_rounds - listed) } else { 0 };
+        RungPlan { length, trials: size, ending: if last { size } else { replaced * (1 + unlisted) } }
+    };
+    let bracket = BracketPlan { trials: population.trials(), rungs: (1..=listed).map(round).collect() };
+    Plan {
+        trials: bracket.trials,
+        max_length: population.max_length(),
+        ending: bracket.ending(),
+        total_length: size.saturating_mul(population.max_length()),
+        full_length: bracket.trials.saturating_mul(population.max_length()),
+        brackets: vec![bracket],
+    }
 }
 
 /// How many trials a grid of this space has: one a point.

@@ -65,6 +65,54 @@ pub enum Reason {
         /// How many may.
         allowed: u64,
     },
+    /// The rankings of the two highest rungs agree, so no trial goes beyond the upper one.
+    RankingSettled(Standing),
+    /// Worse at its best than most others are on average up to the same length.
+    BelowMedian {
+        /// The length.
+        length: u64,
+        /// How many others have a better average.
+        better: u64,
+        /// How many others validated at this length.
+        of: u64,
+    },
+    /// It trained its part of a round, and waits for the others.
+    RoundDone {
+        /// The round, from 1.
+        round: u32,
+        /// The length at its end.
+        length: u64,
+    },
+    /// It stays in the population for the next round.
+    Survives {
+        /// The round that ended, from 1.
+        round: u32,
+        /// Its rank, 1 is the best.
+        rank: u64,
+        /// How many were ranked.
+        of: u64,
+    },
+    /// Among the worst of its round: others take its place.
+    Replaced {
+        /// The round that ended, from 1.
+        round: u32,
+        /// Its rank, 1 is the best.
+        rank: u64,
+        /// How many were ranked.
+        of: u64,
+    },
+    /// Nobody is left who could train in the next round.
+    NobodyLeft {
+        /// The round that ended, from 1.
+        round: u32,
+    },
+    /// A trial began from another's newest checkpoint.
+    Cloned {
+        /// The other.
+        from: u32,
+        /// It trains to this length first.
+        length: u64,
+    },
 }
 
 impl fmt::Display for Standing {
@@ -97,6 +145,43 @@ impl fmt::Display for Reason {
             Self::TooManyInvalid { invalid, allowed } => {
                 write!(out, "{invalid} trials refused their hyperparameters, at most {allowed} may")
             }
+            Self::RankingSettled(Standing { rung, length, rank, of, .. }) => {
+                write!(
+                    out,
+                    "rank {rank} of {of} in rung {rung} (length {length}), which ranks as the rung below did: none goes on"
+                )
+            }
+            Self::BelowMedian { length, better, of } => {
+                write!(
+                    out,
+                    "at length {length}, {better} of {of} others are better on average than it is at its best"
+                )
+            }
+            Self::RoundDone { .. }
+            | Self::Survives { .. }
+            | Self::Replaced { .. }
+            | Self::NobodyLeft { .. }
+            | Self::Cloned { .. } => self.fmt_of_population(out),
+        }
+    }
+}
+
+impl Reason {
+    /// The reasons of population based training; nothing of others.
+    fn fmt_of_population(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RoundDone { round, length } => {
+                write!(out, "waits for the end of round {round} (length {length})")
+            }
+            Self::Survives { round, rank, of } => write!(out, "round {round}: rank {rank} of {of}, stays"),
+            Self::Replaced { round, rank, of } => {
+                write!(out, "round {round}: rank {rank} of {of}, among the worst, is replaced")
+            }
+            Self::NobodyLeft { round } => write!(out, "no trial of round {round} can go on"),
+            Self::Cloned { from, length } => {
+                write!(out, "begins from the newest checkpoint of trial {from}, trains to length {length}")
+            }
+            _ => Ok(()),
         }
     }
 }

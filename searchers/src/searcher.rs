@@ -1,24 +1,11 @@
 //! The [`Searcher`]: one method with its space and seed, as a value that can be stored and taken up again.
 
-use crate::brackets::Brackets;
 use crate::config::SearcherConfig;
-use crate::divisor::Divisor;
 use crate::error::Error;
-use crate::method::{Action, Context, Event, Method, RungView};
-use crate::methods::halving::Settings;
-use crate::methods::{Adaptive, AsyncHalving, Fixed, Source};
-use crate::plan::grid_trials;
+use crate::method::{Action, Context, Event, RungView};
+use crate::methods::Running;
 use crate::space::Space;
 use serde::{Deserialize, Serialize};
-
-/// The closed set of methods. Serialised by position: append variants, never reorder them; a method whose state
-/// changes gets a new variant, and the old one stays readable.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum Running {
-    Fixed(Fixed),
-    AsyncHalving(AsyncHalving),
-    Adaptive(Adaptive),
-}
 
 /// A search under way.
 ///
@@ -80,63 +67,5 @@ impl Searcher {
     /// The hyperparameters drawn from.
     pub fn space(&self) -> &Space {
         &self.space
-    }
-}
-
-impl Running {
-    fn new(config: &SearcherConfig, space: &Space) -> Result<Self, Error> {
-        Ok(match *config {
-            SearcherConfig::Single { max_length } => {
-                Self::Fixed(Fixed::new(Source::Single, 1, max_length, 1))
-            }
-            SearcherConfig::Random { max_trials, max_length, max_concurrent_trials } => {
-                Self::Fixed(Fixed::new(Source::Random, max_trials, max_length, max_concurrent_trials))
-            }
-            SearcherConfig::Grid { max_length, max_concurrent_trials } => {
-                Self::Fixed(Fixed::new(Source::Grid, grid_trials(space)?, max_length, max_concurrent_trials))
-            }
-            SearcherConfig::AsyncHalving {
-                num_rungs,
-                max_trials,
-                divisor,
-                max_length,
-                max_concurrent_trials,
-                stop_once,
-            } => {
-                let divisor = Divisor::new(divisor)?;
-                let settings = Settings { rungs: num_rungs, max_trials, divisor, max_length, stop_once };
-                Self::AsyncHalving(AsyncHalving::new(&settings, max_concurrent_trials))
-            }
-            SearcherConfig::AdaptiveAsha {
-                max_trials,
-                mode,
-                divisor,
-                max_rungs,
-                ref bracket_rungs,
-                max_length,
-                max_concurrent_trials,
-                stop_once,
-            } => {
-                let divisor = Divisor::new(divisor)?;
-                let settings = Brackets { max_trials, mode, divisor, max_rungs, bracket_rungs, max_length };
-                Self::Adaptive(Adaptive::new(&settings, max_concurrent_trials, stop_once))
-            }
-        })
-    }
-
-    fn method(&self) -> &dyn Method {
-        match self {
-            Self::Fixed(method) => method,
-            Self::AsyncHalving(method) => method,
-            Self::Adaptive(method) => method,
-        }
-    }
-
-    fn method_mut(&mut self) -> &mut dyn Method {
-        match self {
-            Self::Fixed(method) => method,
-            Self::AsyncHalving(method) => method,
-            Self::Adaptive(method) => method,
-        }
     }
 }

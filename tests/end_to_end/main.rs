@@ -27,4 +27,5 @@ mod mistakes;
 mod object_store;
 mod pausing;
 mod scripts;
+mod searching;
 mod server;

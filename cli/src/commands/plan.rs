@@ -21,6 +21,7 @@ pub(super) async fn run(global: &Global, args: &Plan) -> Result<Exit, Error> {
         None => local(&loaded.config)?,
     };
     preview.warnings.extend(slot_warnings(&loaded.config));
+    preview.warnings.extend(bounds(&loaded.config.searcher.method));
     if args.json {
         output::print_json(&json::preview(&preview))?;
     } else {
@@ -63,10 +64,10 @@ fn local(config: &ExperimentConfig) -> Result<v1::PreviewExperimentResponse, Err
 fn samples(config: &ExperimentConfig) -> Vec<String> {
     // Without a seed in the file the real search draws others: these are examples.
     let seed = config.experiment_seed.unwrap_or(0);
-    let drawn = (1..=SAMPLES).filter_map(|trial| match config.searcher.method {
+    let method = &config.searcher.method;
+    let drawn = (1..=SAMPLES).filter_map(|trial| match method.base() {
         SearcherConfig::Single { .. } if trial > 1 => None,
-        SearcherConfig::Grid { .. } => config.space.grid_point(u64::from(trial - 1)),
-        _ => Some(config.space.draw(seed, TrialId(trial))),
+        _ => method.sample(&config.space, seed, TrialId(trial)),
     });
     drawn.map(|hparams| space::to_json_text(&hparams)).collect()
 }
@@ -90,17 +91,36 @@ fn wire(planned: &toprung_searchers::Plan, settings: &toprung_config::SearcherSe
     }
 }
 
+/// Where the plan is only the most that a search can cost.
+fn bounds(method: &SearcherConfig) -> Option<String> {
+    let pasha = "this is the most that pasha trains: it ends at a lower rung once rankings agree";
+    let median = "this is the most that is trained: what median_stopping saves depends on the metrics";
+    match method {
+        SearcherConfig::MedianStopping { .. } => Some(median.to_owned()),
+        SearcherConfig::Pasha { .. } => Some(pasha.to_owned()),
+        _ => None,
+    }
+}
+
 /// What the file says about slots, where it will not do what its author may think.
 fn slot_warnings(config: &ExperimentConfig) -> Vec<String> {
     let per_trial = config.resources.slots_per_trial.max(1);
     let mut warnings = Vec::new();
     if let Some(most) = config.resources.max_slots {
         let at_once = most / per_trial;
-        let wanted = concurrency(&config.searcher.method);
+        let wanted = match config.searcher.method.base() {
+            SearcherConfig::Single { .. } => 0,
+            method => method.max_concurrent_trials(),
+        };
         if wanted > at_once {
             warnings.push(format!(
                 "resources.max_slots {most} lets {at_once} trials run at once, fewer than the {wanted} of \
-                 searcher.max_concurrent_trials"
+                 searcher.{}",
+                if matches!(config.searcher.method.base(), SearcherConfig::Pbt(_)) {
+                    "population_size"
+                } else {
+                    "max_concurrent_trials"
+                }
             ));
         }
     }
@@ -110,18 +130,6 @@ fn slot_warnings(config: &ExperimentConfig) -> Vec<String> {
         ));
     }
     warnings
-}
-
-/// The searcher's `max_concurrent_trials`; 0: it has none.
-fn concurrency(method: &SearcherConfig) -> u32 {
-    use SearcherConfig as Method;
-    match *method {
-        Method::Random { max_concurrent_trials, .. }
-        | Method::Grid { max_concurrent_trials, .. }
-        | Method::AsyncHalving { max_concurrent_trials, .. }
-        | Method::AdaptiveAsha { max_concurrent_trials, .. } => max_concurrent_trials,
-        Method::Single { .. } => 0,
-    }
 }
 
 #[cfg(test)]
@@ -147,6 +155,19 @@ mod tests {
         assert_eq!(ending, [(48, 15), (12, 62), (3, 250), (1, 1000)]);
         assert_eq!(preview.sample_hparams_json.len(), 3);
         assert!(preview.sample_hparams_json[0].contains("lr"));
+    }
+
+    #[test]
+    fn a_plan_that_is_only_a_bound_says_so() {
+        let bound = |searcher: &str| {
+            let text = format!("entrypoint: ./run\nsearcher: {{metric: e, max_length: 9, {searcher}}}\n");
+            bounds(&toprung_config::parse(&text).unwrap().config.searcher.method)
+        };
+        assert!(bound("name: pasha, max_trials: 9").unwrap().contains("pasha"));
+        assert!(
+            bound("name: random, max_trials: 9, median_stopping: {}").unwrap().contains("median_stopping")
+        );
+        assert_eq!(bound("name: hyperband"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The searchers, and the kinds of hyperparameters.
 
+use super::population::POPULATION;
 use super::{Field, POSITIVE, Section, Shape, at_least, field, not_yet, removed, required, small};
 
 /// A searcher's section by its name. Other names are in [`NOT_BUILT`].
@@ -11,33 +12,35 @@ pub(crate) static SEARCHERS: &[(&str, &Section)] = &[
     ("asha", &ASYNC_HALVING),
     ("adaptive_asha", &ADAPTIVE_ASHA),
     ("adaptive_simple", &ADAPTIVE_ASHA),
+    ("sync_halving", &SYNC_HALVING),
+    ("hyperband", &HYPERBAND),
+    ("pasha", &PASHA),
+    ("pbt", &PBT),
 ];
 
 /// The fields of all searchers, for a section whose `name` is a mistake.
 pub(crate) static ANY_SEARCHER: Section = Section {
     title: "`searcher`",
     doc: "The fields of every searcher.",
-    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, NUM_RUNGS, BRACKETS],
+    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, STOP_ONCE, NUM_RUNGS, MAX_RUNGS, BRACKETS, POPULATION],
     strangers: ELSEWHERE,
 };
 
 /// The searchers that may be suggested.
-pub(crate) const BUILT: &[&str] = &["single", "random", "grid", "async_halving", "adaptive_asha"];
-
-/// Searchers of the language that this version does not have.
-pub(crate) const NOT_BUILT: &[&str] = &[
-    "pbt",
+pub(crate) const BUILT: &[&str] = &[
+    "single",
+    "random",
+    "grid",
+    "async_halving",
+    "adaptive_asha",
     "sync_halving",
     "hyperband",
     "pasha",
-    "tpe",
-    "gp",
-    "bohb",
-    "cma_es",
-    "median_stopping",
-    "auto",
-    "custom",
+    "pbt",
 ];
+
+/// Searchers of the language that this version does not have.
+pub(crate) const NOT_BUILT: &[&str] = &["tpe", "gp", "bohb", "cma_es", "auto", "custom"];
 
 /// Searchers that left the language, and what to use.
 pub(crate) const OLD: &[(&str, &str)] = &[
@@ -83,6 +86,12 @@ const COMMON: &[Field] = &[
         "",
         "how long a trial trains at most, in the time metric; the other way to write `max_length`",
     ),
+    field(
+        "median_stopping",
+        Shape::Section(&MEDIAN_STOPPING),
+        "",
+        "stops trials that are worse than the median of the others, whatever the searcher; `{}` turns it on",
+    ),
     removed("max_steps", "it is ignored: `max_length` counts"),
     removed("target_trial_steps", "it is ignored: `max_length` counts"),
     removed("step_budget", "it is ignored: `max_trials` counts"),
@@ -96,6 +105,13 @@ const TRIALS: &[Field] = &[required(
     "how many trials are created",
 )];
 
+const HYPERBAND_TRIALS: &[Field] = &[field(
+    "max_trials",
+    Shape::Int { min: 1, max: toprung_searchers::config::MAX_TRIALS as i64 },
+    "",
+    "how many trials are created; one round of the paper's brackets if absent",
+)];
+
 const CONCURRENT: &[Field] = &[field(
     "max_concurrent_trials",
     small(0),
@@ -103,18 +119,25 @@ const CONCURRENT: &[Field] = &[field(
     "how many trials run at once at most; 0: as many as there are slots",
 )];
 
-const DIVISOR: &[Field] = &[
-    field("divisor", Shape::Number { above: Some(1.0) }, "4", "one in so many trials goes on at each rung"),
-    field(
-        "stop_once",
-        Shape::Flag,
-        "false",
-        "whether a trial is stopped for good when it is not among the best of its rung, instead of pausing there and going on when it is",
-    ),
-];
+const DIVISOR: &[Field] = &[field(
+    "divisor",
+    Shape::Number { above: Some(1.0) },
+    "4",
+    "one in so many trials goes on at each rung",
+)];
+
+const STOP_ONCE: &[Field] = &[field(
+    "stop_once",
+    Shape::Flag,
+    "false",
+    "whether a trial is stopped for good when it is not among the best of its rung, instead of pausing there and going on when it is",
+)];
 
 const NUM_RUNGS: &[Field] =
     &[required("num_rungs", Shape::Int { min: 1, max: 64 }, "how many rungs there are")];
+
+const MAX_RUNGS: &[Field] =
+    &[field("max_rungs", Shape::Int { min: 1, max: 64 }, "5", "how many rungs a bracket has at most")];
 
 const BRACKETS: &[Field] = &[
     field(
@@ -123,7 +146,6 @@ const BRACKETS: &[Field] = &[
         "\"standard\"",
         "how early trials are cut",
     ),
-    field("max_rungs", Shape::Int { min: 1, max: 64 }, "5", "how many rungs a bracket has at most"),
     field(
         "bracket_rungs",
         Shape::List(&Shape::Int { min: 1, max: 64 }),
@@ -132,18 +154,43 @@ const BRACKETS: &[Field] = &[
     ),
 ];
 
+pub(crate) static MEDIAN_STOPPING: Section = Section {
+    title: "`median_stopping`",
+    doc: "When a trial is stopped for being worse than the median of the others.",
+    groups: &[&[
+        field(
+            "min_length",
+            Shape::Length { least: 0 },
+            "0",
+            "nothing is stopped before this length; in the time metric",
+        ),
+        field(
+            "min_trials",
+            Shape::Int { min: 1, max: toprung_searchers::config::MAX_TRIALS as i64 },
+            "5",
+            "nothing is stopped at a length before so many other trials have validated there",
+        ),
+    ]],
+    strangers: &[],
+};
+
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("max_trials", "it belongs to the searchers `random`, `async_halving` and `adaptive_asha`"),
     (
-        "max_concurrent_trials",
-        "it belongs to the searchers `random`, `grid`, `async_halving` and `adaptive_asha`",
+        "max_trials",
+        "it belongs to the searchers with trials of their own number, such as `random` and `adaptive_asha`",
     ),
-    ("divisor", "it belongs to the searchers `async_halving` and `adaptive_asha`"),
+    ("max_concurrent_trials", "it belongs to all searchers but `single` and `pbt`"),
+    ("divisor", "it belongs to the searchers with rungs, such as `adaptive_asha`"),
     ("stop_once", "it belongs to the searchers `async_halving` and `adaptive_asha`"),
     ("num_rungs", "it belongs to the searcher `async_halving`; `adaptive_asha` has `max_rungs`"),
-    ("max_rungs", "it belongs to the searcher `adaptive_asha`; `async_halving` has `num_rungs`"),
+    ("max_rungs", "it belongs to the searchers `adaptive_asha` and `pasha`; `async_halving` has `num_rungs`"),
     ("mode", "it belongs to the searcher `adaptive_asha`"),
     ("bracket_rungs", "it belongs to the searcher `adaptive_asha`"),
+    ("population_size", "it belongs to the searcher `pbt`"),
+    ("num_rounds", "it belongs to the searcher `pbt`"),
+    ("length_per_round", "it belongs to the searcher `pbt`"),
+    ("replace_function", "it belongs to the searcher `pbt`"),
+    ("explore_function", "it belongs to the searcher `pbt`"),
     ("constraints", "it belongs to the top level of the file"),
 ];
 
@@ -171,14 +218,42 @@ const GRID: Section = Section {
 const ASYNC_HALVING: Section = Section {
     title: "the searcher `async_halving`",
     doc: "Random trials that train from rung to rung, of which the best go on. `asha` is another name for it.",
-    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, NUM_RUNGS],
+    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, STOP_ONCE, NUM_RUNGS],
     strangers: ELSEWHERE,
 };
 
 const ADAPTIVE_ASHA: Section = Section {
     title: "the searcher `adaptive_asha`",
     doc: "Several `async_halving` searches at once that begin their cuts earlier or later. A good choice for most searches.",
-    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, BRACKETS],
+    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, STOP_ONCE, MAX_RUNGS, BRACKETS],
+    strangers: ELSEWHERE,
+};
+
+const SYNC_HALVING: Section = Section {
+    title: "the searcher `sync_halving`",
+    doc: "Random trials that train from rung to rung together: when all have arrived, the best go on.",
+    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR],
+    strangers: ELSEWHERE,
+};
+
+const HYPERBAND: Section = Section {
+    title: "the searcher `hyperband`",
+    doc: "Several `sync_halving` searches that begin their cuts earlier or later, one filling the places that another leaves.",
+    groups: &[COMMON, HYPERBAND_TRIALS, CONCURRENT, DIVISOR],
+    strangers: ELSEWHERE,
+};
+
+const PASHA: Section = Section {
+    title: "the searcher `pasha`",
+    doc: "`async_halving` that trains its best trials longer only while that changes their ranking.",
+    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, MAX_RUNGS],
+    strangers: ELSEWHERE,
+};
+
+const PBT: Section = Section {
+    title: "the searcher `pbt`",
+    doc: "Population based training: after each round the worst trials are replaced by changed copies of the best. It takes `max_length` from `num_rounds` times `length_per_round`.",
+    groups: &[COMMON, POPULATION],
     strangers: ELSEWHERE,
 };
 

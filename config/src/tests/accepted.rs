@@ -272,3 +272,66 @@ fn trials_may_start_from_a_checkpoint() {
         assert_eq!(again.searcher.source, config.searcher.source, "the complete form says the same");
     }
 }
+
+#[test]
+fn the_searchers_with_brackets_and_rounds() {
+    let method = |searcher: &str| {
+        let yaml = format!("entrypoint: ./run\nsearcher: {{metric: a, {searcher}}}\n");
+        let settings = parse(&yaml).unwrap().config.searcher;
+        (settings.method, settings.time_metric, settings.max_length)
+    };
+    let (hyperband, ..) = method("name: hyperband, divisor: 3, max_length: {epochs: 81}");
+    let expected = SearcherConfig::Hyperband {
+        max_trials: 143,
+        divisor: 3.0,
+        max_length: 81,
+        max_concurrent_trials: 16,
+    };
+    assert_eq!(hyperband, expected, "the numbers of the paper");
+    let (pasha, ..) = method("name: pasha, max_trials: 9, max_length: 81, max_concurrent_trials: 0");
+    let expected = SearcherConfig::Pasha {
+        max_trials: 9,
+        divisor: 4.0,
+        max_rungs: 5,
+        max_length: 81,
+        max_concurrent_trials: 0,
+    };
+    assert_eq!(pasha, expected);
+    let rounds = "name: pbt, population_size: 20, num_rounds: 5";
+    let population = toprung_searchers::Population {
+        population_size: 20,
+        num_rounds: 5,
+        length_per_round: 2,
+        truncate_fraction: 0.2,
+        resample_probability: 0.25,
+        perturb_factor: 0.2,
+    };
+    for lengths in [
+        "length_per_round: {epochs: 2}",
+        "length_per_round: 2, time_metric: epochs",
+        "length_per_round: {epochs: 2}, max_length: {epochs: 10}",
+        "length_per_round: 2, time_metric: epochs, max_time: 10",
+    ] {
+        let found = method(&format!("{rounds}, {lengths}"));
+        assert_eq!(found, (SearcherConfig::Pbt(population), "epochs".to_owned(), 10), "{lengths}");
+    }
+}
+
+#[test]
+fn median_stopping_goes_around_any_searcher() {
+    let around = |median: &str| {
+        let searcher = "name: single, metric: a, max_length: {epochs: 9}";
+        let yaml = format!("entrypoint: ./run\nsearcher: {{{searcher}, median_stopping: {median}}}\n");
+        parse(&yaml).unwrap().config.searcher.method
+    };
+    let single = SearcherConfig::Single { max_length: 9 };
+    let median = |min_length, min_trials| SearcherConfig::MedianStopping {
+        inner: Box::new(single.clone()),
+        min_length,
+        min_trials,
+    };
+    assert_eq!(around("{}"), median(0, 5));
+    assert_eq!(around("{min_length: {epochs: 3}, min_trials: 2}"), median(3, 2));
+    assert_eq!(around("{min_length: 3}"), median(3, 5));
+    assert_eq!(around("null"), single);
+}

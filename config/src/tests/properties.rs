@@ -57,10 +57,25 @@ fn searcher() -> impl Strategy<Value = Json> {
         (1..99_u32, prop::sample::select(vec!["standard", "aggressive", "conservative"])).prop_map(
             |(n, mode)| json!({"name": "adaptive_asha", "max_trials": n, "mode": mode, "bracket_rungs": [1]})
         ),
+        (1..99_u32, prop::sample::select(vec!["sync_halving", "pasha", "hyperband"]))
+            .prop_map(|(n, name)| json!({"name": name, "max_trials": n})),
+        (2.0..5.0_f64).prop_map(|divisor| json!({"name": "hyperband", "divisor": divisor})),
+        (1..99_u32, 1..99_u32, 1..99_u32, 0.0..=0.5_f64, 0.0..=1.0_f64).prop_map(|(n, rounds, length, cut, p)| json!({
+            "name": "pbt", "population_size": n, "num_rounds": rounds, "length_per_round": {"epochs": length},
+            "replace_function": {"truncate_fraction": cut}, "explore_function": {"resample_probability": p},
+        })),
     ];
-    (lengths, methods, "[a-z ]{1,8}", any::<bool>()).prop_map(|(lengths, method, metric, smaller)| {
+    let median = prop_oneof![
+        Just(json!({})),
+        Just(json!({"median_stopping": {}})),
+        (0..9_u32, 1..9_u32)
+            .prop_map(|(l, n)| json!({"median_stopping": {"min_length": l, "min_trials": n}})),
+    ];
+    let rest = ("[a-z ]{1,8}", any::<bool>());
+    (lengths, methods, median, rest).prop_map(|(lengths, method, median, (metric, smaller))| {
         let mut searcher = json!({"metric": metric, "smaller_is_better": smaller});
-        for part in [lengths, method] {
+        let lengths = if method["name"] == "pbt" { json!({}) } else { lengths };
+        for part in [lengths, method, median] {
             for (key, value) in part.as_object().into_iter().flatten() {
                 searcher[key] = value.clone();
             }

@@ -77,7 +77,7 @@ fn searchers() {
         ("name: single, max_length: 1", ".metric", "`metric` is missing", ""),
         ("metric: a, max_length: 1", ".name", "`name` is missing", "one of single"),
         ("name: adaptive_ahsa, metric: a", ".name", "found the text \"adaptive_ahsa\"", "`adaptive_asha`"),
-        ("name: pbt, metric: a", ".name", "`pbt` is not available in this version", "available are single"),
+        ("name: tpe, metric: a", ".name", "`tpe` is not available in this version", "available are single"),
         ("name: adaptive, metric: a", ".name", "no longer part", "use `adaptive_asha`"),
         ("name: single, metric: a", "", "one of `max_length`, `max_time` is missing", "{epochs: 32}"),
         (
@@ -145,6 +145,51 @@ fn searchers() {
             "name: adaptive_asha, metric: a, max_length: 9, max_trials: 9, bracket_rungs: [0]",
             ".bracket_rungs[0]",
             "",
+            "",
+        ),
+        ("name: hyperband, metric: a, max_length: 9, divisor: 1", ".divisor", "above 1", ""),
+        (
+            "name: hyperband, metric: a, max_length: 1000000000, divisor: 2",
+            ".max_trials",
+            "`max_trials` is missing",
+            "too large",
+        ),
+        ("name: pasha, metric: a, max_length: 9, max_trials: 9, mode: standard", ".mode", "unknown key", ""),
+        (
+            "name: pbt, metric: a, num_rounds: 2, length_per_round: 1",
+            ".population_size",
+            "`population_size` is missing",
+            "",
+        ),
+        (
+            "name: pbt, metric: a, population_size: 9, num_rounds: 2, length_per_round: {epochs: 3}, max_length: {epochs: 5}",
+            ".max_length",
+            "is 5 epochs, but all rounds together are 6 epochs",
+            "leave it out",
+        ),
+        (
+            "name: pbt, metric: a, population_size: 9, num_rounds: 2, length_per_round: 1, replace_function: {truncate_fraction: 0.6}",
+            ".replace_function.truncate_fraction",
+            "0.6 is out of range, expected a number from 0 to 0.5",
+            "",
+        ),
+        (
+            "name: pbt, metric: a, population_size: 9, num_rounds: 2, length_per_round: 1, explore_function: {perturb: 1}",
+            ".explore_function.perturb",
+            "unknown key `perturb` in `explore_function`",
+            "",
+        ),
+        ("name: single, metric: a, max_length: 1, num_rounds: 1", ".num_rounds", "unknown key", "`pbt`"),
+        (
+            "name: single, metric: a, max_length: {epochs: 9}, median_stopping: {min_length: {batches: 5}}",
+            ".median_stopping.min_length",
+            "counts batches, but the searcher counts epochs",
+            "bare number",
+        ),
+        (
+            "name: single, metric: a, max_length: 9, median_stopping: {min_trials: 0}",
+            ".median_stopping.min_trials",
+            "out of range",
             "",
         ),
         (
@@ -219,5 +264,5 @@ fn keys_beside_an_unknown_searcher_are_checked_too() {
     );
     assert_eq!(said("metric: a, max_trails: 4")[1], unknown);
     // What another searcher's keys are is not known.
-    assert_eq!(said("name: pbt, metric: a, population_size: 3").len(), 1);
+    assert_eq!(said("name: tpe, metric: a, num_candidates: 3").len(), 1);
 }

@@ -84,7 +84,7 @@ fn what_is_wrong_by_itself_both_refuse() {
     let whole = [
         "searcher: {name: single, metric: a, max_length: 1}\n",
         "entrypoint: a b\n",
-        "entrypoint: a b\nsearcher: {name: pbt, metric: a, max_length: 1}\n",
+        "entrypoint: a b\nsearcher: {name: tpe, metric: a, max_length: 1}\n",
         "entrypoint: a b\nsearcher: {name: single, max_length: 1}\n",
         "entrypoint: a b\nsearcher: {name: single, metric: a}\n",
         "entrypoint: a b\nsearcher: {name: single, metric: a, max_length: 1, max_trials: 3}\n",

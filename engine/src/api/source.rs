@@ -53,7 +53,7 @@ pub(super) async fn fill_in(
 fn continuing(id: u64, created: &v1::ExperimentCreated) -> Result<Vec<String>, Status> {
     let parsed = toprung_config::parse(&created.config_json).map_err(invalid)?;
     let searcher = parsed.config.searcher;
-    if !matches!(searcher.method, SearcherConfig::Single { .. }) {
+    if !matches!(searcher.method.base(), SearcherConfig::Single { .. }) {
         return Err(Status::failed_precondition(format!(
             "experiment {id} has the searcher `{}`: only one with `single` can be continued; fork it instead",
             searcher.method.name()

@@ -10,6 +10,10 @@ use super::machine::{Machine, State, Turn};
 use super::trial::{End, Intent, Phase, Trial};
 use super::view;
 
+/// Said once in an experiment.
+const NO_CHECKPOINT: &str = "warning: a trial paused without a checkpoint, so it could not wait for a promotion. As long as no trial \
+                             saves one, searchers with promotion decide at once at each rung, as with `stop_once: true`";
+
 impl Machine {
     /// Carries out queued actions until none is left. An action may cause an event that causes more.
     pub(super) fn run_actions(&mut self, turn: &mut Turn) {
@@ -30,6 +34,7 @@ impl Machine {
 
     fn create(&mut self, create: Create, turn: &mut Turn) {
         let id = create.trial.0;
+        let reason = create.reason();
         let drawn = toprung_searchers::to_json_text(&create.hparams);
         let recorded = turn.recorded.as_mut().and_then(std::collections::VecDeque::pop_front);
         let hparams_json = recorded.unwrap_or(drawn);
@@ -41,6 +46,10 @@ impl Machine {
         if let Some(parent) = create.clone_from.and_then(|parent| self.trial(parent.0)) {
             trial.checkpoint.clone_from(&parent.checkpoint);
             trial.home.clone_from(&parent.home);
+            // What the parent trained is not trained again: lengths go on from there.
+            trial.length = parent.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.0.length);
+            trial.reason = reason.to_string().into();
+            turn.step.lines.push(format!("trial {id}: {reason}"));
         }
         self.fold.trials.push(trial);
         self.fold.counts[v1::TrialState::Pending as usize] += 1;
@@ -79,7 +88,7 @@ impl Machine {
 
     /// A trial that gave its slots back after a pause waits for a promotion, or ends if it cannot resume.
     pub(super) fn rest_at_rung(&mut self, id: u32, turn: &mut Turn) {
-        let resumable = self.trial_mut(id).checkpoint.is_some();
+        let resumable = self.has_own_checkpoint(id);
         if resumable {
             self.write_chunk(id, turn);
             self.set_phase(id, Phase::Paused);
@@ -90,9 +99,19 @@ impl Machine {
                  reports, or decide at once with `stop_once: true`)"
             );
             turn.step.lines.push(format!("trial {id}: {reason}"));
+            if !self.fold.warned_of_no_checkpoint {
+                self.fold.warned_of_no_checkpoint = true;
+                turn.step.lines.push(NO_CHECKPOINT.to_owned());
+            }
             self.end_trial(id, End::Stopped, &reason, turn);
         }
         self.tell(Event::Exited { trial: TrialId(id), reason: ExitReason::Paused { resumable } }, turn);
+    }
+
+    /// Whether a trial saved a checkpoint itself: that of its parent does not hold what it has trained.
+    fn has_own_checkpoint(&self, id: u32) -> bool {
+        let checkpoint = self.trial(id).and_then(|trial| trial.checkpoint.as_deref());
+        checkpoint.is_some_and(|checkpoint| checkpoint.0.trial == id)
     }
 
     fn stop_trial(&mut self, id: u32, reason: &Reason, turn: &mut Turn) {

@@ -89,6 +89,8 @@ pub struct Fold {
     pub validated: bool,
     /// Whether any process ever started.
     pub started: bool,
+    /// Whether it was said that a trial paused without a checkpoint.
+    pub warned_of_no_checkpoint: bool,
     /// Milliseconds active until `active_since_ms`, and that time (0: not active).
     pub active_ms: u64,
     /// When it became active.
@@ -168,6 +170,7 @@ impl Machine {
             errored: 0,
             validated: false,
             started: false,
+            warned_of_no_checkpoint: false,
             active_ms: 0,
             active_since_ms: spec.created_ms,
             ended_ms: 0,

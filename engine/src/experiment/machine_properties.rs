@@ -10,12 +10,16 @@ use toprung_proto::v1::{self, journal_record::Input};
 use super::machine_world::World;
 use super::{Machine, snapshot};
 
-const SEARCHES: [&str; 5] = [
+const SEARCHES: [&str; 9] = [
     "{name: adaptive_asha, metric: loss, max_trials: 24, max_length: {epochs: 9}, divisor: 3, max_concurrent_trials: 6}",
     "{name: async_halving, metric: loss, num_rungs: 3, max_trials: 14, max_length: {epochs: 9}, divisor: 3, max_concurrent_trials: 4, stop_once: true}",
     "{name: async_halving, metric: loss, num_rungs: 2, max_trials: 10, max_length: {epochs: 4}, divisor: 2, max_concurrent_trials: 3}",
     "{name: random, metric: loss, max_trials: 9, max_length: {epochs: 3}, max_concurrent_trials: 4}",
     "{name: single, metric: loss, max_length: {epochs: 5}, smaller_is_better: false}",
+    "{name: pbt, metric: loss, population_size: 4, num_rounds: 4, length_per_round: {epochs: 2}, replace_function: {truncate_fraction: 0.5}}",
+    "{name: hyperband, metric: loss, max_length: {epochs: 9}, divisor: 3, max_concurrent_trials: 4}",
+    "{name: pasha, metric: loss, max_trials: 14, max_length: {epochs: 9}, divisor: 3, max_concurrent_trials: 4}",
+    "{name: random, metric: loss, max_trials: 9, max_length: {epochs: 4}, max_concurrent_trials: 4, median_stopping: {min_trials: 1}}",
 ];
 
 fn replayed(from: Machine, records: &[v1::JournalRecord]) -> Machine {

@@ -267,3 +267,110 @@ fn a_quota_pauses_once_with_its_reason_and_a_person_may_go_on() {
     world.run_to_the_end();
     world.check_end();
 }
+
+#[test]
+fn without_checkpoints_promotion_becomes_the_stopping_rule() {
+    let mut world = running(PROMOTION, "");
+    world.report(1, 5.0);
+    world.report(1, 5.0);
+    world.exit(1, ExitCause::Requested);
+    assert_eq!(state(&world, 1), TrialState::Stopped, "paused without a checkpoint");
+    assert!(world.machine.fold.warned_of_no_checkpoint);
+    for (trial, loss, goes_on) in [(2, 4.0, true), (3, 9.0, false)] {
+        world.allocate(trial);
+        world.start(trial);
+        world.report(trial, loss);
+        world.report(trial, loss);
+        let running = &world.running[&trial];
+        assert_eq!((running.told.is_none(), running.train_until), (goes_on, if goes_on { 4 } else { 2 }));
+    }
+}
+
+const POPULATION: &str = "{name: pbt, metric: loss, population_size: 2, num_rounds: 3, length_per_round: {epochs: 2}, replace_function: {truncate_fraction: 0.5}}";
+
+/// The first round of a population of two is over; trial 1 was better and has saved at length 2.
+fn second_round() -> World {
+    let mut world = World::new(POPULATION, "");
+    for trial in [1, 2] {
+        world.allocate(trial);
+        world.start(trial);
+        world.report(trial, f64::from(trial));
+        world.report(trial, f64::from(trial));
+        world.save(trial);
+        world.exit_if_told(trial);
+    }
+    assert_eq!(state(&world, 2), TrialState::Stopped);
+    world
+}
+
+#[test]
+fn a_child_begins_at_its_parents_length_from_its_parents_checkpoint() {
+    let mut world = second_round();
+    let child = world.machine.trial(3).unwrap();
+    assert_eq!((child.length, child.train_until), (2, 4));
+    assert_eq!(child.checkpoint.as_ref().unwrap().0.uuid, "1-1-2");
+    assert_eq!(child.home.as_deref(), Some("agent"));
+    assert_eq!(&*child.reason, "begins from the newest checkpoint of trial 1, trains to length 4");
+    world.allocate(3);
+    assert_eq!((world.running[&3].length, world.running[&3].train_until), (2, 4));
+    world.run_to_the_end();
+    world.check_end();
+    assert_eq!(world.machine.fold.trials.len(), 4);
+    assert_eq!(world.machine.fold.total_length, 12, "what a parent trained is not counted again");
+}
+
+#[test]
+fn a_parents_checkpoint_is_kept_as_long_as_a_child_needs_it() {
+    let mut world = second_round();
+    for trial in [1, 3] {
+        world.allocate(trial);
+        world.start(trial);
+    }
+    world.report(1, 1.0);
+    world.save(1);
+    assert!(world.machine.collection_of(1).spared.contains("1-1-2"), "the parent has a newer one");
+    // The child is lost before it has saved anything, and begins again where it began.
+    let lost = v1::AttemptLost { trial: 3, attempt: 1, reason: "gone".into() };
+    world.input(v1::journal_record::Input::Lost(lost));
+    assert!(world.machine.collection_of(1).spared.contains("1-1-2"));
+    world.allocate(3);
+    assert_eq!((world.running[&3].attempt, world.running[&3].length), (2, 2));
+    world.start(3);
+    world.report(3, 1.0);
+    world.save(3);
+    assert!(!world.machine.collection_of(1).spared.contains("1-1-2"), "the child has its own");
+}
+
+#[test]
+fn a_child_that_saved_nothing_itself_does_not_wait_for_the_next_round() {
+    let mut world = second_round();
+    world.allocate(3);
+    world.start(3);
+    world.report(3, 0.5);
+    assert!(world.machine.fold.best.as_ref().unwrap().checkpoint.is_none(), "its parent's is not its own");
+    world.report(3, 0.5);
+    world.exit_if_told(3);
+    assert_eq!(state(&world, 3), TrialState::Stopped, "it would train its round again");
+    world.run_to_the_end();
+    world.check_end();
+}
+
+#[test]
+fn median_stopping_sees_every_validation() {
+    let mut world = World::new(
+        "{name: random, metric: loss, max_trials: 4, max_length: {epochs: 9}, max_concurrent_trials: 3, median_stopping: {min_trials: 2}}",
+        "",
+    );
+    for (trial, loss) in [(1, 1.0), (2, 2.0), (3, 3.0)] {
+        world.allocate(trial);
+        world.start(trial);
+        world.report(trial, loss);
+    }
+    let told: Vec<_> = [1, 2, 3].map(|trial| world.running[&trial].told.is_some()).into();
+    assert_eq!(told, [false, false, true], "at length 1 of 9");
+    world.exit_if_told(3);
+    assert_eq!(state(&world, 3), TrialState::Stopped);
+    let reason = "at length 1, 2 of 2 others are better on average than it is at its best";
+    assert_eq!(world.journal.iter().flat_map(|record| &record.decisions).next().unwrap().reason, reason);
+    assert!(world.requested.contains_key(&4), "its place is free");
+}

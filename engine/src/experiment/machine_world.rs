@@ -21,12 +21,6 @@ fn spec(searcher: &str, extra: &str) -> Spec {
     Spec::new(&created, 0).unwrap()
 }
 
-fn limit(searcher: &str) -> u64 {
-    let given =
-        searcher.split("max_concurrent_trials: ").nth(1).and_then(|rest| rest.split([',', '}']).next());
-    given.map_or(1, |text| text.parse().unwrap())
-}
-
 pub(super) struct Running {
     pub(super) attempt: u32,
     pub(super) started: bool,
@@ -55,10 +49,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(searcher: &str, extra: &str) -> Self {
-        let machine = Machine::new(spec(searcher, extra)).unwrap();
+        let spec = spec(searcher, extra);
+        let limit = spec.config.searcher.method.max_concurrent_trials().into();
         let mut world = Self {
-            machine,
-            limit: limit(searcher),
+            machine: Machine::new(spec).unwrap(),
+            limit,
             slots: 4,
             requested: BTreeMap::new(),
             running: BTreeMap::new(),

@@ -124,7 +124,8 @@ impl Machine {
         let trial = self.trial_mut(id);
         let (metric, length) = (trial.best, trial.best_length);
         let hparams_json = trial.hparams_json.clone();
-        let checkpoint = trial.checkpoint.as_deref().cloned();
+        // That of its parent is not its own.
+        let checkpoint = trial.checkpoint.as_deref().filter(|checkpoint| checkpoint.0.trial == id).cloned();
         match &mut self.fold.best {
             Some(best) if best.trial == id => {
                 best.metric = metric;

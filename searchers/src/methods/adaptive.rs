@@ -131,6 +131,8 @@ impl Method for Adaptive {
                     return;
                 };
                 self.brackets[bracket].search.exited(member, reason, &mut steps);
+                let saves = self.brackets[bracket].search.saves();
+                self.brackets.iter_mut().for_each(|bracket| bracket.search.learn_saves(saves));
                 self.translate(bracket, steps, context, actions);
             }
         }

@@ -3,11 +3,21 @@
 mod adaptive;
 mod async_halving;
 mod fixed;
-pub(crate) mod halving;
+mod halving;
+mod median;
+mod pasha;
+mod pbt;
+mod running;
+mod synchronous;
 
-pub(crate) use adaptive::Adaptive;
-pub(crate) use async_halving::AsyncHalving;
-pub(crate) use fixed::{Fixed, Source};
+use adaptive::Adaptive;
+use async_halving::AsyncHalving;
+use fixed::{Fixed, Source};
+use median::MedianStopping;
+use pasha::Pasha;
+use pbt::Pbt;
+pub(crate) use running::Running;
+use synchronous::Synchronous;
 
 /// A limit as a number: 0 means none.
 fn limit(max_concurrent_trials: u32) -> u32 {

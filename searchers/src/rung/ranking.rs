@@ -34,6 +34,11 @@ impl Key {
         let bits = if self.0 & Self::SIGN == 0 { !self.0 } else { self.0 & !Self::SIGN };
         (self < Self::NAN).then(|| f64::from_bits(bits))
     }
+
+    /// The number, infinity for NaN, and nothing for a trial that failed.
+    pub(crate) fn ranked(self) -> Option<f64> {
+        (self != Self::FAILED).then(|| self.metric().unwrap_or(f64::INFINITY))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,6 +109,37 @@ impl Ranking {
             }
         }
         before
+    }
+
+    /// How many entries are better than a metric.
+    pub(crate) fn better_than(&self, key: Key) -> u64 {
+        let (mut at, mut before) = (self.root, 0);
+        while let Some(node) = self.get(at) {
+            if node.key < key {
+                before += u64::from(self.size(node.left)) + 1;
+                at = node.right;
+            } else {
+                at = node.left;
+            }
+        }
+        before
+    }
+
+    /// The best `count` entries, in order.
+    pub(crate) fn first(&self, count: usize) -> Vec<u32> {
+        let (mut found, mut open, mut at) = (Vec::new(), Vec::new(), self.root);
+        while found.len() < count {
+            if let Some(node) = self.get(at) {
+                open.push(at);
+                at = node.left;
+            } else if let Some(next) = open.pop() {
+                found.push(next);
+                at = self.node(next).right;
+            } else {
+                break;
+            }
+        }
+        found
     }
 
     /// Opens or closes an entry.
@@ -315,6 +351,11 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(ranking.len() as usize, list.len());
+                let keys: Vec<u32> = list.iter().map(|item| item.1).collect();
+                prop_assert_eq!(&ranking.first(7)[..], &keys[..keys.len().min(7)]);
+                let key = Key::new(f64::from(metric));
+                let better = list.iter().filter(|item| item.0 < key).count();
+                prop_assert_eq!(ranking.better_than(key), better as u64);
                 prop_assert_eq!(ranking.best(), list.first().map(|item| item.0));
                 prop_assert_eq!(ranking.open() as usize, list.iter().filter(|item| item.2).count());
                 prop_assert_eq!(ranking.first_open(), list.iter().find(|item| item.2).map(|item| item.1));

@@ -19,21 +19,21 @@ impl Space {
 
 /// The place of a hyperparameter as a hash (FNV-1a over its names, each closed by a byte that no name contains).
 #[derive(Clone, Copy)]
-struct Path(u64);
+pub(super) struct Path(pub(super) u64);
 
 impl Path {
-    const ROOT: u64 = 0xCBF2_9CE4_8422_2325;
+    pub(super) const ROOT: u64 = 0xCBF2_9CE4_8422_2325;
 
-    fn child(self, name: &str) -> Self {
+    pub(super) fn child(self, name: &str) -> Self {
         let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
         Self(name.bytes().chain([0xFF]).fold(self.0, step))
     }
 }
 
 #[derive(Clone, Copy)]
-struct Source {
-    seed: u32,
-    trial: TrialId,
+pub(super) struct Source {
+    pub(super) seed: u32,
+    pub(super) trial: TrialId,
 }
 
 impl Source {
@@ -46,7 +46,7 @@ impl Source {
         active.filter_map(|name| Some((name.clone(), drawn.get(name.as_str())?.clone()))).collect()
     }
 
-    fn value(self, domain: &Domain, path: Path) -> Value {
+    pub(super) fn value(self, domain: &Domain, path: Path) -> Value {
         let mut stream = Stream::new(self.seed, self.trial, Purpose::Hyperparameter(path.0));
         match domain {
             Domain::Const(value) => value.clone(),
@@ -91,15 +91,16 @@ fn log_integer(unit: f64, min: i64, max: i64) -> i64 {
 /// The nearest multiple of `step` within the bounds; as it is if there is none.
 pub(super) fn quantized(number: f64, min: f64, max: f64, step: Option<f64>) -> f64 {
     let Some(step) = step else { return number };
-    // Steps like 0.05 are no exact doubles but their inverses are integers: k / 20 is the double nearest to k · 0.05.
-    let inverse = (1.0 / step).round();
-    let by_inverse = inverse >= 1.0 && inverse * step == 1.0;
-    let multiple = |count: f64| {
-        if by_inverse { count / inverse } else { count * step }
-    };
     let count = (number / step).round();
-    let near = [0.0, 1.0, -1.0].map(|off| multiple(count + off));
+    let near = [0.0, 1.0, -1.0].map(|off| multiple_of(count + off, step));
     near.into_iter().find(|value| (min..=max).contains(value)).unwrap_or(number)
+}
+
+/// `count` steps. Steps like 0.05 are no exact doubles but their inverses are integers: k / 20 is the double nearest to
+/// k · 0.05.
+pub(super) fn multiple_of(count: f64, step: f64) -> f64 {
+    let inverse = (1.0 / step).round();
+    if inverse >= 1.0 && inverse * step == 1.0 { count / inverse } else { count * step }
 }
 
 /// Doubles are always finite: what overflows is the greatest.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `value` | values as JSON |
 //! | `draw` | a trial's hyperparameters by chance |
+//! | `explore` | a child's hyperparameters from its parent's |
 //! | `grid` | the points of a grid, one by one |
 //! | `condition` | which hyperparameters are active |
 //! | `check` | what can be wrong with a space |
@@ -11,12 +12,14 @@
 mod check;
 mod condition;
 mod draw;
+mod explore;
 mod grid;
 mod value;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub(crate) use explore::Explore;
 pub use value::to_json_text;
 
 /// A hyperparameter's value. Doubles are always finite.

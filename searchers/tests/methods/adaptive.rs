@@ -1,7 +1,8 @@
 //! Adaptive ASHA: how brackets share places.
 
 use crate::world::{capacity, exited, run, start};
-use toprung_searchers::{Action, ExitReason, Mode, SearcherConfig};
+use proptest::prelude::*;
+use toprung_searchers::{Action, Event, ExitReason, Mode, SearcherConfig, TrialId};
 
 fn adaptive(trials: u64, bracket_rungs: &[u32], places: u32) -> SearcherConfig {
     SearcherConfig::AdaptiveAsha {
@@ -67,5 +68,56 @@ fn every_bracket_brings_a_trial_to_the_top() {
         let tops: Vec<_> = searcher.rungs().into_iter().filter(|rung| rung.length == 64).collect();
         assert_eq!(tops.len(), 3);
         assert!(tops.iter().all(|rung| rung.trials > 0), "{tops:?}");
+    }
+}
+
+const EXITS: [ExitReason; 7] = [
+    ExitReason::Completed,
+    ExitReason::Paused { resumable: true },
+    ExitReason::Paused { resumable: false },
+    ExitReason::Stopped,
+    ExitReason::Errored,
+    ExitReason::InvalidHyperparameters,
+    ExitReason::Killed,
+];
+
+proptest! {
+    /// So whatever is shown of `async_halving`, each trap in both rules, is shown of a bracket too.
+    #[test]
+    fn one_bracket_is_async_halving(
+        rungs in 1_u32..4,
+        stop_once in any::<bool>(),
+        events in prop::collection::vec((0_u8..8, 1_u32..12, 0_usize..7, 0_i8..5), 0..150),
+    ) {
+        let (divisor, max_length, max_concurrent_trials) = (2.0, 8, 3);
+        let mut one = start(SearcherConfig::AdaptiveAsha {
+            max_trials: 10,
+            mode: Mode::Standard,
+            divisor,
+            max_rungs: 5,
+            bracket_rungs: vec![rungs],
+            max_length,
+            max_concurrent_trials,
+            stop_once,
+        });
+        let mut other = start(SearcherConfig::AsyncHalving {
+            num_rungs: rungs,
+            max_trials: 10,
+            divisor,
+            max_length,
+            max_concurrent_trials,
+            stop_once,
+        });
+        prop_assert_eq!(capacity(&mut one, 3), capacity(&mut other, 3));
+        for (kind, trial, exit, metric) in events {
+            let trial = TrialId(trial);
+            let event = match kind {
+                0 => Event::Capacity(trial.0 % 5),
+                1..=4 => Event::Validated { trial, length: 1 << (exit % 4), metric: f64::from(metric) },
+                _ => Event::Exited { trial, reason: EXITS[exit] },
+            };
+            prop_assert_eq!(one.handle(&event), other.handle(&event));
+            prop_assert_eq!(one.rungs(), other.rungs());
+        }
     }
 }

@@ -7,7 +7,10 @@
 use crate::world::{SEED, space};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use toprung_searchers::{Action, Event, ExitReason, Mode, Searcher, SearcherConfig, Space, TrialId};
+use toprung_searchers::{
+    Action, Create, Event, ExitReason, Mode, Population, Searcher, SearcherConfig, Space, TrialId, Value,
+    plan,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -28,8 +31,9 @@ struct World {
     searcher: Searcher,
     space: Space,
     limit: usize,
-    most: usize,
+    trials_planned: usize,
     grid: bool,
+    population: bool,
     capacity: u32,
     trials: BTreeMap<TrialId, Phase>,
     over: bool,
@@ -51,25 +55,14 @@ const METRICS: [f64; 8] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0
 
 impl World {
     fn new(config: &SearcherConfig) -> Self {
-        let limit = match *config {
-            SearcherConfig::Single { .. } => 1,
-            SearcherConfig::Random { max_concurrent_trials, .. }
-            | SearcherConfig::Grid { max_concurrent_trials, .. }
-            | SearcherConfig::AsyncHalving { max_concurrent_trials, .. }
-            | SearcherConfig::AdaptiveAsha { max_concurrent_trials, .. } => max_concurrent_trials,
-        };
+        let limit = config.max_concurrent_trials();
         Self {
             searcher: Searcher::new(config.clone(), space(), SEED).unwrap(),
             space: space(),
             limit: if limit == 0 { usize::MAX } else { limit as usize },
-            most: match *config {
-                SearcherConfig::Single { .. } => 1,
-                SearcherConfig::Grid { .. } => 6,
-                SearcherConfig::Random { max_trials, .. }
-                | SearcherConfig::AsyncHalving { max_trials, .. }
-                | SearcherConfig::AdaptiveAsha { max_trials, .. } => max_trials as usize,
-            },
-            grid: matches!(config, SearcherConfig::Grid { .. }),
+            trials_planned: plan(config, &space()).unwrap().trials as usize,
+            grid: matches!(config.base(), SearcherConfig::Grid { .. }),
+            population: matches!(config.base(), SearcherConfig::Pbt(_)),
             capacity: 0,
             trials: BTreeMap::new(),
             over: false,
@@ -118,14 +111,8 @@ impl World {
         match *action {
             Action::Create(ref create) => {
                 assert_eq!(create.trial.0 as usize, self.trials.len() + 1);
-                assert_eq!(create.clone_from, None);
                 assert!(create.train_to > 0);
-                let expected = if self.grid {
-                    self.space.grid_point(u64::from(create.trial.0) - 1).unwrap()
-                } else {
-                    self.space.draw(SEED, create.trial)
-                };
-                assert_eq!(create.hparams, expected);
+                self.check_hparams(create);
                 self.trials.insert(create.trial, Phase::Running { until: create.train_to });
                 self.check_new_work();
             }
@@ -154,9 +141,27 @@ impl World {
                 self.over = true;
                 let open: Vec<_> = self.trials.iter().filter(|(_, phase)| **phase != Phase::Gone).collect();
                 assert!(open.is_empty(), "left at the end: {open:?}");
-                assert!(self.refused || self.trials.len() == self.most, "ended early");
+                let all = self.trials.len() == self.trials_planned;
+                assert!(self.refused || self.population || all, "ended early");
             }
         }
+    }
+
+    fn check_hparams(&self, create: &Create) {
+        let Some(parent) = create.clone_from else {
+            let expected = if self.grid {
+                self.space.grid_point(u64::from(create.trial.0) - 1).unwrap()
+            } else {
+                self.space.draw(SEED, create.trial)
+            };
+            return assert_eq!(create.hparams, expected);
+        };
+        assert!(
+            self.population && self.trials[&parent] == Phase::Paused,
+            "{parent} has no checkpoint to give"
+        );
+        let Some(Value::Double(rate)) = create.hparams.get("rate") else { panic!("{create:?}") };
+        assert!((1e-4..=1.0).contains(rate) && create.hparams.len() == 2, "{create:?}");
     }
 
     fn check_new_work(&self) {
@@ -237,7 +242,31 @@ fn any_halving() -> impl Strategy<Value = (u64, f64, u32, u64, u32, bool)> {
     (1..40_u64, divisor, 1..6_u32, 1..40_u64, 0..6_u32, any::<bool>())
 }
 
+fn any_population() -> impl Strategy<Value = Population> {
+    let fraction = prop::sample::select(vec![0.0, 0.2, 0.34, 0.5]);
+    let explore = prop::sample::select(vec![(0.0, 0.2), (0.25, 0.0), (1.0, 1.0)]);
+    (1..8_u32, 1..6_u32, 1..10_u64, fraction, explore).prop_map(
+        |(population_size, num_rounds, length_per_round, truncate_fraction, explore)| Population {
+            population_size,
+            num_rounds,
+            length_per_round,
+            truncate_fraction,
+            resample_probability: explore.0,
+            perturb_factor: explore.1,
+        },
+    )
+}
+
 fn any_config() -> impl Strategy<Value = SearcherConfig> {
+    (any_method(), prop::option::of((0..6_u64, 1..4_u64))).prop_map(|(method, median)| match median {
+        Some((min_length, min_trials)) => {
+            SearcherConfig::MedianStopping { inner: Box::new(method), min_length, min_trials }
+        }
+        None => method,
+    })
+}
+
+fn any_method() -> impl Strategy<Value = SearcherConfig> {
     let mode = prop::sample::select(vec![Mode::Conservative, Mode::Standard, Mode::Aggressive]);
     prop_oneof![
         1 => (1..40_u64).prop_map(|max_length| SearcherConfig::Single { max_length }),
@@ -263,11 +292,23 @@ fn any_config() -> impl Strategy<Value = SearcherConfig> {
                 stop_once,
             }
         }),
+        6 => (any_halving(), any::<bool>()).prop_map(|(halving, hyperband)| {
+            let (max_trials, divisor, _, max_length, max_concurrent_trials, _) = halving;
+            if hyperband {
+                SearcherConfig::Hyperband { max_trials, divisor, max_length, max_concurrent_trials }
+            } else {
+                SearcherConfig::SyncHalving { max_trials, divisor, max_length, max_concurrent_trials }
+            }
+        }),
+        4 => any_halving().prop_map(|(max_trials, divisor, max_rungs, max_length, max_concurrent_trials, _)| {
+            SearcherConfig::Pasha { max_trials, divisor, max_rungs, max_length, max_concurrent_trials }
+        }),
+        5 => any_population().prop_map(SearcherConfig::Pbt),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn every_method_keeps_the_contract(config in any_config(), choices in prop::collection::vec(any::<u32>(), 0..250)) {

@@ -146,22 +146,58 @@ fn nan_alone_ends_like_any_other_search() {
 }
 
 #[test]
-fn without_a_checkpoint_a_trial_keeps_its_rank_but_never_goes_on() {
-    let mut searcher = start(asha(2, 4, 2.0, 2, false));
+fn without_a_checkpoint_trials_are_judged_by_the_stopping_rule() {
+    let mut searcher = start(asha(2, 6, 2.0, 2, false));
     capacity(&mut searcher, 1);
-    assert_eq!(brief(&validated(&mut searcher, 1, 1, 1.0)), ["1 pause"]);
+    assert_eq!(brief(&validated(&mut searcher, 1, 1, 3.0)), ["1 pause"], "whether it saves is not known yet");
     assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Paused { resumable: false })), ["1 stop", "+2"]);
-    assert_eq!(brief(&validated(&mut searcher, 2, 1, 2.0)), ["2 pause"], "trial 1 is the best of 2");
-    assert_eq!(brief(&exited(&mut searcher, 2, PAUSED)), ["+3"]);
+    assert_eq!(brief(&validated(&mut searcher, 2, 1, 4.0)), ["2 stop"], "trial 1 keeps its rank");
+    exited(&mut searcher, 2, ExitReason::Stopped);
+    assert_eq!(brief(&validated(&mut searcher, 3, 1, 2.0)), ["3>2"], "the best of 3");
+    assert_eq!(brief(&validated(&mut searcher, 3, 2, 2.0)), ["3 stop"], "trained in full");
+    let before = counts(&searcher);
+    exited(&mut searcher, 3, ExitReason::Stopped);
+    assert_eq!((before, counts(&searcher)), (vec![3, 1], vec![3, 1]));
+    assert_eq!(brief(&validated(&mut searcher, 4, 1, 9.0)), ["4 stop"]);
+}
+
+#[test]
+fn one_checkpoint_shows_that_the_script_saves() {
+    let mut searcher = start(asha(2, 12, 2.0, 2, false));
+    capacity(&mut searcher, 3);
+    for trial in 1..=3 {
+        assert_eq!(
+            brief(&validated(&mut searcher, trial, 1, 1.0))[0],
+            ["1 pause", "2 pause", "3 pause"][trial as usize - 1]
+        );
+    }
     capacity(&mut searcher, 0);
-    validated(&mut searcher, 3, 1, 3.0);
-    exited(&mut searcher, 3, PAUSED);
+    exited(&mut searcher, 1, ExitReason::Paused { resumable: false });
+    exited(&mut searcher, 2, PAUSED);
+    assert_eq!(brief(&exited(&mut searcher, 3, ExitReason::Paused { resumable: false })), ["3 stop"]);
     capacity(&mut searcher, 1);
-    assert_eq!(brief(&validated(&mut searcher, 4, 1, 4.0)), ["4 stop"]);
+    assert_eq!(brief(&validated(&mut searcher, 4, 1, 9.0)), ["4 pause"], "promotion goes on");
+}
+
+#[test]
+fn brackets_share_what_pauses_have_shown() {
+    let mut searcher = start(toprung_searchers::SearcherConfig::AdaptiveAsha {
+        max_trials: 40,
+        mode: toprung_searchers::Mode::Standard,
+        divisor: 2.0,
+        max_rungs: 3,
+        bracket_rungs: vec![3, 2],
+        max_length: 4,
+        max_concurrent_trials: 2,
+        stop_once: false,
+    });
+    assert_eq!(brief(&capacity(&mut searcher, 2)), ["+1", "+2"]);
+    assert_eq!(brief(&validated(&mut searcher, 1, 1, 1.0)), ["1 pause"]);
+    exited(&mut searcher, 1, ExitReason::Paused { resumable: false });
     assert_eq!(
-        brief(&exited(&mut searcher, 4, ExitReason::Stopped)),
-        ["2>2"],
-        "2 of 4 go on; trial 1 cannot"
+        brief(&validated(&mut searcher, 2, 2, 1.0)),
+        ["2>4"],
+        "the first of its rung, by the stopping rule"
     );
 }
 
@@ -204,4 +240,55 @@ fn less_capacity_ends_nothing_and_holds_new_work_back() {
     assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Completed)), [""; 0]);
     assert_eq!(brief(&exited(&mut searcher, 2, ExitReason::Completed)), [""; 0]);
     assert_eq!(brief(&exited(&mut searcher, 3, ExitReason::Completed)), ["+4"]);
+}
+
+#[test]
+fn by_promotion_too_a_failed_trial_ranks_last_and_is_replaced() {
+    let mut searcher = start(asha(2, 4, 2.0, 2, false));
+    capacity(&mut searcher, 1);
+    assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Errored)), ["+2"]);
+    assert_eq!(counts(&searcher), [1, 0]);
+    assert_eq!(brief(&validated(&mut searcher, 2, 1, f64::NAN)), ["2>2"], "the best of 2");
+    assert_eq!(brief(&exited(&mut searcher, 2, ExitReason::Errored)), ["+3"]);
+    assert_eq!(counts(&searcher), [2, 1]);
+    for trial in [3, 4] {
+        exited(&mut searcher, trial, ExitReason::Errored);
+    }
+    assert!(searcher.is_over(), "failures count toward max_trials");
+}
+
+#[test]
+fn by_stopping_too_invalid_hyperparameters_leave_every_rung_and_do_not_count() {
+    let mut searcher = start(asha(3, 2, 2.0, 4, true));
+    capacity(&mut searcher, 1);
+    assert_eq!(brief(&validated(&mut searcher, 1, 2, 1.0)), ["1>4"]);
+    assert_eq!((counts(&searcher), searcher.rungs()[1].promoted), (vec![1, 1, 0], 1));
+    assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::InvalidHyperparameters)), ["+2"]);
+    assert_eq!((counts(&searcher), searcher.rungs()[1].promoted), (vec![0, 0, 0], 0));
+    for trial in [2, 3] {
+        assert_eq!(brief(&exited(&mut searcher, trial, ExitReason::Completed)).len(), 1, "two that count");
+    }
+    assert!(searcher.is_over());
+}
+
+#[test]
+fn concurrency_holds_after_kills_and_restarts() {
+    for stop_once in [false, true] {
+        let mut searcher = start(toprung_searchers::SearcherConfig::AsyncHalving {
+            num_rungs: 2,
+            max_trials: 9,
+            divisor: 3.0,
+            max_length: 3,
+            max_concurrent_trials: 2,
+            stop_once,
+        });
+        assert_eq!(brief(&capacity(&mut searcher, 9)), ["+1", "+2"]);
+        assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Killed)), ["+3"]);
+        assert_eq!(brief(&exited(&mut searcher, 1, ExitReason::Killed)), [""; 0], "said twice");
+        assert_eq!(brief(&exited(&mut searcher, 3, PAUSED)), ["3>1"], "interrupted, and on again");
+        let stored = serde_json::to_string(&searcher).unwrap();
+        let mut restored: Searcher = serde_json::from_str(&stored).unwrap();
+        assert_eq!(brief(&capacity(&mut restored, 9)), [""; 0]);
+        assert_eq!(brief(&exited(&mut restored, 2, ExitReason::Errored)), ["+4"]);
+    }
 }

@@ -13,8 +13,11 @@ impl Halving {
 
     /// How many of a rung go on as it is now.
     pub(super) fn go_on(&self, rung: usize) -> u64 {
+        if rung >= usize::from(self.ceiling) {
+            return 0;
+        }
         let share = self.divisor.share(u64::from(self.rungs[rung].ranking.len()));
-        if share == 0 && (self.stop_once || self.coming(rung) == 0) { 1 } else { share }
+        if share == 0 && (self.stops() || self.coming(rung) == 0) { 1 } else { share }
     }
 
     /// The most of a rung that can ever go on, when at most so many are still `coming`.

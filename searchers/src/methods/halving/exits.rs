@@ -45,6 +45,9 @@ impl Halving {
 
     pub(super) fn paused(&mut self, member: u32, known: &Member, resumable: bool, steps: &mut Vec<Step>) {
         let rung = usize::from(known.rung);
+        if known.state == State::Pausing {
+            self.learn_saves(Some(resumable));
+        }
         match known.state {
             State::Stopping | State::Closed => {}
             _ if !resumable => {

@@ -9,6 +9,9 @@
 //! Once nothing can come to a rung any more, `max(floor(n/d), 1)` go on, so that even a few trials have one that
 //! reaches the top. A member without a checkpoint keeps its rank, but never goes on.
 //!
+//! **Scripts that cannot resume.** Whether a member has a checkpoint shows when it has paused. From the first that has none,
+//! members are judged by the stopping rule. The first that has one shows that the script saves, and ends this for good.
+//!
 //! **Stopping** (`stop_once`). At each rung the best `max(floor(n/d), 1)` train on, all others are stopped at once.
 //!
 //! **Closing.** With N the most members a rung can still come to hold, at most `max(floor(N/d), 1)` of it go on. A member
@@ -24,6 +27,7 @@
 //! | `promotion` | who goes on, who waits, who can never go on |
 //! | `exits` | what becomes of a member that holds no slots any more |
 //! | `counts` | how many a rung holds, can still get, and lets go on |
+//! | `ceiling` | the rung that members may not train beyond |
 //!
 //! Cost: O(R log n) an event for R rungs; 16 bytes a member and 32 for each of its places in a rung.
 
@@ -36,6 +40,7 @@ use promotion::Climb;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+mod ceiling;
 mod counts;
 mod exits;
 mod promotion;
@@ -98,6 +103,10 @@ pub(crate) struct Halving {
     stop_once: bool,
     max_trials: u64,
     rungs: Vec<Rung>,
+    /// The highest rung that members may train for; [`super::Pasha`] begins low and raises it.
+    ceiling: u8,
+    /// Whether the script saves checkpoints, as far as pauses have shown.
+    saves: Option<bool>,
     members: Vec<Member>,
     interrupted: BTreeSet<u32>,
     outstanding: u32,
@@ -113,6 +122,8 @@ impl Halving {
             divisor: settings.divisor,
             stop_once: settings.stop_once,
             max_trials: settings.max_trials,
+            ceiling: (lengths.len() - 1) as u8,
+            saves: None,
             rungs: lengths.into_iter().map(Rung::new).collect(),
             members: Vec::new(),
             interrupted: BTreeSet::new(),
@@ -120,6 +131,12 @@ impl Halving {
             invalid: 0,
             trained: 0,
         }
+    }
+
+    /// The same, in which no member trains beyond rung `ceiling` at first.
+    pub(super) fn below_ceiling(settings: &Settings, ceiling: u8) -> Self {
+        let whole = Self::new(settings);
+        Self { ceiling: ceiling.min(whole.ceiling), ..whole }
     }
 
     pub(crate) fn outstanding(&self) -> u32 {
@@ -147,6 +164,21 @@ impl Halving {
 
     pub(crate) fn trained(&self) -> u64 {
         self.trained
+    }
+
+    /// Whether the script saves checkpoints, as far as pauses have shown.
+    pub(super) fn saves(&self) -> Option<bool> {
+        self.saves
+    }
+
+    /// What pauses elsewhere have shown of the same script.
+    pub(super) fn learn_saves(&mut self, saves: Option<bool>) {
+        self.saves = self.saves.max(saves);
+    }
+
+    /// Whether the stopping rule judges.
+    fn stops(&self) -> bool {
+        self.stop_once || self.saves == Some(false)
     }
 
     pub(crate) fn rungs(&self) -> impl Iterator<Item = RungView> + '_ {

@@ -90,7 +90,7 @@ impl Halving {
     pub(super) fn verdict(&self, member: u32) -> Result<Reason, Reason> {
         let (rung, entry) = self.place(member);
         let now = self.standing(rung, entry, self.go_on(rung));
-        if self.stop_once {
+        if self.stops() {
             return Err(Reason::Cut(now));
         }
         let most = self.can_go_on(rung, self.coming(rung));

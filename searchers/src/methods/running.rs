@@ -1,0 +1,109 @@
+//! The closed set of methods, made from their configuration.
+
+use super::halving::Settings;
+use super::{Adaptive, AsyncHalving, Fixed, MedianStopping, Pasha, Pbt, Source, Synchronous};
+use crate::brackets::Brackets;
+use crate::config::SearcherConfig;
+use crate::divisor::Divisor;
+use crate::error::Error;
+use crate::method::Method;
+use crate::plan::{grid_trials, plan};
+use crate::space::Space;
+use serde::{Deserialize, Serialize};
+
+/// A method under way. Serialised by position: append variants, never reorder them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Running {
+    Fixed(Fixed),
+    AsyncHalving(AsyncHalving),
+    Adaptive(Adaptive),
+    Synchronous(Synchronous),
+    Pasha(Pasha),
+    Pbt(Pbt),
+    MedianStopping(MedianStopping),
+}
+
+impl Running {
+    /// A method before its first event. `config` has been checked.
+    pub(crate) fn new(config: &SearcherConfig, space: &Space) -> Result<Self, Error> {
+        let places = config.max_concurrent_trials();
+        Ok(match *config {
+            SearcherConfig::Single { max_length } => {
+                Self::Fixed(Fixed::new(Source::Single, 1, max_length, places))
+            }
+            SearcherConfig::Random { max_trials, max_length, .. } => {
+                Self::Fixed(Fixed::new(Source::Random, max_trials, max_length, places))
+            }
+            SearcherConfig::Grid { max_length, .. } => {
+                Self::Fixed(Fixed::new(Source::Grid, grid_trials(space)?, max_length, places))
+            }
+            SearcherConfig::AsyncHalving { divisor, stop_once, .. } => {
+                let settings = one_bracket(config, space, divisor, stop_once)?;
+                Self::AsyncHalving(AsyncHalving::new(&settings, places))
+            }
+            SearcherConfig::Pasha { divisor, .. } => {
+                Self::Pasha(Pasha::new(&one_bracket(config, space, divisor, false)?, places))
+            }
+            SearcherConfig::AdaptiveAsha {
+                max_trials,
+                mode,
+                divisor,
+                max_rungs,
+                ref bracket_rungs,
+                max_length,
+                stop_once,
+                ..
+            } => {
+                let divisor = Divisor::new(divisor)?;
+                let settings = Brackets { max_trials, mode, divisor, max_rungs, bracket_rungs, max_length };
+                Self::Adaptive(Adaptive::new(&settings, places, stop_once))
+            }
+            SearcherConfig::SyncHalving { .. } | SearcherConfig::Hyperband { .. } => {
+                let plan = plan(config, space)?;
+                Self::Synchronous(Synchronous::new(&plan.brackets, plan.max_length, places))
+            }
+            SearcherConfig::Pbt(settings) => Self::Pbt(Pbt::new(settings)),
+            SearcherConfig::MedianStopping { ref inner, min_length, min_trials } => {
+                let inner = Self::new(inner, space)?;
+                Self::MedianStopping(MedianStopping::new(inner, min_length, min_trials))
+            }
+        })
+    }
+
+    pub(crate) fn method(&self) -> &dyn Method {
+        match self {
+            Self::Fixed(method) => method,
+            Self::AsyncHalving(method) => method,
+            Self::Adaptive(method) => method,
+            Self::Synchronous(method) => method,
+            Self::Pasha(method) => method,
+            Self::Pbt(method) => method,
+            Self::MedianStopping(method) => method,
+        }
+    }
+
+    pub(crate) fn method_mut(&mut self) -> &mut dyn Method {
+        match self {
+            Self::Fixed(method) => method,
+            Self::AsyncHalving(method) => method,
+            Self::Adaptive(method) => method,
+            Self::Synchronous(method) => method,
+            Self::Pasha(method) => method,
+            Self::Pbt(method) => method,
+            Self::MedianStopping(method) => method,
+        }
+    }
+}
+
+/// The settings of a method that is one asynchronous bracket.
+fn one_bracket(
+    config: &SearcherConfig,
+    space: &Space,
+    divisor: f64,
+    stop_once: bool,
+) -> Result<Settings, Error> {
+    let plan = plan(config, space)?;
+    let rungs = plan.brackets.first().map_or(1, |bracket| bracket.rungs.len() as u32);
+    let divisor = Divisor::new(divisor)?;
+    Ok(Settings { rungs, max_trials: plan.trials, divisor, max_length: plan.max_length, stop_once })
+}
