@@ -17,7 +17,8 @@ pub struct Cluster<'a> {
 impl<'a> Cluster<'a> {
     /// A server and so many agents; returns when the server serves.
     pub fn start(place: &'a Workplace, agents: usize, slots: u32) -> Self {
-        let server = place.start(&["serve", "--listen", "127.0.0.1:0", "--data-dir", "server"]);
+        let mut server = place.start(&["serve", "--listen", "127.0.0.1:0", "--data-dir", "server"]);
+        server.wait_for("toprung serves at");
         let file = place.work().join("server/server.json");
         let read = || serde_json::from_slice::<Value>(&std::fs::read(&file).ok()?).ok();
         let url = wait_until("server.json", String::new, read)["url"].as_str().unwrap().to_owned();

@@ -74,7 +74,7 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) {
     }
 }
 
-async fn converse(stream: UnixStream, desk: Arc<Desk>, full: bool) {
+pub(super) async fn converse(stream: UnixStream, desk: Arc<Desk>, full: bool) {
     let (reading, mut writing) = stream.into_split();
     let mut reader = BufReader::new(reading);
     loop {
