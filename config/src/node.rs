@@ -13,6 +13,9 @@ use std::fmt;
 const MAX_BYTES: usize = 4 << 20;
 /// How deep lists and maps may be nested.
 const MAX_DEPTH: usize = 64;
+/// The reader calls itself for each level, and without optimisation a level takes about 40 KiB of stack: more than a
+/// thread of a server has for all levels.
+const STACK_BYTES: usize = 8 << 20;
 
 /// A range of the source. `line` and `column` count from 1; 0 means unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +69,19 @@ pub(crate) fn read(source: &str) -> Result<Node, SyntaxError> {
         let message = format!("the file has {} bytes; at most {MAX_BYTES} are read", source.len());
         return Err(SyntaxError { span: Span::default(), message });
     }
+    let reader = std::thread::Builder::new().stack_size(STACK_BYTES);
+    let read = std::thread::scope(|scope| {
+        let thread = reader.spawn_scoped(scope, || read_here(source));
+        thread.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    read.unwrap_or_else(|error| {
+        let message = format!("the file cannot be read now, for want of a thread: {error}");
+        Err(SyntaxError { span: Span::default(), message })
+    })
+}
+
+/// [`read`] on this thread, whose stack must be large.
+fn read_here(source: &str) -> Result<Node, SyntaxError> {
     let options = serde_saphyr::options! {
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,

@@ -40,7 +40,9 @@ pub fn train() {
     let data: Value = serde_json::from_str(&of("TOPRUNG_DATA")).unwrap();
     let hparams: Value = serde_json::from_str(&of("TOPRUNG_HPARAMS")).unwrap();
     let curve = hparams["curve"].as_u64().unwrap() as usize;
-    let sleep = Duration::from_millis(data["sleep_ms"].as_u64().unwrap());
+    // A first attempt that is to be overtaken trains slowly.
+    let first = data["first_sleep_ms"].as_u64().filter(|_| of("TOPRUNG_ATTEMPT") == "1");
+    let sleep = Duration::from_millis(first.or(data["sleep_ms"].as_u64()).unwrap());
     let mut trial = Trial {
         name: format!("{} {}", of("TOPRUNG_TRIAL_ID"), of("TOPRUNG_ATTEMPT")),
         book: OpenOptions::new().append(true).create(true).open(data["book"].as_str().unwrap()).unwrap(),
