@@ -13,8 +13,8 @@ const HALVING: &str = "name: async_halving, num_rungs: 3, divisor: 3, max_trials
 fn an_agent_that_is_cut_off_beyond_its_lease_loses_its_trial_and_no_report() {
     let Some(mut site) = Site::new() else { return };
     site.agent(ENGINE, "1");
-    // The first attempt would take 54 s: longer than the lease of 30 s and what follows it.
-    site.search("name: single", "sleep_ms: 20, first_sleep_ms: 2000");
+    // Both attempts last longer than the lease of 30 s and the way back of the late agent.
+    site.search("name: single", "sleep_ms: 1000, first_sleep_ms: 4000");
     assert!(site.more_reports(2));
     site.agent(ENGINE, "1");
     site.net.cut(0, Dropped::Both);
@@ -26,7 +26,7 @@ fn an_agent_that_is_cut_off_beyond_its_lease_loses_its_trial_and_no_report() {
     site.net.heal(0, Dropped::Both);
     let (export, book) = site.settle();
     let stored = export.reports.iter().filter(|report| report.attempt == 1).count();
-    assert!(late > 5 && stored >= late, "{late} reports while it was cut off, {stored} in the store");
+    assert!(late > 3 && stored >= late, "{late} reports while it was cut off, {stored} in the store");
     let said: Vec<_> = book.of((1, 1)).collect();
     assert!(!said.contains(&Entry::Accepted(27)), "the first attempt was told to end");
     // Only the second had a say: the trial ended when that had trained to the end.

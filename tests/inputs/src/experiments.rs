@@ -52,7 +52,10 @@ pub fn config(bytes: &[u8]) {
             // What is accepted can be written down, read again and planned.
             let complete = config.complete().to_string();
             let again = toprung_config::parse(&complete);
-            assert!(again.is_ok_and(|again| again.config == config), "{complete}");
+            match again {
+                Ok(again) => assert_eq!(again.config, config, "{complete}"),
+                Err(problems) => panic!("{problems}"),
+            }
             drop(config.masked().to_string());
         }
         Err(problems) => {

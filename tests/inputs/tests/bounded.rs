@@ -140,30 +140,30 @@ fn run(target: &Target, input: &[u8]) {
 
 #[test]
 fn config() {
-    bombard("config", 1_500);
+    bombard("config", 800);
 }
 
 #[test]
 fn journal() {
-    bombard("journal", 3_000);
+    bombard("journal", 1_500);
 }
 
 #[test]
 fn export() {
-    bombard("export", 150);
+    bombard("export", 60);
 }
 
 #[test]
 fn agents() {
-    bombard("agents", 3_000);
+    bombard("agents", 1_200);
 }
 
 #[test]
 fn socket() {
-    bombard("socket", 600);
+    bombard("socket", 200);
 }
 
 #[test]
 fn api() {
-    bombard("api", 100);
+    bombard("api", 60);
 }
