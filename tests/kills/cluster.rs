@@ -39,6 +39,12 @@ impl<'a> Cluster<'a> {
         self.agents.len()
     }
 
+    /// Processes of the server and of the agents that run.
+    pub fn pids(&self) -> (u32, Vec<u32>) {
+        let agents = self.agents.iter().flatten().map(Running::pid).collect();
+        (self.server.as_ref().unwrap().pid(), agents)
+    }
+
     /// Starts the server where it was; does not wait.
     pub fn start_server(&mut self) {
         let arguments = ["serve", "--listen", &self.address, "--data-dir", "server"];

@@ -18,6 +18,7 @@
 //! | [`driver`] | the seeded schedule |
 //! | [`journal`] | the store, as `toprung store export` writes it down |
 //! | [`accounts`] | what has to hold at the end |
+//! | [`soak`] | no kills: full load, on request |
 
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -35,6 +36,7 @@ mod cluster;
 mod curve;
 mod driver;
 mod journal;
+mod soak;
 
 use driver::{Round, Search};
 
