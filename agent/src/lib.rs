@@ -57,6 +57,8 @@ pub use run::run;
 pub mod parts {
     pub use crate::contract::request::{Answer, Group};
     pub use crate::contract::state::{Contract, Demand, Order, Terms};
+    #[doc(hidden)]
+    pub use crate::contract::untrusted::answers;
     pub use crate::identity::AttemptKey;
     pub use crate::report::{AttemptLine, Credited};
     pub use crate::session::state::{Effect, Identity, SessionState};

@@ -379,6 +379,9 @@ pub(crate) enum StoreCommand {
         /// Make the database again from the redo log first.
         #[arg(long)]
         rebuild: bool,
+        /// Make every decision again from the journals and compare: what this version decides otherwise is named.
+        #[arg(long)]
+        decisions: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,

@@ -13,6 +13,12 @@ use std::fmt;
 const MAX_BYTES: usize = 4 << 20;
 /// How deep lists and maps may be nested.
 const MAX_DEPTH: usize = 64;
+/// The longest key of a map, in characters. YAML reads none of more than 1024 in one line, and the complete configuration
+/// is kept in one line, in which a character may take six.
+const MAX_KEY: usize = 160;
+/// The reader calls itself for each level, and without optimisation a level takes about 40 KiB of stack: more than a
+/// thread of a server has for all levels.
+const STACK_BYTES: usize = 8 << 20;
 
 /// A range of the source. `line` and `column` count from 1; 0 means unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +72,19 @@ pub(crate) fn read(source: &str) -> Result<Node, SyntaxError> {
         let message = format!("the file has {} bytes; at most {MAX_BYTES} are read", source.len());
         return Err(SyntaxError { span: Span::default(), message });
     }
+    let reader = std::thread::Builder::new().stack_size(STACK_BYTES);
+    let read = std::thread::scope(|scope| {
+        let thread = reader.spawn_scoped(scope, || read_here(source));
+        thread.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    read.unwrap_or_else(|error| {
+        let message = format!("the file cannot be read now, for want of a thread: {error}");
+        Err(SyntaxError { span: Span::default(), message })
+    })
+}
+
+/// [`read`] on this thread, whose stack must be large.
+fn read_here(source: &str) -> Result<Node, SyntaxError> {
     let options = serde_saphyr::options! {
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
@@ -77,7 +96,14 @@ pub(crate) fn read(source: &str) -> Result<Node, SyntaxError> {
     match serde_saphyr::from_str_with_options::<Node>(source, options) {
         Ok(mut node) => {
             keep_spelling(&mut node, source);
-            Ok(node)
+            match too_long(&node) {
+                None => Ok(node),
+                Some(key) => {
+                    let length = key.text.chars().count();
+                    let message = format!("a key has {length} characters; at most {MAX_KEY} are read");
+                    Err(SyntaxError { span: key.span, message })
+                }
+            }
         }
         Err(error) => Err(syntax_error(&error, source)),
     }
@@ -121,6 +147,17 @@ fn offset_of(source: &str, span: Span) -> usize {
     let line = source.get(start..).unwrap_or_default();
     let inside = line.char_indices().nth((span.column as usize).saturating_sub(1));
     start + inside.map_or(line.len(), |(i, _)| i)
+}
+
+/// A key that is too long to be read again.
+fn too_long(node: &Node) -> Option<&Key> {
+    match &node.kind {
+        Kind::List(nodes) => nodes.iter().find_map(too_long),
+        Kind::Map(entries) => entries.iter().find_map(|(key, value)| {
+            if key.text.chars().count() > MAX_KEY { Some(key) } else { too_long(value) }
+        }),
+        _ => None,
+    }
 }
 
 /// Fills [`Node::raw`] from the source.

@@ -8,6 +8,7 @@
 //! | [`actors`] | the shells around both: journal, then act |
 //! | [`api`] | gRPC: the search service and the agent service |
 //! | [`load`] | an experiment from its journal |
+//! | [`retrace`] | every decision of a journal, made once more |
 //! | [`archive`] | what is read from the store because it is not in memory any more |
 //! | [`collect`] | checkpoints that nothing keeps, in the store |
 //! | [`deleted`] | checkpoints of deleted experiments, in the store |
@@ -29,6 +30,7 @@ pub mod experiment;
 pub mod load;
 mod names;
 pub mod publish;
+pub mod retrace;
 pub mod scheduler;
 
 pub use engine::{Engine, Options, Tls};

@@ -105,7 +105,7 @@ async fn refuse(stream: UnixStream) {
     let _answered = timeout(REFUSING, refusing).await;
 }
 
-async fn converse(stream: UnixStream, desk: Arc<Desk>, long_lines: Arc<Semaphore>) {
+pub(super) async fn converse(stream: UnixStream, desk: Arc<Desk>, long_lines: Arc<Semaphore>) {
     let (reading, mut writing) = stream.into_split();
     let mut reader = BufReader::new(reading);
     loop {

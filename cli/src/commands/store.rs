@@ -30,9 +30,12 @@ fn dispatch(data_dir: &Path, command: &StoreCommand) -> Result<Exit, Error> {
     match command {
         // Done before: it may ask an engine.
         StoreCommand::Backup { .. } => Ok(Exit::Ok),
-        StoreCommand::Check { rebuild, json } => {
+        StoreCommand::Check { rebuild, decisions, json } => {
             let store = open(data_dir, Options { rebuild: *rebuild, ..Options::default() })?;
-            let checked = toprung_store::check(&store).map_err(|error| store_error(data_dir, &error))?;
+            let mut checked = toprung_store::check(&store).map_err(|error| store_error(data_dir, &error))?;
+            if *decisions {
+                retrace(&store, &mut checked);
+            }
             show(&checked, *json)
         }
         StoreCommand::Export { file, json } => {
@@ -85,6 +88,17 @@ fn export(data_dir: &Path, store: &Store, file: &Path) -> Result<toprung_store::
     let synced = out.flush().and_then(|()| out.get_ref().sync_all());
     synced.map_err(Error::io(what))?;
     Ok(done)
+}
+
+/// Decides everything again. An experiment whose journal cannot be read is named already.
+fn retrace(store: &Store, checked: &mut Checked) {
+    let unbroken = checked.experiments.iter_mut().filter(|(_, found)| found.problems.is_empty());
+    for (id, found) in unbroken {
+        match toprung_engine::retrace::retrace(store, *id) {
+            Ok(done) => tracing::debug!(experiment = id, ?done, "decided again"),
+            Err(error) => found.problems.push(error.to_string()),
+        }
+    }
 }
 
 /// Makes the store aside and puts it in place when it is complete.

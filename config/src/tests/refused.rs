@@ -178,6 +178,28 @@ fn a_document_cannot_grow_by_aliases() {
 }
 
 #[test]
+fn nesting_needs_no_stack_of_the_caller() {
+    // A thread of a server has 2 MiB; a file as deep as allowed used more than that and ended the process.
+    for (levels, accepted) in [(60, true), (70, false), (400, false)] {
+        let deep =
+            format!("{SMALLEST}data: {{x: {}{}}}\n", "[1, a: ".repeat(levels / 2), "]".repeat(levels / 2));
+        let thread =
+            std::thread::Builder::new().stack_size(1 << 20).spawn(move || crate::parse(&deep).is_ok());
+        assert_eq!(thread.unwrap().join().unwrap(), accepted, "{levels} levels");
+    }
+}
+
+#[test]
+fn a_key_must_be_short_enough_to_be_read_again() {
+    let data = |count: usize| format!("{SMALLEST}data: {{\"{}\": 1}}\n", "\\u0001".repeat(count));
+    let refused = refused(&data(161)).0;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].message.contains("a key has 161 characters; at most 160 are read"), "{refused:?}");
+    let parsed = crate::parse(&data(160)).unwrap().config;
+    assert_eq!(crate::parse(&parsed.complete().to_string()).unwrap().config, parsed);
+}
+
+#[test]
 fn all_mistakes_at_once_in_order() {
     let yaml = "entrypoint: a:B\nsearcher: {name: random, metric: x}\nresources: {priority: 0}\nfoo: 1\n";
     let lines: Vec<_> = refused(yaml).0.iter().map(|problem| (problem.line, problem.path.clone())).collect();

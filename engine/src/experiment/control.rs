@@ -115,7 +115,8 @@ impl Machine {
 
     pub(super) fn set_state(&mut self, state: State, reason: &str, turn: &mut Turn) {
         if self.fold.state == State::Active {
-            self.fold.active_ms += turn.now_ms.saturating_sub(self.fold.active_since_ms).max(0) as u64;
+            let lasted = turn.now_ms.saturating_sub(self.fold.active_since_ms).max(0) as u64;
+            self.fold.active_ms = self.fold.active_ms.saturating_add(lasted);
         }
         if state == State::Active {
             self.fold.active_since_ms = turn.now_ms;

@@ -210,6 +210,32 @@ fn nan_is_never_the_best_and_fails_nothing() {
 }
 
 #[test]
+fn the_greatest_lengths_and_times_overflow_nothing() {
+    let mut world = running(RANDOM, "");
+    for trial in [1, 2, 3] {
+        world.allocate(trial);
+        world.start(trial);
+        let report = v1::Report { group: 1, length: u64::MAX, metrics: Vec::new(), time_unix_ms: 0 };
+        world.event(trial, 1, Kind::Report(report));
+    }
+    assert_eq!(world.machine.fold.total_length, u64::MAX);
+    // The calendar jumps forward, and back, and forward.
+    for now_ms in [i64::MAX - 10, 0, i64::MAX - 10, 0, i64::MAX - 10] {
+        world.now_ms = now_ms;
+        world.input(v1::journal_record::Input::Pause(v1::PauseRequested {}));
+        for trial in [1, 2, 3] {
+            fail(&mut world, trial, ExitCause::Requested, "paused");
+        }
+        world.now_ms = 0;
+        world.input(v1::journal_record::Input::Resume(v1::ResumeRequested {}));
+        for trial in [1, 2, 3] {
+            world.allocate(trial);
+        }
+    }
+    assert!(super::view::experiment(&world.machine, i64::MAX).active_ms > i64::MAX as u64);
+}
+
+#[test]
 fn a_trial_goes_on_where_its_checkpoint_lies() {
     let mut world = running(RANDOM, "");
     world.report(1, 1.0);

@@ -81,7 +81,7 @@ impl Machine {
         let trial = self.trial_mut(id);
         let gained = report.length.saturating_sub(trial.length);
         trial.length += gained;
-        self.fold.total_length += gained;
+        self.fold.total_length = self.fold.total_length.saturating_add(gained);
         if report.group == i32::from(v1::MetricGroup::Validation) {
             let found = report.metrics.iter().find(|metric| metric.name == self.spec.config.searcher.metric);
             if let Some(metric) = found {

@@ -1,0 +1,203 @@
+//! Experiment files, journals, and whole stores as text.
+
+use crate::generated::{event, some};
+use crate::words::{number, small, text, time};
+use arbitrary::{Result, Unstructured};
+use prost::Message as _;
+use toprung_engine::experiment::{Machine, Spec, snapshot, view};
+use toprung_engine::{load, retrace};
+use toprung_proto::v1::{self, journal_record::Input};
+use toprung_store::Store;
+
+/// Experiment files of each searcher.
+const FILES: [&str; 5] = [
+    "entrypoint: python train.py\nhyperparameters:\n  rate: {type: log, minval: -4, maxval: -1}\n  n: {type: int, minval: 1, maxval: 9, count: 3}\nsearcher: {name: async_halving, metric: loss, max_trials: 9, num_rungs: 3, divisor: 3, max_length: {epochs: 9}}\nmax_restarts: 1\n",
+    "name: a\nentrypoint: [python, train.py, '{rate}']\nhyperparameters: {rate: {type: double, minval: 0, maxval: 1}}\nsearcher: {name: adaptive_asha, metric: loss, max_trials: 9, max_length: {batches: 81}, mode: aggressive, max_concurrent_trials: 2}\n",
+    "entrypoint: a\nhyperparameters: {x: {type: categorical, vals: [1, a, null, on, {y: 2}]}, g: {h: {type: const, val: 1}}}\nsearcher: {name: grid, metric: loss, max_length: 3, smaller_is_better: false}\n",
+    "entrypoint: a\nhyperparameters: {x: 1}\nsearcher: {name: single, metric: loss, max_time: 4, time_metric: frames}\nrecords_per_epoch: 100\n",
+    "entrypoint: a\nhyperparameters: {x: {type: int, minval: -3, maxval: 3}}\nsearcher: {name: random, metric: loss, max_trials: 5, max_length: {epochs: 2}}\nresources: {slots_per_trial: 2, max_slots: 4, weight: 2, priority: 7}\ncheckpoint_policy: all\n",
+];
+
+pub(crate) fn files() -> Vec<Vec<u8>> {
+    FILES.iter().map(|file| file.as_bytes().to_vec()).collect()
+}
+
+/// An experiment before its first record: one of [`FILES`], a small search.
+pub(crate) fn experiment(u: &mut Unstructured<'_>) -> Result<(v1::ExperimentCreated, Machine)> {
+    let file = u.choose(&FILES)?;
+    Ok(created(file))
+}
+
+fn created(file: &str) -> (v1::ExperimentCreated, Machine) {
+    let config = toprung_config::parse(file).unwrap_or_else(|problems| panic!("{problems}")).config;
+    let config_json = config.complete().to_string();
+    let created = v1::ExperimentCreated { id: 1, config_json, seed: 7, ..Default::default() };
+    let machine = Machine::new(Spec::new(&created, 0).unwrap()).unwrap();
+    (created, machine)
+}
+
+/// Bytes as an experiment file; what follows `\n---\n` is a template, and what follows that, `--set` lines.
+pub fn config(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut parts = text.splitn(3, "\n---\n");
+    let (file, template) = (parts.next().unwrap_or_default(), parts.next());
+    let sets: Vec<String> = parts.next().unwrap_or_default().lines().map(str::to_owned).collect();
+    let parsed = match toprung_config::merged(file, template, &sets) {
+        Ok(merged) => toprung_config::parse(&merged),
+        Err(problems) => Err(problems),
+    };
+    match parsed {
+        Ok(parsed) => {
+            let config = parsed.config;
+            // What is accepted can be written down, read again and planned.
+            let complete = config.complete().to_string();
+            let again = toprung_config::parse(&complete);
+            match again {
+                Ok(again) => assert_eq!(again.config, config, "{complete}"),
+                Err(problems) => panic!("{problems}"),
+            }
+            drop(config.masked().to_string());
+        }
+        Err(problems) => {
+            assert!(problems.has_errors(), "refused without a reason");
+            drop(problems.to_string());
+        }
+    }
+}
+
+/// Journals as they lie: records behind each other, each with its length before it.
+pub(crate) fn journals() -> Vec<Vec<u8>> {
+    let build = |(index, file): (usize, &&str)| {
+        let (created, mut machine) = created(file);
+        let mut bytes = vec![index as u8];
+        let inputs = [
+            Input::Created(created),
+            Input::Capacity(v1::CapacityChanged { trials: 3 }),
+            Input::Allocated(v1::AttemptAllocated {
+                trial: 1,
+                attempt: 1,
+                agent: "one".into(),
+                slots: vec![0],
+            }),
+            Input::Pause(v1::PauseRequested {}),
+            Input::Resume(v1::ResumeRequested {}),
+            Input::Lost(v1::AttemptLost { trial: 1, attempt: 1, reason: "gone".into() }),
+        ];
+        for step in inputs.into_iter().filter_map(|input| machine.step(input, 5)) {
+            bytes.extend(step.record.encode_length_delimited_to_vec());
+        }
+        bytes
+    };
+    FILES.iter().enumerate().map(build).collect()
+}
+
+/// Journal records: decoded from bytes as they are, then generated ones, folded into an experiment.
+pub fn journal(bytes: &[u8]) {
+    let Some((first, mut rest)) = bytes.split_first() else { return };
+    let (_, mut machine) = created(FILES[usize::from(*first) % FILES.len()]);
+    while let Ok(record) = v1::JournalRecord::decode_length_delimited(&mut rest) {
+        if machine.replay(record).is_err() {
+            break;
+        }
+    }
+    look(&machine);
+    // The same experiment through inputs that have the right form.
+    let mut u = Unstructured::new(bytes);
+    let Ok((_, mut machine)) = experiment(&mut u) else { return };
+    let mut twin = machine.clone();
+    while !u.is_empty() {
+        let (Ok(input), Ok(now_ms)) = (input(&mut u), time(&mut u)) else { break };
+        if let Some(step) = machine.step(input, now_ms) {
+            let bytes = step.record.encode_to_vec();
+            twin.replay(v1::JournalRecord::decode(bytes.as_slice()).unwrap()).unwrap();
+        }
+    }
+    assert_eq!(snapshot::encode(&machine).unwrap(), snapshot::encode(&twin).unwrap());
+    look(&machine);
+}
+
+fn input(u: &mut Unstructured<'_>) -> Result<Input> {
+    Ok(match u.int_in_range(0..=13)? {
+        0 => Input::Created(v1::ExperimentCreated::default()),
+        1 => Input::Capacity(v1::CapacityChanged { trials: small(u)? }),
+        2..=4 => Input::Allocated(v1::AttemptAllocated {
+            trial: small(u)?,
+            attempt: small(u)?,
+            agent: text(u)?,
+            slots: some(u, small)?,
+        }),
+        5 => Input::Lost(v1::AttemptLost { trial: small(u)?, attempt: small(u)?, reason: text(u)? }),
+        6 => Input::Pause(v1::PauseRequested {}),
+        7 => Input::Resume(v1::ResumeRequested {}),
+        8 if u.ratio(1, 8)? => Input::Kill(v1::KillRequested { reason: text(u)? }),
+        9 => Input::Retry(v1::RetryDue { trial: small(u)?, attempt: small(u)? }),
+        10 if u.ratio(1, 8)? => Input::Failed(v1::ExperimentFailed { reason: text(u)? }),
+        _ => Input::AgentEvents(v1::AgentEvents {
+            agent: text(u)?,
+            instance: text(u)?,
+            sequence: number(u)?,
+            events: some(u, event)?,
+        }),
+    })
+}
+
+/// Everything that can be asked of an experiment; a snapshot comes back as the same state.
+pub(crate) fn look(machine: &Machine) {
+    drop(view::experiment(machine, i64::MAX));
+    drop(view::trials_by_id(machine, 0, 100));
+    drop(view::trials_best_first(machine, 100));
+    drop(view::rungs(machine));
+    drop((machine.reconcile(), machine.held(), machine.repeat_decisions("one"), machine.repeat_stops("one")));
+    let bytes = snapshot::encode(machine).unwrap();
+    let again = snapshot::decode(machine.spec.clone(), &bytes).unwrap();
+    assert_eq!(snapshot::encode(&again).unwrap(), bytes);
+}
+
+/// The text of a store with one experiment.
+pub(crate) fn exports() -> Vec<Vec<u8>> {
+    let (created, mut machine) = created(FILES[0]);
+    let mut u = Unstructured::new(&[7; 4000]);
+    let mut inputs = vec![Input::Created(created), Input::Capacity(v1::CapacityChanged { trials: 2 })];
+    inputs.push(Input::Allocated(v1::AttemptAllocated {
+        trial: 1,
+        attempt: 1,
+        agent: "one".into(),
+        slots: vec![0],
+    }));
+    inputs.extend((0..9).filter_map(|_| input(&mut u).ok()));
+    let store = Store::in_memory().unwrap();
+    for step in inputs.into_iter().filter_map(|input| machine.step(input, 5)) {
+        let mut batch = toprung_store::Batch::default();
+        batch.journal.push((1, step.record));
+        batch.puts = step.puts;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        store.submit(batch, move |result| drop(sender.send(result))).unwrap();
+        receiver.recv().unwrap().unwrap();
+    }
+    let mut text = Vec::new();
+    toprung_store::export(&store, &mut text).unwrap();
+    vec![text]
+}
+
+/// The text of a store: read in, checked, and each experiment decided again.
+pub fn export(bytes: &[u8]) {
+    let store = Store::in_memory().unwrap();
+    let imported = toprung_store::import(&store, &mut &*bytes);
+    let checked = toprung_store::check(&store).unwrap();
+    for id in checked.experiments.into_keys() {
+        let (folded, retraced) = (load::machine(&store, id), retrace::retrace(&store, id));
+        if let (Ok(machine), Ok(_), Ok(_)) = (folded, retraced, &imported) {
+            look(&machine);
+        }
+    }
+}
+
+/// A file, with something in it that does not belong there.
+pub(crate) fn file(u: &mut Unstructured<'_>) -> Result<String> {
+    let mut file = (*u.choose(&FILES)?).to_owned();
+    if u.ratio(1, 2)? {
+        let at = u.int_in_range(0..=file.len())?;
+        file.insert_str(at, &text(u)?);
+    }
+    Ok(file)
+}
