@@ -45,7 +45,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     let mut world = World {
         keeper: Keeper::new(machine, 10),
         twin,
-        registry: Registry::new(Duration::from_secs(30)),
+        registry: Registry::new(Duration::from_secs(30), "store".to_owned()),
         routes: Routes::default(),
         places: Places::default(),
         sessions: BTreeMap::new(),
@@ -199,6 +199,7 @@ impl World {
                 self.places.experiment_ended(1);
             }
             Effect::Start { .. } | Effect::Stop { .. } | Effect::Decide { .. } => {}
+            Effect::Discard { .. } | Effect::Weigh { .. } | Effect::Judge => {}
         }
     }
 
