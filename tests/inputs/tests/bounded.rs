@@ -138,12 +138,12 @@ fn run(target: &Target, input: &[u8]) {
 
 #[test]
 fn config() {
-    bombard("config", 800);
+    bombard("config", 600);
 }
 
 #[test]
 fn journal() {
-    bombard("journal", 1_500);
+    bombard("journal", 1_000);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn export() {
 
 #[test]
 fn agents() {
-    bombard("agents", 1_200);
+    bombard("agents", 800);
 }
 
 #[test]
