@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Whether an agent keeps on its disk what it has accepted. Without that, what it had not passed on dies with it.
-const AGENTS_KEEP_REPORTS: bool = false;
+const AGENTS_KEEP_REPORTS: bool = true;
 
 /// Failures of trials that the driver has caused.
 #[derive(Debug, Default)]

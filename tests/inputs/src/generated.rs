@@ -74,6 +74,7 @@ pub(crate) fn batch(u: &mut Unstructured<'_>) -> Result<v1::Batch> {
     Ok(v1::Batch { sequence: number(u)?, events: some(u, event)? })
 }
 
+#[allow(clippy::needless_update, reason = "fields are added to messages")]
 pub(crate) fn register(u: &mut Unstructured<'_>) -> Result<v1::Register> {
     let slot = |u: &mut Unstructured<'_>| {
         Ok(v1::Slot {

@@ -11,7 +11,12 @@
 //! | [`socket`] | what a trial writes to its socket | the agent's server of the trial contract |
 //! | [`api`] | calls of the search and agent services | a whole engine over gRPC |
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is the finding")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a panic is the finding"
+)]
 
 mod agents;
 mod api;
