@@ -270,6 +270,7 @@ async fn a_slow_engine_holds_the_script_back_and_nothing_is_lost() {
     let order = bench.python("for i in range(60000): print('line', i, 'x' * 50)\nprint('epoch=1 loss=0')");
     bench.begin(order).await;
     bench.started().await;
+    bench.until(|bench| bench.log.len() > 1_000).await;
     // Silence means that the script waits: it has printed three times what the agent keeps.
     bench.until(|bench| bench.silent_heartbeats == 2).await;
     let kept: usize = bench.log.iter().map(String::len).sum();
