@@ -1,8 +1,8 @@
 //! How adaptive ASHA and Hyperband share their trials and places out among brackets.
 //!
-//! R = min(max_rungs, floor(log_d T) + 1, floor(log_d max_trials) + 1) for the greatest length T and the divisor d. Brackets by
-//! mode: conservative 1 … R rungs, standard floor((R − 1) / 2) + 1 … R, aggressive R alone; `bracket_rungs` says
-//! otherwise. Most rungs first.
+//! R = min(max_rungs, floor(log_d T) + 1, floor(log_d max_trials) + 1) for the greatest length T and the divisor d.
+//! Brackets by mode: conservative 1 … R rungs, standard floor((R − 1) / 2) + 1 … R, aggressive R alone; `bracket_rungs`
+//! says otherwise. Most rungs first.
 
 use crate::config::Mode;
 use crate::divisor::Divisor;

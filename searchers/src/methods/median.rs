@@ -2,12 +2,13 @@
 //! Black-Box Optimization*, KDD 2017, section 3.2.2), around any other method.
 //!
 //! **Rule.** At a validation at length t, a trial is stopped if its best value so far is worse than the median of the
-//! running averages of the other trials at t: if more than half of their averages are better. A running average is the mean of all that a
-//! trial reported up to and at t. Only lengths that are equal are compared. NaN is worse than every number.
+//! running averages of the other trials at t: if more than half of their averages are better. A running average is the
+//! mean of all that a trial reported up to and at t. Only lengths that are equal are compared. NaN is worse than every
+//! number.
 //!
-//! It says nothing below `min_length`, before `min_trials` others have validated at t, and on validations that the method itself
-//! decides on. To the method a trial that was stopped so is one that failed: it ranks last, counts, and its place is
-//! free when its slots are.
+//! It says nothing below `min_length`, before `min_trials` others have validated at t, and on validations that the
+//! method itself decides on. To the method a trial that was stopped so is one that failed: it ranks last, counts, and
+//! its place is free when its slots are.
 //!
 //! Cost: O(log n) a validation, and 32 bytes.
 

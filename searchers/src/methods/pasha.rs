@@ -1,21 +1,22 @@
 //! PASHA (O. Bohdal, L. Balles, M. Wistuba, B. Ermis, C. Archambeau, G. Zappella, *PASHA: Efficient HPO and NAS with
-//! Progressive Resource Allocation*, ICLR 2023): promotion ASHA whose highest rung is raised only while it teaches something.
+//! Progressive Resource Allocation*, ICLR 2023): promotion ASHA whose highest rung is raised only while it teaches
+//! something.
 //!
-//! **Rule.** At first trials train to the second rung at most. Whenever a trial arrives in the highest rung K allowed so
-//! far, the ranking of the trials in K is compared with the ranking of the same trials in rung K − 1. If the two
+//! **Rule.** At first trials train to the second rung at most. Whenever a trial arrives in the highest rung K allowed
+//! so far, the ranking of the trials in K is compared with the ranking of the same trials in rung K − 1. If the two
 //! disagree, the rung above K is allowed from then on. Everything else is promotion as in [`super::halving`].
 //!
-//! **Soft ranking.** The rankings agree if for each place i the trial that is i-th in K has, in K − 1, a metric within ε
-//! of that of the trial that is i-th there. Equal metrics rank by arrival, NaN counts as an infinity on the bad side, and trials that
-//! failed are left out.
+//! **Soft ranking.** The rankings agree if for each place i the trial that is i-th in K has, in K − 1, a metric within
+//! ε of that of the trial that is i-th there. Equal metrics rank by arrival, NaN counts as an infinity on the bad side,
+//! and trials that failed are left out.
 //!
-//! **ε.** It measures by how much trials differ that pass each other back and forth. Of all pairs of trials in rung K, those
-//! count whose order, over the lengths at which both validated, changes at least twice (a better, then b, then a). ε is the
-//! 90th percentile (linear between neighbours) of |a − b| at the last length that the pair shares; 0 without such a pair.
-//! It is computed anew at each comparison.
+//! **ε.** It measures by how much trials differ that pass each other back and forth. Of all pairs of trials in rung K,
+//! those count whose order, over the lengths at which both validated, changes at least twice (a better, then b, then
+//! a). ε is the 90th percentile (linear between neighbours) of |a − b| at the last length that the pair shares; 0
+//! without such a pair. It is computed anew at each comparison.
 //!
-//! One limit is not in the paper: only the best [`COMPARED`] of rung K are looked at, so that a comparison costs no more than
-//! so many pairs of curves however large the search is.
+//! One limit is not in the paper: only the best [`COMPARED`] of rung K are looked at, so that a comparison costs no
+//! more than so many pairs of curves however large the search is.
 //!
 //! **End.** When nothing runs and nothing can be started, the trials that wait in rung K are closed: nothing that could
 //! raise it will come.

@@ -1,19 +1,21 @@
 //! Population based training (M. Jaderberg et al., *Population Based Training of Neural Networks*, 2017), in rounds.
 //!
-//! **Rule.** `population_size` trials train to L, the length of a round, and pause. When all have arrived, they are ranked, and with
-//! m = floor(truncate_fraction · population_size) the worst m are closed; m children begin from the newest checkpoints of the
-//! best m, with hyperparameters by [`crate::space`]'s exploration; the others go on. So round r (from 0) trains everybody
-//! from r·L to (r + 1)·L, children too: a child begins at its parent's length. At the end of the last round all stop.
+//! **Rule.** `population_size` trials train to L, the length of a round, and pause. When all have arrived, they are
+//! ranked, and with m = floor(truncate_fraction · population_size) the worst m are closed; m children begin from the
+//! newest checkpoints of the best m, with hyperparameters by [`crate::space`]'s exploration; the others go on. So round
+//! r (from 0) trains everybody from r·L to (r + 1)·L, children too: a child begins at its parent's length. At the end
+//! of the last round all stop.
 //!
-//! **Lost members.** Who failed, was killed, ended by itself or cannot resume is not waited for, and counts among the worst
-//! of its round: fewer are closed for it, and if more than m are lost, so many children begin. Children take the best m
-//! (at least one) as parents in turn. Only a trial that has paused with a checkpoint is a parent. If nobody is left,
-//! the search is over.
+//! **Lost members.** Who failed, was killed, ended by itself or cannot resume is not waited for, and counts among the
+//! worst of its round: fewer are closed for it, and if more than m are lost, so many children begin. Children take the
+//! best m (at least one) as parents in turn. Only a trial that has paused with a checkpoint is a parent. If nobody is
+//! left, the search is over.
 //!
-//! **Order.** Children begin before anybody else goes on, so that a parent's newest checkpoint is still that of the round's end. If a
-//! parent is lost before, the best of the others takes its place.
+//! **Order.** Children begin before anybody else goes on, so that a parent's newest checkpoint is still that of the
+//! round's end. If a parent is lost before, the best of the others takes its place.
 //!
-//! **Invalid hyperparameters.** In the first round the trial is replaced by another draw and does not count; later it is a lost member.
+//! **Invalid hyperparameters.** In the first round the trial is replaced by another draw and does not count; later it
+//! is a lost member.
 
 use crate::config::{Population, invalid_allowed};
 use crate::method::{Action, Context, Create, Event, ExitReason, Method, RungView, TrialId};

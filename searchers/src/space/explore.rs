@@ -10,9 +10,9 @@
 //! | ordinal | to the neighbour |
 //! | categorical, const | kept |
 //!
-//! Everything stays within its bounds. Zero stays zero until it is drawn anew. A hyperparameter that the parent did not have, because its
-//! condition did not hold, is drawn. Conditions are judged on the child's own values. Each decision has a stream of its own, named by the
-//! child and the path.
+//! Everything stays within its bounds. Zero stays zero until it is drawn anew. A hyperparameter that the parent did not
+//! have, because its condition did not hold, is drawn. Conditions are judged on the child's own values. Each decision
+//! has a stream of its own, named by the child and the path.
 
 use super::condition::is_active;
 use super::draw::{Path, Source, finite, multiple_of};

@@ -2,15 +2,14 @@
 //! *Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization*, JMLR 18(185), 2018), which runs several
 //! brackets of it. How trials are shared out among brackets is in [`crate::brackets`].
 //!
-//! **Rule.** All trials of a rung train to its length and pause; when the last has arrived, the best `max(floor(n/d), 1)` of
-//! the rung's n go on to the next, and the others are closed. Equal metrics rank by arrival.
+//! **Rule.** All trials of a rung train to its length and pause; when the last has arrived, the best `max(floor(n/d),
+//! 1)` of the rung's n go on to the next, and the others are closed. Equal metrics rank by arrival.
 //!
-//! **Stragglers.** There is no clock here, so nothing is given up for being slow. A trial is a straggler while others of
-//! its rung wait for it, and these rules keep it from holding up more than it must:
-//! a trial whose place among the best no straggler can take goes on at once;
-//! a trial that failed, was killed, ended by itself or cannot resume ranks last at once, and is waited for no longer;
-//! and free places go to the next bracket. A trial that refuses its hyperparameters is replaced while rung 0 is
-//! undecided, later it only leaves.
+//! **Stragglers.** There is no clock here, so nothing is given up for being slow. A trial is a straggler while others
+//! of its rung wait for it, and these rules keep it from holding up more than it must: a trial whose place among the
+//! best no straggler can take goes on at once; a trial that failed, was killed, ended by itself or cannot resume ranks
+//! last at once, and is waited for no longer; and free places go to the next bracket. A trial that refuses its
+//! hyperparameters is replaced while rung 0 is undecided, later it only leaves.
 //!
 //! **Places.** A free place is given to the earliest bracket that can use it. In a bracket: what was interrupted, then
 //! trials that go on, the highest rung first, then new trials.
