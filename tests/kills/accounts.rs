@@ -9,9 +9,6 @@ use crate::workplace::Workplace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Whether an agent keeps on its disk what it has accepted. Without that, what it had not passed on dies with it.
-const AGENTS_KEEP_REPORTS: bool = true;
-
 /// Failures of trials that the driver has caused.
 #[derive(Debug, Default)]
 pub struct Charges {
@@ -37,24 +34,17 @@ impl Charges {
     }
 }
 
-/// What was found.
-#[derive(Debug, Default)]
-pub struct Found {
-    pub reports: usize,
-    pub lost_with_agents: usize,
-}
-
 /// All that is known of a round.
 pub struct Books<'a> {
     pub place: &'a Workplace,
     pub book: &'a Book,
     pub charges: &'a Charges,
-    pub exposed: &'a BTreeSet<Attempt>,
 }
 
 impl Books<'_> {
-    /// Ends the cluster and checks everything. `same_as`: the search whose undisturbed run decides the same.
-    pub fn settle(&self, cluster: Cluster<'_>, same_as: Option<(Search, u64)>) -> Found {
+    /// Ends the cluster, checks everything, and answers how many reports are stored. `same_as`: the search whose
+    /// undisturbed run decides the same.
+    pub fn settle(&self, cluster: Cluster<'_>, same_as: Option<(Search, u64)>) -> usize {
         self.slots_are_free(&cluster);
         let said = cluster.stop();
         assert!(!said.contains("panicked"), "{said}");
@@ -74,7 +64,8 @@ impl Books<'_> {
             }
             assert_eq!(export.decided, undisturbed);
         }
-        Found { reports: export.reports.len(), lost_with_agents: self.lost(&export) }
+        self.nothing_was_lost(&export);
+        export.reports.len()
     }
 
     fn slots_are_free(&self, cluster: &Cluster<'_>) {
@@ -138,8 +129,8 @@ impl Books<'_> {
         assert_eq!(journalled, stored.into_iter().collect::<Vec<_>>(), "the journal has each report once");
     }
 
-    /// Each report that was accepted is in the store; answers how many are not, because an agent was killed.
-    fn lost(&self, export: &Export) -> usize {
+    /// Each report that was accepted is in the store, whoever was killed after that.
+    fn nothing_was_lost(&self, export: &Export) {
         let stored: BTreeSet<(u64, u64, u64)> =
             export.reports.iter().map(|report| (report.trial, report.attempt, report.length)).collect();
         let accepted = self.lengths(|entry| match entry {
@@ -147,17 +138,7 @@ impl Books<'_> {
             _ => None,
         });
         let lost: Vec<_> = accepted.difference(&stored).collect();
-        for (trial, attempt, length) in &lost {
-            let excused = !AGENTS_KEEP_REPORTS && self.exposed.contains(&(*trial, *attempt));
-            assert!(excused, "accepted and lost: trial {trial}, attempt {attempt}, length {length}");
-            let later =
-                stored.iter().any(|other| (other.0, other.1) == (*trial, *attempt) && other.2 > *length);
-            assert!(
-                !later,
-                "a later report is there, and not this: trial {trial}, attempt {attempt}, length {length}"
-            );
-        }
-        lost.len()
+        assert!(lost.is_empty(), "accepted and lost (trial, attempt, length): {lost:?}");
     }
 
     fn lengths(&self, of: impl Fn(&Entry) -> Option<u64>) -> BTreeSet<(u64, u64, u64)> {

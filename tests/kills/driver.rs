@@ -13,7 +13,6 @@ use crate::processes::wait_until;
 use crate::workplace::Workplace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -86,7 +85,6 @@ pub struct Report {
     pub trial: u64,
     pub reports: usize,
     pub attempts: usize,
-    pub lost_with_agents: usize,
     pub took: Duration,
 }
 
@@ -100,15 +98,14 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} kills in {:.1} s: engine {}, agent {}, trial {}; {} attempts, {} reports stored, {} lost with agents",
+            "{} kills in {:.1} s: engine {}, agent {}, trial {}; {} attempts, {} reports stored",
             self.kills(),
             self.took.as_secs_f64(),
             self.engine,
             self.agent,
             self.trial,
             self.attempts,
-            self.reports,
-            self.lost_with_agents
+            self.reports
         )
     }
 }
@@ -132,18 +129,15 @@ impl Round {
             chance: Chance::new(self.seed.wrapping_mul(0x0100_0193) ^ self.search as u64),
             book: Book::new(&book),
             charges: Charges::default(),
-            exposed: BTreeSet::new(),
             report: Report::default(),
         };
         driver.drive(self.kills);
         place.wait_for_state("1", "completed", &["--server", &url]);
-        let Driver { cluster, mut book, charges, exposed, mut report, .. } = driver;
+        let Driver { cluster, mut book, charges, mut report, .. } = driver;
         book.read();
         let undisturbed = (self.search != Search::Several).then_some((self.search, experiment_seed));
-        let books = accounts::Books { place: &place, book: &book, charges: &charges, exposed: &exposed };
-        let found = books.settle(cluster, undisturbed);
-        report.reports = found.reports;
-        report.lost_with_agents = found.lost_with_agents;
+        let books = accounts::Books { place: &place, book: &book, charges: &charges };
+        report.reports = books.settle(cluster, undisturbed);
         report.attempts = book.attempts().len();
         report.took = began.elapsed();
         report
@@ -157,7 +151,6 @@ struct Driver<'a> {
     book: Book,
     charges: Charges,
     /// Attempts that were a trial's newest when an agent was killed.
-    exposed: BTreeSet<Attempt>,
     report: Report,
 }
 
@@ -252,13 +245,11 @@ impl Driver<'_> {
 
     fn kill_agent(&mut self) {
         let index = self.chance.below(self.cluster.agents() as u64) as usize;
-        self.expose();
         self.cluster.kill_agent(index);
         self.report.agent += 1;
         self.cluster.start_agent(index);
         if self.chance.percent(25) {
             self.pass_by(100_000);
-            self.expose();
             self.cluster.kill_agent(index);
             self.report.agent += 1;
             self.cluster.start_agent(index);
@@ -267,7 +258,6 @@ impl Driver<'_> {
 
     fn kill_both(&mut self) {
         let index = self.chance.below(self.cluster.agents() as u64) as usize;
-        self.expose();
         self.cluster.kill_both(index);
         self.report.engine += 1;
         self.report.agent += 1;
@@ -285,12 +275,6 @@ impl Driver<'_> {
     /// Up to so many microseconds.
     fn pass_by(&mut self, most: u64) {
         std::thread::sleep(Duration::from_micros(self.chance.below(most)));
-    }
-
-    /// What an agent that is killed now may have accepted and not passed on.
-    fn expose(&mut self) {
-        self.book.read();
-        self.exposed.extend(self.newest().into_iter().map(|(attempt, _)| attempt));
     }
 
     /// The newest attempt of each trial, with its process.

@@ -311,7 +311,7 @@ impl State {
     }
 
     async fn stream_ended(&mut self, agent: String, serial: u64) {
-        if let Some(session) = self.registry.stream_ended(&agent, serial, Instant::now()) {
+        if let Some(session) = self.registry.stream_ended(&agent, serial) {
             session.end("the stream has ended".to_owned(), true);
             self.draining(agent, serial).await;
         }

@@ -137,11 +137,11 @@ impl<S: Clone> Registry<S> {
         self.agents.get(agent).is_some_and(|known| known.serial == serial)
     }
 
-    /// An agent's stream has ended: the session to end, if that was its newest. The agent is away now.
-    pub fn stream_ended(&mut self, agent: &str, serial: u64, now: Instant) -> Option<S> {
+    /// An agent's stream has ended: the session to end, if that was its newest. The agent is away now; its lease counts
+    /// from its last word, not from when the engine noticed.
+    pub fn stream_ended(&mut self, agent: &str, serial: u64) -> Option<S> {
         let known = self.agents.get_mut(agent).filter(|known| known.serial == serial)?;
         known.view.connected = false;
-        known.last_heard = now;
         std::mem::replace(&mut known.way, Way::Away).into_session()
     }
 

@@ -159,7 +159,7 @@ impl World {
             Kind::Register(_) => {
                 // The stream ends.
                 self.sessions.remove(agent);
-                self.registry.stream_ended(agent, serial, self.now);
+                self.registry.stream_ended(agent, serial);
                 self.places.agent_away(agent);
             }
             _ => {}

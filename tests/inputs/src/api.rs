@@ -123,7 +123,9 @@ async fn call(world: &World, u: &mut Unstructured<'_>) -> Result<Code> {
         4 => code(search.pause_experiment(v1::PauseExperimentRequest { id }).await),
         5 => code(search.resume_experiment(v1::ResumeExperimentRequest { id }).await),
         6 => code(search.kill_experiment(v1::KillExperimentRequest { id }).await),
-        7 => code(search.delete_experiment(v1::DeleteExperimentRequest { id, keep_checkpoints: id % 2 == 0 }).await),
+        7 => code(
+            search.delete_experiment(v1::DeleteExperimentRequest { id, keep_checkpoints: id % 2 == 0 }).await,
+        ),
         8 => {
             let request = v1::ListTrialsRequest {
                 experiment: id,

@@ -224,7 +224,7 @@ impl Engine {
             SessionsMessage::Reconciled(task, returned) => self.reconciled(task, returned, outer),
             SessionsMessage::Heard(agent, serial) => self.registry.heard(&agent, serial, now),
             SessionsMessage::StreamEnded(agent, serial) => {
-                if let Some(session) = self.registry.stream_ended(&agent, serial, now) {
+                if let Some(session) = self.registry.stream_ended(&agent, serial) {
                     self.tell_session(session, SessionMessage::End(true));
                     self.pool.push_back(PoolMessage::Away(agent));
                     self.wait = Some(Wait::Away);
