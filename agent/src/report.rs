@@ -267,12 +267,12 @@ mod tests {
         let (reporters, mut inbox) = Reporters::new(4 << 20, 1 << 20);
         let (loud, calm) = (reporters.reporter(key(1)), reporters.reporter(key(2)));
         let step = || Kind::Preparing(v1::Preparing { step: "x".repeat(1000) });
-        let flood = tokio::spawn(async move {
-            loop {
-                loud.event(step()).await;
-            }
-        });
-        // Nothing is acknowledged: what has come is kept, and the flood stands still at its share.
+        let mut flood = tokio::task::JoinSet::new();
+        for _ in 0..400 {
+            let loud = loud.clone();
+            flood.spawn(async move { loud.event(step()).await });
+        }
+        // Nothing is written to the spool: what has come is kept, and the flood stands still at its share.
         let mut kept = Vec::new();
         while let Ok(Some(event)) =
             tokio::time::timeout(Duration::from_millis(200), inbox.events.recv()).await
@@ -281,11 +281,12 @@ mod tests {
         }
         let bytes: usize = kept.iter().map(|event| event.bytes).sum();
         assert!((100 << 10..=128 << 10).contains(&bytes), "{bytes} bytes");
-        tokio::time::timeout(Duration::from_secs(5), calm.event(step()))
-            .await
-            .expect("another attempt reports");
-        assert_eq!(inbox.events.recv().await.unwrap().item.attempt.unwrap().trial, 2);
-        flood.abort();
+        let calm = tokio::spawn(async move { calm.event(step()).await });
+        let event = tokio::time::timeout(Duration::from_secs(5), inbox.events.recv()).await.unwrap().unwrap();
+        assert_eq!(event.item.attempt.unwrap().trial, 2, "another attempt reports");
+        event.waiting.unwrap().send(()).unwrap();
+        calm.await.unwrap();
+        flood.abort_all();
     }
 
     #[tokio::test]
