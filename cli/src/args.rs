@@ -1,5 +1,6 @@
 //! The command line: what can be written, with its help. Decides nothing.
 
+mod agents;
 mod earlier;
 
 use crate::exit;
@@ -7,6 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub(crate) use agents::{Agents, AgentsCommand, Drain};
 pub(crate) use earlier::{Delete, Fork, Resume};
 
 /// Distributed hyperparameter search.
@@ -100,8 +102,8 @@ pub(crate) enum Command {
     Kill(Control),
     /// Remove an experiment that has ended, with its trials, reports and logs.
     Delete(Delete),
-    /// List the agents and what their slots do.
-    Agents(Json),
+    /// List the agents and what their slots do; drain one, or give it work again.
+    Agents(Agents),
     /// Run the server: for several people, or for agents on other machines.
     Serve(Serve),
     /// Run an agent: offer the slots of this machine to a server.

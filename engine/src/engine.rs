@@ -18,6 +18,7 @@ use crate::api::agent::Agents;
 use crate::api::auth::{self, Auth};
 use crate::api::search::Search;
 use crate::api::server;
+use crate::cores::Roster;
 use crate::publish::{Published, Server};
 use crate::{Error, archive, load};
 
@@ -101,10 +102,10 @@ impl Engine {
 
         let (failed, failure) = watch::channel(None);
         let (root, _) = Actor::spawn(None, Root, failed).await?;
-        let Scan { last, unfinished, collecting } = scan(store.clone()).await?;
+        let Scan { last, unfinished, collecting, roster } = scan(store.clone()).await?;
         let collector = CollectorHandle::start(store.clone(), root.get_cell()).await?;
         let pool = PoolHandle::start(root.get_cell()).await?;
-        let sessions = SessionsHandle::start(options.lease, root.get_cell()).await?;
+        let sessions = SessionsHandle::start(options.lease, store.clone(), roster, root.get_cell()).await?;
         let experiments = ExperimentsHandle::start(store.clone(), last + 1, root.get_cell()).await?;
         sessions.wire(pool.clone(), experiments.clone(), collector.clone());
         experiments.wire(pool.clone(), sessions.clone(), collector.clone());
@@ -254,6 +255,8 @@ struct Scan {
     unfinished: Vec<u64>,
     /// Experiments that have ended, and not all of their checkpoints are collected.
     collecting: Vec<u64>,
+    /// Agents that were ever here.
+    roster: Roster,
 }
 
 async fn scan(store: Store) -> Result<Scan, Error> {
@@ -274,7 +277,8 @@ async fn scan(store: Store) -> Result<Scan, Error> {
             before = Some(oldest);
         }
         unfinished.reverse();
-        Ok(Scan { last, unfinished, collecting })
+        let roster = Roster::load(&store)?;
+        Ok(Scan { last, unfinished, collecting, roster })
     };
     tokio::task::spawn_blocking(scan).await.map_err(|error| Error::Server { reason: error.to_string() })?
 }

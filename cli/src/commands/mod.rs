@@ -5,6 +5,7 @@ mod agents;
 mod best;
 mod control;
 mod delete;
+mod drain;
 mod fork;
 mod list;
 mod logs;
@@ -19,7 +20,7 @@ mod store;
 mod trials;
 mod watch;
 
-use crate::args::{Arguments, Command, Global};
+use crate::args::{AgentsCommand, Arguments, Command, Global};
 use crate::connect::{self, Need, Session};
 use crate::errors::Error;
 use crate::exit::Exit;
@@ -46,7 +47,11 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
         Command::Resume(args) => resume::run(&global, args).await,
         Command::Kill(args) => control::kill(&global, args).await,
         Command::Delete(args) => delete::run(&global, args).await,
-        Command::Agents(args) => agents::run(&global, args).await,
+        Command::Agents(args) => match args.command {
+            None => agents::run(&global, args.show).await,
+            Some(AgentsCommand::Drain(drain)) => drain::drain(&global, drain).await,
+            Some(AgentsCommand::Undrain { name, json }) => drain::undrain(&global, name, json).await,
+        },
         Command::Serve(args) => serve::run(&global, &args).await,
         Command::Agent(args) => agent::run(&global, &args).await,
         Command::Bench(args) => crate::bench::run(&args).await,

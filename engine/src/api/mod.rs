@@ -10,6 +10,7 @@
 //! | [`agent`] | the agent service |
 
 pub mod agent;
+mod agents;
 pub mod auth;
 pub mod create;
 pub mod search;

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use toprung_proto::v1::{self, search_service_server::SearchService};
 use toprung_store::Store;
 
-use super::{blocking, create, status, streams};
+use super::{agents, blocking, create, status, streams};
 use crate::actors::collector::CollectorHandle;
 use crate::actors::experiment::{Control, ExperimentHandle};
 use crate::actors::experiments::ExperimentsHandle;
@@ -131,8 +131,8 @@ impl Search {
             (None, _) => archive::trials(&store, id, after, limit + 1),
         })
         .await?;
-        let waiting = self.pool.brief(id).await.unwrap_or_default().waiting;
-        streams::say_why_pending(&mut trials, waiting.as_deref());
+        let pool = self.pool.brief(id).await.unwrap_or_default();
+        streams::say_why_pending(&mut trials, &pool);
         let more = trials.len() > limit;
         trials.truncate(limit);
         Ok(v1::ListTrialsResponse { trials, more })
@@ -195,15 +195,10 @@ impl Search {
         blocking(move || Ok(store.delete_experiment(id)?)).await
     }
 
-    async fn agents(&self) -> Result<Vec<v1::Agent>, Status> {
-        let mut agents = self.sessions.agents().await.map_err(|error| status(error.into()))?;
-        let mut pool = self.pool.view().await.map_err(|error| status(error.into()))?;
-        for agent in &mut agents {
-            if let Some(slots) = pool.agents.remove(&agent.name) {
-                agent.slots = slots;
-            }
-        }
-        Ok(agents)
+    pub(super) async fn agents(&self) -> Result<Vec<v1::Agent>, Status> {
+        let agents = self.sessions.agents().await.map_err(|error| status(error.into()))?;
+        let pool = self.pool.view().await.map_err(|error| status(error.into()))?;
+        Ok(agents::all(agents, pool))
     }
 }
 
@@ -336,5 +331,21 @@ impl SearchService for Search {
         let _admitted = self.admit()?;
         let agents = self.agents().await?;
         Ok(Response::new(v1::ListAgentsResponse { agents }))
+    }
+
+    async fn drain_agent(&self, request: Request<v1::DrainAgentRequest>) -> Answer<v1::DrainAgentResponse> {
+        let _admitted = self.admit()?;
+        let v1::DrainAgentRequest { name, reason } = request.into_inner();
+        let agent = Some(agents::drain(self, name, Some(reason)).await?);
+        Ok(Response::new(v1::DrainAgentResponse { agent }))
+    }
+
+    async fn undrain_agent(
+        &self,
+        request: Request<v1::UndrainAgentRequest>,
+    ) -> Answer<v1::UndrainAgentResponse> {
+        let _admitted = self.admit()?;
+        let agent = Some(agents::drain(self, request.into_inner().name, None).await?);
+        Ok(Response::new(v1::UndrainAgentResponse { agent }))
     }
 }

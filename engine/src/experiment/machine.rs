@@ -207,6 +207,7 @@ impl Machine {
             Input::Resume(_) => self.on_resume(&mut turn),
             Input::Kill(kill) => self.on_kill(&kill.reason, State::Killed, &mut turn),
             Input::Retry(retry) => self.on_retry(retry.trial, retry.attempt, &mut turn),
+            Input::Preempted(preempted) => self.on_preempted(preempted, &mut turn),
             Input::Failed(failed) => self.on_kill(&failed.reason, State::Error, &mut turn),
         };
         if !changed {

@@ -37,11 +37,17 @@ pub enum Bug {
     RestartsQuietly,
     /// Slots given to an experiment that had just ended stay given.
     KeepsGifts,
+    /// Slots freed for an urgent experiment are offered to all others first.
+    GivesFreedAway,
+    /// A preempted attempt counts as one that failed.
+    ChargesPreemption,
+    /// After a start nobody knows which agents are drained.
+    ForgetsDrains,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::AcknowledgesEarly,
         Self::ActsEarly,
         Self::ForgetsBatches,
@@ -58,5 +64,8 @@ impl Bug {
         Self::KeepsStarts,
         Self::RestartsQuietly,
         Self::KeepsGifts,
+        Self::GivesFreedAway,
+        Self::ChargesPreemption,
+        Self::ForgetsDrains,
     ];
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use toprung_agent::parts::AttemptKey;
 use toprung_engine::cores::registry::allocation;
 use toprung_engine::cores::routes::Failed;
-use toprung_engine::cores::{Batches, Notice, Places, Registry, Returned, Route, Routes};
+use toprung_engine::cores::{Batches, Notice, Places, Registry, Returned, Roster, Route, Routes};
 use toprung_engine::experiment::{Machine, Spec};
-use toprung_engine::scheduler::{Allocation, Limits};
+use toprung_engine::scheduler::{Allocation, Limits, Preemption};
 use toprung_proto::v1::{self, agent_message, engine_message::Kind, journal_record::Input};
 
+use crate::book::Book;
 use crate::bug::Bug;
 use crate::experiments::{Experiment, Message, Out, Reply};
 use crate::outer::{Outer, Timer};
@@ -21,6 +22,9 @@ pub const LEASE: Duration = Duration::from_mins(1);
 const CALL_DEADLINE: u64 = 10_000;
 /// Batches that an agent may send before the first is acknowledged.
 const IN_FLIGHT: u32 = 8;
+
+/// In the place of an experiment's number: what is on its way to the disk is the record of an agent.
+pub const NO_EXPERIMENT: u64 = 0;
 
 /// What the pool is told.
 #[derive(Debug)]
@@ -35,6 +39,12 @@ pub enum PoolMessage {
     Request(v1::AttemptId, Option<String>),
     /// A trial wants none any more.
     Withdraw(u64, u32),
+    /// An attempt was told to end.
+    Leaves(v1::AttemptId),
+    /// An agent is drained by a person, for this reason.
+    Drain(String, String),
+    /// It is not drained any more.
+    Undrain(String),
     /// An attempt gives its slots back.
     Release(v1::AttemptId),
     /// An agent is there.
@@ -60,6 +70,10 @@ pub enum SessionsMessage {
     Expect(String),
     /// To an agent.
     Tell(String, Kind),
+    /// A person drains an agent, or undoes it.
+    Drain(String, Option<String>),
+    /// The record of an agent has reached the disk, or has not.
+    Recorded(bool),
     /// All sessions are to end.
     EndAll,
     /// Time passes.
@@ -157,10 +171,18 @@ pub struct Engine {
     /// Starts from before a registration, for the planted fault.
     starts: Vec<(String, Kind)>,
     numbers: u64,
+    /// Agents that were ever here.
+    pub roster: Roster,
+    /// Records of agents on their way to the disk.
+    records: VecDeque<v1::AgentRecord>,
+    book: Book,
 }
 
 impl Engine {
     /// Loads what the disk has.
+    ///
+    /// # Panics
+    /// The store in memory cannot be read.
     pub fn start(start: u64, specs: Vec<Spec>, outer: &mut Outer) -> Self {
         let mut engine = Self {
             start,
@@ -178,7 +200,14 @@ impl Engine {
             readers: BTreeMap::new(),
             starts: Vec::new(),
             numbers: 0,
+            roster: Roster::load(&outer.store).expect("memory can be read"),
+            records: VecDeque::new(),
+            book: Book::default(),
         };
+        if outer.bug != Bug::ForgetsDrains {
+            let drained = engine.roster.drained().map(|(name, why)| (name.to_owned(), why.to_owned()));
+            engine.pool.extend(drained.map(|(name, why)| PoolMessage::Drain(name, why)));
+        }
         for experiment in engine.specs.iter().map(|spec| spec.id).collect::<Vec<_>>() {
             engine.load(experiment, outer);
         }
@@ -241,6 +270,7 @@ impl Engine {
         match actor {
             Actor::Pool => {
                 if let Some(message) = self.pool.pop_front() {
+                    self.book.hears(&message);
                     self.on_pool(message, outer);
                     self.notices(outer);
                 }
@@ -297,6 +327,15 @@ impl Engine {
             PoolMessage::Ended(id) => self.places.experiment_ended(id),
             PoolMessage::Request(attempt, only_on) => self.places.request(attempt, only_on),
             PoolMessage::Withdraw(experiment, trial) => self.places.withdraw(experiment, trial),
+            PoolMessage::Leaves(attempt) => self.places.leaves(&attempt),
+            PoolMessage::Drain(name, reason) => {
+                outer.ledger.drained(&name);
+                self.places.drain(&name, &reason);
+            }
+            PoolMessage::Undrain(name) => self.places.undrain(&name),
+            PoolMessage::Release(attempt) if outer.bug == Bug::GivesFreedAway => {
+                self.give_away(&attempt, outer);
+            }
             PoolMessage::Release(attempt) => self.places.release(&attempt),
             PoolMessage::Joined(name, slots, running) => self.places.agent_joined(&name, slots, running),
             PoolMessage::Away(name) => {
@@ -318,8 +357,16 @@ impl Engine {
                 Notice::Capacity { experiment, trials } => {
                     (experiment, Input::Capacity(v1::CapacityChanged { trials }))
                 }
-                Notice::Allocated(Allocation { attempt, agent, slots }) => {
+                Notice::Preempted(Preemption { attempt, reason }) => {
+                    outer.log(|| format!("pool: {attempt:?} has to leave: {reason}"));
+                    let (trial, number) = (attempt.trial, attempt.attempt);
+                    let preempted = v1::AttemptPreempted { trial, attempt: number, reason };
+                    (attempt.experiment, Input::Preempted(preempted))
+                }
+                Notice::Allocated(Allocation { attempt, agent, slots, .. }) => {
                     outer.log(|| format!("pool: {attempt:?} gets {slots:?} of {agent}"));
+                    self.book.gets(&attempt, &agent, &mut outer.ledger);
+                    outer.ledger.gets(&agent);
                     let (trial, number) = (attempt.trial, attempt.attempt);
                     let allocated = v1::AttemptAllocated { trial, attempt: number, agent, slots };
                     (attempt.experiment, Input::Allocated(allocated))
@@ -391,6 +438,13 @@ impl Engine {
             }
             SessionsMessage::Expect(agent) => self.registry.expect(agent, now),
             SessionsMessage::Tell(agent, kind) => self.tell(&agent, kind, outer),
+            SessionsMessage::Drain(agent, reason) => {
+                // One that was never here is unknown.
+                if let Ok(record) = self.roster.change(&agent, reason, outer.calendar_ms()) {
+                    self.record(record, outer);
+                }
+            }
+            SessionsMessage::Recorded(durable) => self.recorded(durable),
             SessionsMessage::EndAll => {
                 for session in self.registry.sessions() {
                     self.tell_session(session, SessionMessage::End(true));
@@ -505,7 +559,45 @@ impl Engine {
         for kind in std::iter::once(answer).chain(orders).chain(meanwhile) {
             self.tell_session(id, SessionMessage::Tell(kind));
         }
+        if let Some(record) = self.roster.registered(&agent, outer.calendar_ms()) {
+            self.record(record, outer);
+        }
         self.pool.push_back(PoolMessage::Joined(agent, register.slots, running));
+    }
+
+    /// Writes the record of an agent; it counts once it is durable.
+    fn record(&mut self, record: v1::AgentRecord, outer: &mut Outer) {
+        outer.pending.push_back((NO_EXPERIMENT, self.start, Roster::batch(&record)));
+        self.records.push_back(record);
+    }
+
+    fn recorded(&mut self, durable: bool) {
+        let Some(record) = self.records.pop_front().filter(|_| durable) else { return };
+        let name = record.name.clone();
+        self.pool.push_back(match &record.drain {
+            Some(drain) => PoolMessage::Drain(name, drain.reason.clone()),
+            None => PoolMessage::Undrain(name),
+        });
+        self.roster.applied(record);
+    }
+
+    /// What was first on its way of the records of agents is durable, or is not.
+    pub fn written(&mut self, durable: bool) {
+        self.sessions.push_back(SessionsMessage::Recorded(durable));
+    }
+
+    /// A person drains an agent, or undoes it.
+    pub fn drain(&mut self, agent: String, reason: Option<String>) {
+        self.sessions.push_back(SessionsMessage::Drain(agent, reason));
+    }
+
+    /// The planted fault: what an attempt gives back is offered to all but those who come first.
+    fn give_away(&mut self, attempt: &v1::AttemptId, outer: &mut Outer) {
+        let first = self.book.first();
+        first.iter().for_each(|(asks, _)| self.places.withdraw(asks.experiment, asks.trial));
+        self.places.release(attempt);
+        self.notices(outer);
+        first.into_iter().for_each(|(asks, only_on)| self.places.request(asks, only_on));
     }
 
     fn tell_session(&mut self, session: u64, message: SessionMessage) {

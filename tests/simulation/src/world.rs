@@ -6,7 +6,7 @@ use toprung_proto::v1::{self, agent_message, journal_record::Input};
 
 use crate::agent::Agent;
 use crate::bug::Bug;
-use crate::engine::{Actor, Engine};
+use crate::engine::{Actor, Engine, NO_EXPERIMENT};
 use crate::experiments::Message;
 use crate::ledger::Violation;
 use crate::outer::{Outer, Timer};
@@ -106,10 +106,11 @@ impl World {
         let mut outer = Outer::new(seed, bug, verbose);
         let chance = &mut outer.chance;
         let mut specs = Vec::new();
-        for id in 1..=1 + u64::from(chance.one(1, 3)) {
+        for id in 1..=1 + u64::from(chance.one(1, 2)) {
             let (mut spec, limit) = scenarios.0[chance.below(scenarios.0.len() as u64) as usize].clone();
             spec.id = id;
             spec.seed = chance.below(1_000) as u32;
+            spec.config.resources.priority = [10, 42, 42, 90][chance.below(4) as usize];
             specs.push((spec, limit));
         }
         let count = 1 + chance.below(3) as usize;
@@ -282,6 +283,11 @@ impl World {
         let result = if written { outer.write(batch) } else { Ok(()) };
         // A batch after one that failed is out of sequence and fails too; its actor is gone by then.
         let durable = result.is_ok() && written && !full;
+        if id == NO_EXPERIMENT {
+            let engine = self.engine.iter_mut().filter(|engine| engine.start == generation);
+            engine.for_each(|engine| engine.written(durable));
+            return;
+        }
         let engine = self.engine.as_mut().and_then(|engine| engine.experiments.get_mut(&id));
         if let Some(experiment) = engine.filter(|experiment| experiment.generation == generation) {
             experiment.mailbox.push_back(Message::Committed(durable));
@@ -308,8 +314,18 @@ impl World {
                 outer.calendar += jump;
                 outer.log(|| format!("the calendar jumps by {jump} ms"));
             }
+            17 => self.drain(),
             _ => self.control(),
         }
+    }
+
+    /// A person drains an agent, or undoes it.
+    fn drain(&mut self) {
+        let chance = &mut self.outer.chance;
+        let agent = format!("agent-{}", chance.below(self.agents.len() as u64));
+        let reason = chance.one(1, 2).then(|| "new disks".to_owned());
+        self.outer.log(|| format!("somebody drains {agent}: {reason:?}"));
+        self.engine.iter_mut().for_each(|engine| engine.drain(agent.clone(), reason.clone()));
     }
 
     fn disturb(&mut self, kind: u64) {
@@ -375,10 +391,14 @@ impl World {
         }
     }
 
-    /// After the last fault whoever paused an experiment lets it go on.
+    /// After the last fault whoever paused an experiment lets it go on, and gives drained agents back.
     fn resume(&mut self) {
         if self.outer.faults {
             return;
+        }
+        if let Some(engine) = &mut self.engine {
+            let drained: Vec<String> = engine.roster.drained().map(|(name, _)| name.to_owned()).collect();
+            drained.into_iter().for_each(|name| engine.drain(name, None));
         }
         for experiment in self.engine.iter_mut().flat_map(|engine| engine.experiments.values_mut()) {
             let state = experiment.keeper.machine.fold.state;
@@ -428,6 +448,9 @@ impl World {
         }
         if !folded.fold.state.is_end() {
             return Err(format!("experiment {} has not ended in its journal", spec.id));
+        }
+        for (trial, id) in folded.fold.trials.iter().zip(1..) {
+            self.outer.ledger.check_charge(spec.id, id, trial.restarts);
         }
         let loaded = self.outer.load(spec).ok_or("it cannot be loaded")?;
         let bytes = |machine: &Machine| snapshot::encode(machine).map_err(|error| error.to_string());
