@@ -19,5 +19,6 @@ mod file_mistakes;
 mod forking;
 mod mistakes;
 mod pausing;
+mod priorities;
 mod scripts;
 mod server;

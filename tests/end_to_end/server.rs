@@ -7,13 +7,13 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// A server without an agent.
-struct Server {
-    process: Running,
-    url: String,
+pub struct Server {
+    pub process: Running,
+    pub url: String,
 }
 
 impl Server {
-    fn start(place: &Workplace) -> Self {
+    pub fn start(place: &Workplace) -> Self {
         let process = place.start(&["serve", "--listen", "127.0.0.1:0", "--data-dir", "server"]);
         let file = place.work().join("server/server.json");
         let read = || serde_json::from_slice::<Value>(&std::fs::read(&file).ok()?).ok();
@@ -23,7 +23,7 @@ impl Server {
     }
 
     /// An agent with one slot; returns when the server knows it.
-    fn agent(&self, place: &Workplace, name: &str) -> Running {
+    pub fn agent(&self, place: &Workplace, name: &str) -> Running {
         self.agent_with(place, name, "1")
     }
 

@@ -5,5 +5,6 @@
 mod agents;
 mod calls;
 mod collection;
+mod priorities;
 mod sources;
 mod world;
