@@ -36,14 +36,20 @@ pub(super) struct Pass {
     waiting: BTreeMap<Group, usize>,
     /// Slots that each experiment has claimed.
     claimed: BTreeMap<u64, u32>,
-    /// (agent, whether of the places without slots) → claimed there.
+    /// (agent, whether of the places without slots) → claimed there, and on its way back there.
     claims: BTreeMap<(String, bool), u32>,
+    coming: BTreeMap<(String, bool), u32>,
     /// Promises that were looked at, and those that go on.
     used: BTreeMap<(u64, String), u32>,
     promised: BTreeMap<(u64, String), u32>,
 }
 
 impl Pass {
+    /// An attempt with so many slots is leaving an agent.
+    pub(super) fn comes(&mut self, agent: &str, slots: u32) {
+        *self.coming.entry((agent.to_owned(), slots == 0)).or_insert(0) += slots.max(1);
+    }
+
     fn claim(&mut self, request: &Request, agent: &str, room: Room, promised: bool) {
         *self.waiting.entry(request.group.clone()).or_insert(0) += 1;
         *self.claimed.entry(request.group.0).or_insert(0) += request.limits.slots_per_trial;
@@ -88,6 +94,9 @@ impl Scheduler {
             return given;
         }
         let mut pass = Pass::default();
+        for held in self.leaving.iter().filter_map(|key| self.allocations.get(key)) {
+            pass.comes(&held.agent, held.slots.len() as u32);
+        }
         while let Some(request) = self.first(&pass) {
             given.extend(self.place(&request, &mut pass));
         }
@@ -199,16 +208,14 @@ impl Scheduler {
                     && agent.could_fit(slots)
                     && !self.is_draining(name)
             })
-            .map(move |(name, agent)| (name, agent, self.room(name, agent, slots, pass)))
+            .map(move |(name, agent)| (name, agent, Self::room(name, agent, slots, pass)))
     }
 
-    fn room(&self, name: &str, agent: &AgentSlots, slots: u32, pass: &Pass) -> Room {
+    fn room(name: &str, agent: &AgentSlots, slots: u32, pass: &Pass) -> Room {
         let needed = agent.needed(slots);
-        let leaving = agent.attempts().filter(|(key, held)| {
-            (*held == 0) == (needed == 0) && self.allocations.get(key).is_some_and(|held| held.leaving)
-        });
-        let coming = leaving.map(|(_, held)| held.max(1)).sum();
-        let claimed = pass.claims.get(&(name.to_owned(), needed == 0)).copied().unwrap_or(0);
+        let kind = (name.to_owned(), needed == 0);
+        let coming = pass.coming.get(&kind).copied().unwrap_or(0);
+        let claimed = pass.claims.get(&kind).copied().unwrap_or(0);
         Room { needed: needed.max(1), slotless: needed == 0, free: agent.free_for(needed), coming, claimed }
     }
 

@@ -99,14 +99,18 @@ impl Scheduler {
     }
 
     /// Frees slots for a request on one agent, if attempts of worse priority hold enough there.
-    pub(super) fn preempt_for(&mut self, request: &Request, pass: &Pass) -> Option<(String, Room)> {
+    pub(super) fn preempt_for(&mut self, request: &Request, pass: &mut Pass) -> Option<(String, Room)> {
         let own = request.limits.priority;
         if self.queues.values().all(|queue| queue.limits.priority <= own) {
             return None;
         }
+        let mut leaving: BTreeMap<u64, u32> = BTreeMap::new();
+        for held in self.leaving.iter().filter_map(|key| self.allocations.get(key)) {
+            *leaving.entry(held.attempt.experiment).or_insert(0) += held.slots.len() as u32;
+        }
         let found = self.open_to(request, pass).filter_map(|(name, agent, room)| {
             let missing = room.needed.saturating_sub(room.later());
-            let victims = choose(self.victims(agent, room, own), missing)?;
+            let victims = choose(self.victims(agent, room, own, &leaving), missing)?;
             Some((name.clone(), room, victims))
         });
         let (name, room, victims) = found.min_by(|a, b| milder(&a.2, &b.2))?;
@@ -114,13 +118,20 @@ impl Scheduler {
         for victim in victims {
             let its = victim.priority;
             let reason = format!("preempted by experiment {by} (priority {own}; this one has {its})");
+            pass.comes(&name, if room.slotless { 0 } else { victim.slots });
             self.preempt(victim.key, reason);
         }
         Some((name, room))
     }
 
-    /// What may be preempted on an agent for a priority.
-    fn victims(&self, agent: &AgentSlots, room: Room, priority: u8) -> Vec<Victim> {
+    /// What may be preempted on an agent for a priority. `leaving`: slots of each experiment on their way back.
+    fn victims(
+        &self,
+        agent: &AgentSlots,
+        room: Room,
+        priority: u8,
+        leaving: &BTreeMap<u64, u32>,
+    ) -> Vec<Victim> {
         let victim = |(key, slots): (Key, u32)| {
             let queue = self.queues.get(&key.0).filter(|queue| queue.limits.priority > priority)?;
             let held = self.allocations.get(&key).filter(|held| !held.leaving);
@@ -129,18 +140,12 @@ impl Scheduler {
                 key,
                 slots: slots.max(1),
                 priority: queue.limits.priority,
-                in_use: f64::from(queue.in_use.saturating_sub(self.leaving_of(key.0))),
+                in_use: f64::from(queue.in_use.saturating_sub(leaving.get(&key.0).copied().unwrap_or(0))),
                 weight: queue.limits.weight,
                 age: self.ages.get(&key).copied().unwrap_or(0),
             })
         };
         agent.attempts().filter_map(victim).collect()
-    }
-
-    /// Slots of an experiment that are on their way back.
-    fn leaving_of(&self, experiment: u64) -> u32 {
-        let own = self.allocations.range((experiment, 0, 0)..=(experiment, u32::MAX, u32::MAX));
-        own.filter(|(_, held)| held.leaving).map(|(_, held)| held.slots.len() as u32).sum()
     }
 
     fn preempt(&mut self, key: Key, reason: String) {

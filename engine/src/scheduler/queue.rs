@@ -1,6 +1,6 @@
 //! The state of a pool: requests in their order, agents, and who holds what. `pass` decides who gets what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use toprung_proto::v1::AttemptId;
 
 use super::agents::{AgentSlots, Key, key};
@@ -58,6 +58,8 @@ pub struct Scheduler {
     pub(super) allocations: BTreeMap<Key, Allocation>,
     /// When each allocation was made, as a count: the largest is the youngest.
     pub(super) ages: BTreeMap<Key, u64>,
+    /// Those of the allocations that are leaving.
+    pub(super) leaving: BTreeSet<Key>,
     /// Agents that a person drains → why.
     pub(super) drains: BTreeMap<String, String>,
     /// (experiment, agent) → its requests for which slots are being freed there.
@@ -89,6 +91,11 @@ impl Scheduler {
             self.note_age(key);
             // What the pool has asked of it and is not in its journal is forgotten with the former actor.
             self.allocations.entry(key).or_insert(allocation).leaving = leaving;
+            if leaving {
+                self.leaving.insert(key);
+            } else {
+                self.leaving.remove(&key);
+            }
         }
         if let Some(queue) = self.queues.get_mut(&experiment) {
             queue.in_use = in_use;
@@ -140,6 +147,7 @@ impl Scheduler {
     pub fn release(&mut self, attempt: &AttemptId) -> bool {
         let Some(allocation) = self.allocations.remove(&key(attempt)) else { return false };
         self.ages.remove(&key(attempt));
+        self.leaving.remove(&key(attempt));
         if let Some(agent) = self.agents.get_mut(&allocation.agent) {
             agent.give_back(&allocation.slots, attempt);
         }
@@ -153,6 +161,7 @@ impl Scheduler {
     pub fn leaves(&mut self, attempt: &AttemptId) {
         if let Some(allocation) = self.allocations.get_mut(&key(attempt)) {
             allocation.leaving = true;
+            self.leaving.insert(key(attempt));
         }
     }
 
@@ -178,6 +187,9 @@ impl Scheduler {
             if let Some((leaving, age)) = before.remove(&key) {
                 allocation.leaving |= leaving;
                 self.ages.extend(age.map(|age| (key, age)));
+            }
+            if allocation.leaving {
+                self.leaving.insert(key);
             }
             self.note_age(key);
             slots.occupy(&allocation.slots, &allocation.attempt);
