@@ -26,5 +26,6 @@ mod full_disk;
 mod mistakes;
 mod object_store;
 mod pausing;
+mod priorities;
 mod scripts;
 mod server;

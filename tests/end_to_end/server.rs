@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// A server without an agent.
 pub struct Server {
-    process: Running,
+    pub process: Running,
     pub url: String,
 }
 

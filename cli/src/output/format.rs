@@ -1,7 +1,7 @@
 //! Values as a person reads them: numbers, times, sizes, states, hyperparameters. Pure.
 
 use serde_json::Value;
-use toprung_proto::v1::{ExitCause, ExperimentState, LogStream, SlotKind, TrialState};
+use toprung_proto::v1::{self, ExitCause, ExperimentState, LogStream, SlotKind, TrialState};
 
 /// A metric with the digits that matter: five or six, without trailing zeros.
 pub(crate) fn metric(value: f64) -> String {
@@ -229,6 +229,26 @@ pub(crate) fn slot_kind(kind: i32) -> &'static str {
         SlotKind::Unspecified => "unspecified",
         SlotKind::Cpu => "cpu",
         SlotKind::Gpu => "gpu",
+    }
+}
+
+/// "3 attempts"
+pub(crate) fn attempts(count: u32) -> String {
+    if count == 1 { "1 attempt".to_owned() } else { format!("{count} attempts") }
+}
+
+/// Whether an agent may be given work, for people.
+pub(crate) fn agent_state(agent: &v1::Agent) -> String {
+    let reason = if agent.drain_reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", printable(&agent.drain_reason))
+    };
+    match agent.attempts {
+        0 if agent.draining => format!("drained{reason}"),
+        left if agent.draining => format!("draining ({} left){reason}", attempts(left)),
+        _ if agent.connected => "ready".to_owned(),
+        _ => "not connected".to_owned(),
     }
 }
 

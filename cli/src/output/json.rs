@@ -224,6 +224,9 @@ pub(crate) fn agent(value: &v1::Agent) -> Value {
         "slots": value.slots.iter().map(agent_slot).collect::<Vec<_>>(),
         "connected_unix_ms": value.connected_unix_ms,
         "connected": value.connected,
+        "draining": value.draining,
+        "drain_reason": value.drain_reason,
+        "attempts": value.attempts,
     })
 }
 

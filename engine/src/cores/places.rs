@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use toprung_proto::v1::{self, AttemptId};
 
-use crate::scheduler::{AgentSlots, Allocation, Limits, Scheduler};
+use crate::scheduler::{AgentSlots, Allocation, Limits, Preemption, Scheduler};
 
 /// What an experiment is to be told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
     /// It got slots.
     Allocated(Allocation),
+    /// One of its attempts has to give its slots back.
+    Preempted(Preemption),
     /// The pool could hold so many of its trials.
     Capacity {
         /// The experiment.
@@ -64,6 +66,28 @@ impl Places {
         self.scheduler.release(attempt);
     }
 
+    /// An attempt was told to end: its slots are on their way back. Nothing follows from this at once.
+    pub fn leaves(&mut self, attempt: &AttemptId) {
+        self.scheduler.leaves(attempt);
+    }
+
+    /// An agent is drained: by a person, connected or not.
+    pub fn drain(&mut self, name: &str, reason: &str) {
+        self.scheduler.drain(name, reason);
+        self.changed = true;
+    }
+
+    /// An agent is not drained any more.
+    pub fn undrain(&mut self, name: &str) {
+        self.scheduler.undrain(name);
+        self.changed = true;
+    }
+
+    /// An agent said that it is ending: it is drained until it joins again.
+    pub fn agent_ends(&mut self, name: &str) {
+        self.scheduler.agent_ends(name);
+    }
+
     /// An agent is there, with what it keeps running.
     pub fn agent_joined(&mut self, name: &str, slots: Vec<v1::Slot>, running: Vec<Allocation>) {
         self.scheduler.agent_joined(name, AgentSlots::new(slots), running);
@@ -93,6 +117,7 @@ impl Places {
             }
         }
         notices.extend(self.scheduler.allocate().into_iter().map(Notice::Allocated));
+        notices.extend(self.scheduler.take_preempted().into_iter().map(Notice::Preempted));
         notices
     }
 

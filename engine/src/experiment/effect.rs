@@ -28,6 +28,13 @@ pub enum Effect {
         /// The attempt that ended.
         attempt: u32,
     },
+    /// Tell the pool that this attempt was told to end: its slots are on their way back.
+    Leaves {
+        /// The trial.
+        trial: u32,
+        /// The attempt that ends.
+        attempt: u32,
+    },
     /// Tell the agent to start this attempt.
     Start {
         /// Where.

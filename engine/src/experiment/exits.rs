@@ -5,6 +5,7 @@
 //! | the engine asked for it | what it was asked for: paused, stopped, requeued, killed |
 //! | success | completed; an error if it never reported the searcher's metric |
 //! | its own failure | retried from its last checkpoint with back-off, until `max_restarts` is used up |
+//! | it was preempted, and ended however | requeued from its last checkpoint, not charged |
 //! | the agent or node was lost | requeued from its last checkpoint, not charged |
 //! | invalid hyperparameters | ended and replaced, not counted as one of `max_trials` |
 //! | a broken contract | an error at once: a retry would do the same |
@@ -59,10 +60,22 @@ impl Machine {
             }
             Phase::Stopping(Intent::Kill) => self.end_trial(id, End::Killed, &exit.message, turn),
             Phase::Stopping(Intent::Preempt) if exit.cause() != ExitCause::Success => {
-                self.requeue(id, exit, turn)
+                let exit = self.left_early(id, exit);
+                self.requeue(id, &exit, turn);
             }
             _ => self.on_own_exit(id, exit, turn),
         }
+    }
+
+    /// The exit of an attempt that had to leave: the reason is why it had to, and what else went wrong on the way.
+    fn left_early(&self, id: u32, exit: &v1::Exit) -> v1::Exit {
+        let why = self.trial(id).map(|trial| trial.reason.to_string()).unwrap_or_default();
+        let message = if exit.cause() == ExitCause::Requested || exit.message == why {
+            why
+        } else {
+            format!("{why} ({})", exit.message)
+        };
+        v1::Exit { message, ..exit.clone() }
     }
 
     fn on_own_exit(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {

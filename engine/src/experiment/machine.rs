@@ -223,6 +223,7 @@ impl Machine {
             Input::Retry(retry) => self.on_retry(retry.trial, retry.attempt, &mut turn),
             Input::Quota(quota) => self.on_quota(&quota.reason, &mut turn),
             Input::Collection(_) => self.on_collection(&mut turn),
+            Input::Preempted(preempted) => self.on_preempted(preempted, &mut turn),
             Input::Failed(failed) => self.on_kill(&failed.reason, State::Error, &mut turn),
         };
         if !changed {

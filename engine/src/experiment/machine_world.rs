@@ -105,6 +105,9 @@ impl World {
                 let held = self.running.remove(&trial).expect("only held slots are given back");
                 assert_eq!(held.attempt, attempt);
             }
+            Effect::Leaves { trial, attempt } => {
+                assert_eq!(self.running.get(&trial).map(|held| held.attempt), Some(attempt));
+            }
             Effect::Start { start, .. } => {
                 let attempt = start.attempt.unwrap();
                 let length = start.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.length);
@@ -216,7 +219,8 @@ impl World {
             (210..=219, Some(trial), _) => self.exit(trial, ExitCause::Failed),
             (220..=222, Some(trial), _) => self.exit(trial, ExitCause::Success),
             (223..=224, Some(trial), _) => self.exit(trial, ExitCause::InvalidHyperparameters),
-            (225..=229, Some(trial), _) => {
+            (225..=226, Some(trial), _) => self.preempt(trial, "preempted by experiment 7"),
+            (227..=229, Some(trial), _) => {
                 let attempt = self.running[&trial].attempt;
                 self.input(Input::Lost(v1::AttemptLost { trial, attempt, reason: "lost".into() }));
             }
@@ -247,6 +251,13 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    pub(super) fn preempt(&mut self, trial: u32, reason: &str) {
+        let Some(attempt) = self.running.get(&trial).map(|running| running.attempt) else { return };
+        let restarts = self.machine.trial(trial).unwrap().restarts;
+        self.input(Input::Preempted(v1::AttemptPreempted { trial, attempt, reason: reason.into() }));
+        assert_eq!(self.machine.trial(trial).unwrap().restarts, restarts, "not charged");
     }
 
     pub(super) fn retry(&mut self, which: u8) {

@@ -20,6 +20,8 @@ pub struct Held {
     pub agent: String,
     /// Slot indexes there.
     pub slots: Vec<u32>,
+    /// It was told to end: its slots are on their way back.
+    pub leaving: bool,
 }
 
 impl Machine {
@@ -56,6 +58,7 @@ impl Machine {
                 attempt: trial.attempt,
                 agent: placement.agent.to_string(),
                 slots: placement.slots.clone(),
+                leaving: matches!(trial.phase, Phase::Stopping(_)),
             })
         };
         self.fold.active.iter().filter_map(held).collect()

@@ -35,7 +35,7 @@ pub enum Intent {
         /// It trained to the full length.
         full: bool,
     },
-    /// The experiment is being paused: it goes on later.
+    /// The experiment is being paused, or the pool needs the slots: it goes on later.
     Preempt,
     /// The experiment is being ended.
     Kill,

@@ -17,6 +17,12 @@ pub enum PoolMessage {
     Request(v1::AttemptId, Option<String>),
     /// A trial wants none any more.
     Withdraw(u64, u32),
+    /// An attempt was told to end.
+    Leaves(v1::AttemptId),
+    /// An agent is drained by a person, for this reason.
+    Drain(String, String),
+    /// It is not drained any more.
+    Undrain(String),
     /// An attempt gives its slots back.
     Release(v1::AttemptId),
     /// An agent is there.
@@ -42,6 +48,10 @@ pub enum SessionsMessage {
     Expect(String),
     /// To an agent.
     Tell(String, Kind),
+    /// A person drains an agent, or undoes it.
+    Drain(String, Option<String>),
+    /// The record of an agent has reached the disk, or has not.
+    Recorded(bool),
     /// All sessions are to end.
     EndAll,
     /// Time passes.

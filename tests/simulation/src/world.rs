@@ -11,7 +11,7 @@ pub use scenarios::Scenarios;
 
 use crate::agent::Agent;
 use crate::bug::Bug;
-use crate::engine::Engine;
+use crate::engine::{Engine, NO_EXPERIMENT};
 use crate::experiments::Message;
 use crate::ledger::Violation;
 use crate::messages::Actor;
@@ -73,10 +73,11 @@ impl World {
         let mut specs = Vec::new();
         let shared = chance.one(1, 4);
         let scenarios = if shared { &scenarios.shared } else { &scenarios.beside };
-        for id in 1..=1 + u64::from(chance.one(1, 3)) {
+        for id in 1..=1 + u64::from(chance.one(1, 2)) {
             let (mut spec, limit) = scenarios[chance.below(scenarios.len() as u64) as usize].clone();
             spec.id = id;
             spec.seed = chance.below(1_000) as u32;
+            spec.config.resources.priority = [10, 42, 42, 90][chance.below(4) as usize];
             specs.push((spec, limit));
         }
         let count = 1 + chance.below(3) as usize;
@@ -254,6 +255,11 @@ impl World {
         let result = if written { outer.write(batch) } else { Ok(()) };
         // A batch after one that failed is out of sequence and fails too; its actor is gone by then.
         let durable = result.is_ok() && written && !full;
+        if id == NO_EXPERIMENT {
+            let engine = self.engine.iter_mut().filter(|engine| engine.start == generation);
+            engine.for_each(|engine| engine.written(durable));
+            return;
+        }
         let engine = self.engine.as_mut().and_then(|engine| engine.experiments.get_mut(&id));
         if let Some(experiment) = engine.filter(|experiment| experiment.generation == generation) {
             experiment.mailbox.push_back(Message::Committed(durable));
@@ -301,6 +307,9 @@ impl World {
         }
         if !folded.fold.state.is_end() {
             return Err(format!("experiment {} has not ended in its journal", spec.id));
+        }
+        for (trial, id) in folded.fold.trials.iter().zip(1..) {
+            self.outer.ledger.check_charge(spec.id, id, trial.restarts);
         }
         let loaded = self.outer.load(spec).ok_or("it cannot be loaded")?;
         let bytes = |machine: &Machine| snapshot::encode(machine).map_err(|error| error.to_string());

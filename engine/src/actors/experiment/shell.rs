@@ -289,6 +289,9 @@ impl Shell {
             Effect::Release { trial, attempt } => {
                 self.neighbours.pool.release(self.attempt_id(trial, attempt))
             }
+            Effect::Leaves { trial, attempt } => {
+                self.neighbours.pool.leaves(self.attempt_id(trial, attempt));
+            }
             Effect::Start { agent, start } => {
                 self.neighbours.sessions.tell(&agent, Kind::Start(*start));
             }

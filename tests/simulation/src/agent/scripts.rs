@@ -143,6 +143,9 @@ impl Agent {
     pub(super) fn exit(&mut self, key: AttemptKey, cause: ExitCause, outer: &mut Outer) {
         self.scripts.remove(&key);
         outer.log(|| format!("{} ends {key}: {cause:?}", self.name));
+        if cause == ExitCause::Failed {
+            outer.ledger.failed(key);
+        }
         let message = format!("{SCRIPT} ended");
         let exit = v1::Exit { cause: cause.into(), message, ..v1::Exit::default() };
         self.say(key, Kind::Exit(exit.clone()), outer);

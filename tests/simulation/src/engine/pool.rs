@@ -1,7 +1,7 @@
 //! The pool's actor, and whoever waits for it.
 
 use toprung_engine::cores::Notice;
-use toprung_engine::scheduler::Allocation;
+use toprung_engine::scheduler::{Allocation, Preemption};
 use toprung_proto::v1::{self, journal_record::Input};
 
 use super::{Engine, Wait};
@@ -19,6 +19,15 @@ impl Engine {
             PoolMessage::Ended(id) => self.places.experiment_ended(id),
             PoolMessage::Request(attempt, only_on) => self.places.request(attempt, only_on),
             PoolMessage::Withdraw(experiment, trial) => self.places.withdraw(experiment, trial),
+            PoolMessage::Leaves(attempt) => self.places.leaves(&attempt),
+            PoolMessage::Drain(name, reason) => {
+                outer.ledger.drained(&name);
+                self.places.drain(&name, &reason);
+            }
+            PoolMessage::Undrain(name) => self.places.undrain(&name),
+            PoolMessage::Release(attempt) if outer.bug == Bug::GivesFreedAway => {
+                self.give_away(&attempt, outer);
+            }
             PoolMessage::Release(attempt) => self.places.release(&attempt),
             PoolMessage::Joined(name, slots, running) => self.places.agent_joined(&name, slots, running),
             PoolMessage::Away(name) => {
@@ -40,8 +49,16 @@ impl Engine {
                 Notice::Capacity { experiment, trials } => {
                     (experiment, Input::Capacity(v1::CapacityChanged { trials }))
                 }
-                Notice::Allocated(Allocation { attempt, agent, slots }) => {
+                Notice::Preempted(Preemption { attempt, reason }) => {
+                    outer.log(|| format!("pool: {attempt:?} has to leave: {reason}"));
+                    let (trial, number) = (attempt.trial, attempt.attempt);
+                    let preempted = v1::AttemptPreempted { trial, attempt: number, reason };
+                    (attempt.experiment, Input::Preempted(preempted))
+                }
+                Notice::Allocated(Allocation { attempt, agent, slots, .. }) => {
                     outer.log(|| format!("pool: {attempt:?} gets {slots:?} of {agent}"));
+                    self.book.gets(&attempt, &agent, &mut outer.ledger);
+                    outer.ledger.gets(&agent);
                     let (trial, number) = (attempt.trial, attempt.attempt);
                     let allocated = v1::AttemptAllocated { trial, attempt: number, agent, slots };
                     (attempt.experiment, Input::Allocated(allocated))
@@ -53,6 +70,15 @@ impl Engine {
             }
         }
         self.check_limits(outer);
+    }
+
+    /// The planted fault: what an attempt gives back is offered to all but those who come first.
+    fn give_away(&mut self, attempt: &v1::AttemptId, outer: &mut Outer) {
+        let first = self.book.first();
+        first.iter().for_each(|(asks, _)| self.places.withdraw(asks.experiment, asks.trial));
+        self.places.release(attempt);
+        self.notices(outer);
+        first.into_iter().for_each(|(asks, only_on)| self.places.request(asks, only_on));
     }
 
     pub(super) fn check_limits(&self, outer: &mut Outer) {

@@ -91,6 +91,9 @@ impl Engine {
         for kind in std::iter::once(answer).chain(orders).chain(meanwhile) {
             self.tell_session(id, SessionMessage::Tell(kind));
         }
+        if let Some(record) = self.roster.registered(&agent, outer.calendar_ms()) {
+            self.record(record, outer);
+        }
         self.pool.push_back(PoolMessage::Joined(agent, register.slots, running));
     }
 

@@ -28,6 +28,7 @@ impl World {
                 outer.calendar += jump;
                 outer.log(|| format!("the calendar jumps by {jump} ms"));
             }
+            17 => self.drain(),
             20 => {
                 let agent = outer.chance.below(self.agents.len() as u64) as usize;
                 self.agents[agent].fill(Some(outer.chance.below(500) as usize));
@@ -36,6 +37,15 @@ impl World {
             }
             _ => self.control(),
         }
+    }
+
+    /// A person drains an agent, or undoes it.
+    fn drain(&mut self) {
+        let chance = &mut self.outer.chance;
+        let agent = format!("agent-{}", chance.below(self.agents.len() as u64));
+        let reason = chance.one(1, 2).then(|| "new disks".to_owned());
+        self.outer.log(|| format!("somebody drains {agent}: {reason:?}"));
+        self.engine.iter_mut().for_each(|engine| engine.drain(agent.clone(), reason.clone()));
     }
 
     pub(super) fn disturb(&mut self, kind: u64) {
@@ -102,10 +112,14 @@ impl World {
         self.agents.iter_mut().for_each(|agent| agent.fill(None));
     }
 
-    /// After the last fault whoever paused an experiment lets it go on.
+    /// After the last fault whoever paused an experiment lets it go on, and gives drained agents back.
     pub(super) fn resume(&mut self) {
         if self.outer.faults {
             return;
+        }
+        if let Some(engine) = &mut self.engine {
+            let drained: Vec<String> = engine.roster.drained().map(|(name, _)| name.to_owned()).collect();
+            drained.into_iter().for_each(|name| engine.drain(name, None));
         }
         for experiment in self.engine.iter_mut().flat_map(|engine| engine.experiments.values_mut()) {
             let state = experiment.keeper.machine.fold.state;
