@@ -204,6 +204,7 @@ pub(crate) fn exit_cause(cause: i32) -> &'static str {
         ExitCause::Failed => "failed",
         ExitCause::Signal => "signal",
         ExitCause::OutOfMemory => "out_of_memory",
+        ExitCause::DeviceOutOfMemory => "device_out_of_memory",
         ExitCause::InvalidHyperparameters => "invalid_hyperparameters",
         ExitCause::Environment => "environment",
         ExitCause::Entrypoint => "entrypoint",
