@@ -202,6 +202,7 @@ impl Search {
             if let Some(slots) = pool.agents.remove(&agent.name) {
                 agent.slots = slots;
             }
+            agent.excluded_from = pool.excluded.remove(&agent.name).unwrap_or_default();
         }
         Ok(agents)
     }

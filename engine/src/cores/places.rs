@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use toprung_proto::v1::{self, AttemptId};
 
-use crate::scheduler::{AgentSlots, Allocation, Limits, Scheduler};
+use crate::scheduler::{AgentSlots, Allocation, Limits, Scheduler, Wish};
 
 /// What an experiment is to be told.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub enum Notice {
         experiment: u64,
         /// How many.
         trials: u32,
+        /// Of so many agents that are not excluded.
+        agents: u32,
     },
 }
 
@@ -24,7 +26,7 @@ pub enum Notice {
 pub struct Places {
     scheduler: Scheduler,
     /// What each experiment knows.
-    capacities: BTreeMap<u64, u32>,
+    capacities: BTreeMap<u64, (u32, u32)>,
     /// Capacities may have changed.
     changed: bool,
 }
@@ -33,7 +35,7 @@ impl Places {
     /// An experiment joins with the slots that it holds as its journal has it: what the pool believed is forgotten.
     pub fn add_experiment(&mut self, experiment: u64, limits: Limits, held: Vec<Allocation>) {
         self.scheduler.experiment_joined(experiment, limits, held);
-        self.capacities.insert(experiment, 0);
+        self.capacities.insert(experiment, (0, 0));
         self.changed = true;
     }
 
@@ -49,9 +51,15 @@ impl Places {
         self.capacities.remove(&experiment);
     }
 
-    /// An attempt wants slots: of this agent only, if one is named.
-    pub fn request(&mut self, attempt: AttemptId, only_on: Option<String>) {
-        self.scheduler.request(attempt, only_on);
+    /// An attempt wants slots.
+    pub fn request(&mut self, attempt: AttemptId, wish: Wish) {
+        self.scheduler.request(attempt, wish);
+    }
+
+    /// An experiment does without an agent, while another could do.
+    pub fn exclude(&mut self, experiment: u64, agent: String, reason: String) {
+        self.scheduler.exclude(experiment, agent, reason);
+        self.changed = true;
     }
 
     /// A trial does not want slots any more.
@@ -86,10 +94,11 @@ impl Places {
         let mut notices = Vec::new();
         let changed = std::mem::take(&mut self.changed);
         for (&experiment, known) in self.capacities.iter_mut().filter(|_| changed) {
-            let trials = self.scheduler.capacity(experiment);
-            if trials != *known {
-                *known = trials;
-                notices.push(Notice::Capacity { experiment, trials });
+            let (trials, agents) =
+                (self.scheduler.capacity(experiment), self.scheduler.agents_for(experiment));
+            if (trials, agents) != *known {
+                *known = (trials, agents);
+                notices.push(Notice::Capacity { experiment, trials, agents });
             }
         }
         notices.extend(self.scheduler.allocate().into_iter().map(Notice::Allocated));

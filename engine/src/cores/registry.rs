@@ -189,6 +189,7 @@ fn view(register: &v1::Register, now_ms: i64) -> v1::Agent {
         slots: register.slots.iter().map(slot).collect(),
         connected_unix_ms: now_ms,
         connected: false,
+        excluded_from: Vec::new(),
     }
 }
 

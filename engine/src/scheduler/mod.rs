@@ -7,6 +7,9 @@
 //!
 //! A request may name the one agent that will do, because its checkpoint lies there; it holds up no other request.
 //!
+//! A request may do without agents, and an experiment may exclude some: they are used only if no other agent that is known
+//! could hold it. A request may avoid agents: of those that fit, another goes first.
+//!
 //! A request of 0 slots takes one CPU slot, or nothing on an agent that has GPU slots (at most
 //! [`MAX_SLOTLESS`] at once there).
 
@@ -16,4 +19,4 @@ mod queue;
 mod scheduler_tests;
 
 pub use agents::{AgentSlots, MAX_SLOTLESS};
-pub use queue::{Allocation, Limits, Scheduler};
+pub use queue::{Allocation, Limits, Scheduler, Wish};

@@ -1,6 +1,6 @@
 //! Requests in order, and the allocations that follow from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use toprung_proto::v1::AttemptId;
 
 use super::agents::AgentSlots;
@@ -18,6 +18,39 @@ pub struct Limits {
     pub max_slots: Option<u32>,
 }
 
+/// Where an attempt is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// The only agent that will do: its checkpoint lies there. `None`: any.
+    pub only_on: Option<String>,
+    /// Not on these, while another agent could hold it.
+    pub without: BTreeSet<String>,
+    /// Rather not on these.
+    pub avoid: BTreeSet<String>,
+}
+
+impl From<Option<String>> for Wish {
+    fn from(only_on: Option<String>) -> Self {
+        Self { only_on, ..Self::default() }
+    }
+}
+
+/// Requests that the same agents will do for: they wait in one line. `only_on` first, so that those without come first.
+type Class = (Option<String>, BTreeSet<String>);
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    attempt: AttemptId,
+    avoid: BTreeSet<String>,
+}
+
+/// A request that is to be placed.
+struct Next {
+    experiment: u64,
+    class: Class,
+    waiting: Waiting,
+}
+
 /// Slots given to an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Allocation {
@@ -33,10 +66,12 @@ pub struct Allocation {
 struct Queue {
     limits: Limits,
     in_use: u32,
-    /// The agent that alone will do (`None`: any) → order of arrival → attempt. No entry is empty.
-    waiting: BTreeMap<Option<String>, BTreeMap<u64, AttemptId>>,
-    /// Trial → order of arrival, and the agent.
-    order: BTreeMap<u32, (u64, Option<String>)>,
+    /// Class → order of arrival → attempt. No entry is empty.
+    waiting: BTreeMap<Class, BTreeMap<u64, Waiting>>,
+    /// Trial → order of arrival, and the class.
+    order: BTreeMap<u32, (u64, Class)>,
+    /// Agents that it gets nothing of while another could do, and why.
+    excluded: BTreeMap<String, String>,
 }
 
 /// Requests, agents and allocations of one pool.
@@ -51,7 +86,7 @@ pub struct Scheduler {
 impl Scheduler {
     /// Makes an experiment known. Must come before its requests.
     pub fn add_experiment(&mut self, experiment: u64, limits: Limits) {
-        let queue = Queue { limits, in_use: 0, waiting: BTreeMap::new(), order: BTreeMap::new() };
+        let queue = Queue::new(limits);
         self.queues.entry(experiment).or_insert(queue).limits = limits;
     }
 
@@ -90,9 +125,22 @@ impl Scheduler {
         self.queues.remove(&experiment);
     }
 
-    /// An attempt wants slots: of the agent `only_on`, if one is named. A repeated request of a trial replaces the
-    /// former and keeps its place.
-    pub fn request(&mut self, attempt: AttemptId, only_on: Option<String>) {
+    /// An experiment does without an agent, while another could hold its attempts. What runs there goes on.
+    pub fn exclude(&mut self, experiment: u64, agent: String, reason: String) {
+        if let Some(queue) = self.queues.get_mut(&experiment) {
+            queue.excluded.insert(agent, reason);
+        }
+    }
+
+    /// The agents that experiments do without: experiment, agent, reason.
+    pub fn excluded(&self) -> impl Iterator<Item = (u64, &str, &str)> {
+        self.queues.iter().flat_map(|(id, queue)| {
+            queue.excluded.iter().map(move |(agent, reason)| (*id, agent.as_str(), reason.as_str()))
+        })
+    }
+
+    /// An attempt wants slots. A repeated request of a trial replaces the former and keeps its place.
+    pub fn request(&mut self, attempt: AttemptId, wish: impl Into<Wish>) {
         if self.allocations.contains_key(&key(&attempt)) {
             return;
         }
@@ -100,8 +148,10 @@ impl Scheduler {
         let arrival = self.arrivals;
         let Some(queue) = self.queues.get_mut(&attempt.experiment) else { return };
         let place = queue.remove(attempt.trial).unwrap_or(arrival);
-        queue.order.insert(attempt.trial, (place, only_on.clone()));
-        queue.waiting.entry(only_on).or_default().insert(place, attempt);
+        let Wish { only_on, without, avoid } = wish.into();
+        let class = (only_on, without);
+        queue.order.insert(attempt.trial, (place, class.clone()));
+        queue.waiting.entry(class).or_default().insert(place, Waiting { attempt, avoid });
     }
 
     /// A trial does not want slots any more.
@@ -162,33 +212,33 @@ impl Scheduler {
             return given;
         }
         let mut kept_for_others: Vec<String> = Vec::new();
-        let mut passed_over: Vec<(u64, Option<String>)> = Vec::new();
-        while let Some((experiment, attempt, only_on)) = self.first(&passed_over) {
-            let slots = self.queues[&experiment].limits.slots_per_trial;
-            if let Some(agent) = self.best_fit(slots, only_on.as_ref(), &kept_for_others) {
-                given.push(self.give(experiment, attempt, &agent, slots));
+        let mut passed_over: Vec<(u64, Class)> = Vec::new();
+        while let Some(next) = self.first(&passed_over) {
+            if let Some(agent) = self.best_fit(&next, &kept_for_others) {
+                let slots = self.queues[&next.experiment].limits.slots_per_trial;
+                given.push(self.give(next.experiment, next.waiting.attempt, &agent, slots));
             } else {
-                if only_on.is_none() {
-                    kept_for_others.extend(self.soonest(slots, &kept_for_others));
+                if next.class.0.is_none() {
+                    kept_for_others.extend(self.soonest(&next, &kept_for_others));
                 }
-                passed_over.push((experiment, only_on));
+                passed_over.push((next.experiment, next.class));
             }
         }
         given
     }
 
     /// The first request by the policy, of experiments below their `max_slots`, without those passed over.
-    fn first(&self, passed_over: &[(u64, Option<String>)]) -> Option<(u64, AttemptId, Option<String>)> {
+    fn first(&self, passed_over: &[(u64, Class)]) -> Option<Next> {
         let share = |queue: &Queue| f64::from(queue.in_use) / queue.limits.weight;
         let may = |(_, queue): &(&u64, &Queue)| queue.may_take_more() && !queue.waiting.is_empty();
         let oldest = |(id, queue): (&u64, &Queue)| {
-            let first = |(only_on, waiting): (&Option<String>, &BTreeMap<u64, AttemptId>)| {
-                let passed = passed_over.iter().any(|(passed, on)| passed == id && on == only_on);
-                let (place, attempt) = waiting.first_key_value().filter(|_| !passed)?;
-                Some((*place, *attempt, only_on.clone()))
+            let first = |(class, waiting): (&Class, &BTreeMap<u64, Waiting>)| {
+                let passed = passed_over.iter().any(|(passed, other)| passed == id && other == class);
+                let (place, waiting) = waiting.first_key_value().filter(|_| !passed)?;
+                Some((*place, Next { experiment: *id, class: class.clone(), waiting: waiting.clone() }))
             };
-            let (_, attempt, only_on) = queue.waiting.iter().filter_map(first).min_by_key(|found| found.0)?;
-            Some(((queue.limits.priority, share(queue), *id), (*id, attempt, only_on)))
+            let (_, next) = queue.waiting.iter().filter_map(first).min_by_key(|found| found.0)?;
+            Some(((queue.limits.priority, share(queue), *id), next))
         };
         self.queues
             .iter()
@@ -198,21 +248,53 @@ impl Scheduler {
             .map(|(_, found)| found)
     }
 
-    /// The agent that a request fits with the fewest slots left over.
-    fn best_fit(&self, slots: u32, only_on: Option<&String>, without: &[String]) -> Option<String> {
+    /// The agents that will do for a class of requests. Those that are excluded, and then those that it does without, are
+    /// among them only if no other that is known could hold it: nothing waits for ever for an agent that is gone.
+    fn will_do<'class>(
+        &'class self,
+        queue: &'class Queue,
+        class: &'class Class,
+    ) -> impl Fn(&String) -> bool + 'class {
+        let (only_on, without) = class;
+        let could = |name: &String| {
+            self.agents.get(name).is_some_and(|agent| agent.could_fit(queue.limits.slots_per_trial))
+        };
+        let any = |will: &dyn Fn(&String) -> bool| self.agents.keys().any(|name| could(name) && will(name));
+        let wanted = |name: &String| !without.contains(name);
+        let best = |name: &String| wanted(name) && !queue.excluded.contains_key(name);
+        let strict = (without.is_empty() && queue.excluded.is_empty()) || any(&best);
+        let some = strict || any(&wanted);
+        move |name| match only_on {
+            Some(only) => only == name,
+            None if strict => !without.contains(name) && !queue.excluded.contains_key(name),
+            None => !some || !without.contains(name),
+        }
+    }
+
+    /// The agent that a request fits with the fewest slots left over; rather not one that it avoids.
+    fn best_fit(&self, next: &Next, without: &[String]) -> Option<String> {
+        let queue = self.queues.get(&next.experiment)?;
+        let will_do = self.will_do(queue, &next.class);
         self.agents
             .iter()
-            .filter(|(name, _)| only_on.is_none_or(|only| only == *name) && !without.contains(name))
-            .filter(|(_, agent)| agent.connected && agent.fits(slots))
-            .min_by_key(|(_, agent)| agent.free())
+            .filter(|(name, agent)| {
+                agent.connected && agent.fits(queue.limits.slots_per_trial) && !without.contains(name)
+            })
+            .filter(|(name, _)| will_do(name))
+            .min_by_key(|(name, agent)| (next.waiting.avoid.contains(*name), agent.free()))
             .map(|(name, _)| name.clone())
     }
 
     /// The agent to keep for a request that fits nowhere now: the one with the most free slots that could hold it.
-    fn soonest(&self, slots: u32, without: &[String]) -> Option<String> {
+    fn soonest(&self, next: &Next, without: &[String]) -> Option<String> {
+        let queue = self.queues.get(&next.experiment)?;
+        let will_do = self.will_do(queue, &next.class);
         self.agents
             .iter()
-            .filter(|(name, agent)| agent.connected && agent.could_fit(slots) && !without.contains(name))
+            .filter(|(name, agent)| {
+                agent.connected && agent.could_fit(queue.limits.slots_per_trial) && !without.contains(name)
+            })
+            .filter(|(name, _)| will_do(name))
             .max_by_key(|(_, agent)| agent.free())
             .map(|(name, _)| name.clone())
     }
@@ -232,15 +314,29 @@ impl Scheduler {
     pub fn capacity(&self, experiment: u64) -> u32 {
         let Some(queue) = self.queues.get(&experiment) else { return 1 };
         let slots = queue.limits.slots_per_trial;
-        let here: u32 = self.agents.values().map(|agent| agent.capacity(slots)).sum();
+        let capacity = |excluded: bool| -> u32 {
+            let counts = |name: &String| excluded || !queue.excluded.contains_key(name);
+            self.agents.iter().filter(|(name, _)| counts(name)).map(|(_, agent)| agent.capacity(slots)).sum()
+        };
+        let here = Some(capacity(false)).filter(|here| *here > 0).unwrap_or_else(|| capacity(true));
         let allowed = queue.limits.max_slots.map_or(u32::MAX, |max| max / slots.max(1));
         here.min(allowed).max(1)
+    }
+
+    /// How many agents could hold a trial of an experiment and are not excluded from it.
+    pub fn agents_for(&self, experiment: u64) -> u32 {
+        let Some(queue) = self.queues.get(&experiment) else { return 0 };
+        let could = |(name, agent): &(&String, &AgentSlots)| {
+            agent.could_fit(queue.limits.slots_per_trial) && !queue.excluded.contains_key(*name)
+        };
+        self.agents.iter().filter(could).count() as u32
     }
 
     /// Why an experiment's first request waits; `None`: it has none.
     pub fn why_waiting(&self, experiment: u64) -> Option<String> {
         let queue = self.queues.get(&experiment)?;
-        let only_on = queue.waiting.keys().next()?;
+        let class = queue.waiting.keys().next()?;
+        let (only_on, _) = class;
         let slots = queue.limits.slots_per_trial;
         let (total, free) = self.slots();
         if !queue.may_take_more() {
@@ -259,7 +355,14 @@ impl Scheduler {
             let largest = self.agents.values().map(|agent| agent.slots.len()).max().unwrap_or(0);
             return Some(format!("needs {slots} slots on one agent; the largest agent has {largest}"));
         }
-        Some(format!("waits for {} of {total} slots ({free} free)", slots.max(1)))
+        let will_do = self.will_do(queue, class);
+        let left: Vec<&str> = self.agents.keys().filter(|name| !will_do(name)).map(String::as_str).collect();
+        let without = if left.is_empty() || only_on.is_some() {
+            String::new()
+        } else {
+            format!("; it does without {}", left.join(", "))
+        };
+        Some(format!("waits for {} of {total} slots ({free} free){without}", slots.max(1)))
     }
 
     /// All slots of connected agents, and the free ones of them.
@@ -280,13 +383,18 @@ impl Scheduler {
 }
 
 impl Queue {
+    fn new(limits: Limits) -> Self {
+        let (waiting, order, excluded) = Default::default();
+        Self { limits, in_use: 0, waiting, order, excluded }
+    }
+
     /// Removes a trial's request and answers its place.
     fn remove(&mut self, trial: u32) -> Option<u64> {
-        let (place, only_on) = self.order.remove(&trial)?;
-        if let Some(waiting) = self.waiting.get_mut(&only_on) {
+        let (place, class) = self.order.remove(&trial)?;
+        if let Some(waiting) = self.waiting.get_mut(&class) {
             waiting.remove(&place);
             if waiting.is_empty() {
-                self.waiting.remove(&only_on);
+                self.waiting.remove(&class);
             }
         }
         Some(place)

@@ -8,7 +8,7 @@ use toprung_engine::cores::registry::allocation;
 use toprung_engine::cores::routes::Failed;
 use toprung_engine::cores::{Batches, Notice, Places, Registry, Returned, Route, Routes};
 use toprung_engine::experiment::{Machine, Spec};
-use toprung_engine::scheduler::{Allocation, Limits};
+use toprung_engine::scheduler::{Allocation, Limits, Wish};
 use toprung_proto::v1::{self, agent_message, engine_message::Kind, journal_record::Input};
 
 use crate::bug::Bug;
@@ -32,7 +32,9 @@ pub enum PoolMessage {
     /// An experiment has ended.
     Ended(u64),
     /// An attempt wants slots.
-    Request(v1::AttemptId, Option<String>),
+    Request(v1::AttemptId, Wish),
+    /// An experiment does without an agent.
+    Exclude(u64, String, String),
     /// A trial wants none any more.
     Withdraw(u64, u32),
     /// An attempt gives its slots back.

@@ -191,9 +191,10 @@ impl Experiment {
         let id = self.id();
         let attempt = |trial, attempt| v1::AttemptId { experiment: id, trial, attempt };
         match effect {
-            Effect::Request { trial, attempt: number, only_on } => {
-                out.pool.push(PoolMessage::Request(attempt(trial, number), only_on));
+            Effect::Request { trial, attempt: number, wish } => {
+                out.pool.push(PoolMessage::Request(attempt(trial, number), wish));
             }
+            Effect::Exclude { agent, reason } => out.pool.push(PoolMessage::Exclude(id, agent, reason)),
             Effect::Withdraw { trial } => out.pool.push(PoolMessage::Withdraw(id, trial)),
             Effect::Release { .. } if outer.bug == Bug::ForgetsRelease => {}
             Effect::Release { trial, attempt: number } => {
