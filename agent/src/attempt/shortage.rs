@@ -38,12 +38,12 @@ const HOST: [&str; 5] = [
 /// What a line of an error says of memory.
 pub(crate) fn of_line(line: &str) -> Option<Shortage> {
     let has = |words: &&str| line.contains(*words);
-    if DEVICE.iter().any(|words| has(words)) {
+    if DEVICE.iter().any(has) {
         return Some(Shortage::Device);
     }
     let named = line.trim_start().strip_prefix("MemoryError");
     let python = named.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
-    (python || HOST.iter().any(|words| has(words))).then_some(Shortage::Host)
+    (python || HOST.iter().any(has)).then_some(Shortage::Host)
 }
 
 /// What a worker's death looks like to the process that waits for it.

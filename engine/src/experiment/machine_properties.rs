@@ -21,7 +21,7 @@ const SEARCHES: [&str; 5] = [
 /// A world with several agents, or with one.
 fn world(search: usize) -> World {
     let mut world = World::new(SEARCHES[search], "max_restarts: 2");
-    if search % 2 == 0 {
+    if search.is_multiple_of(2) {
         world.agents.extend(["second", "third"]);
         world.capacity(4);
     }

@@ -45,6 +45,8 @@ pub struct Agent {
     state: SessionState,
     link: Link,
     backoff: u64,
+    /// Before this time no script starts well here.
+    pub bad_until: u64,
     scripts: BTreeMap<AttemptKey, Script>,
 }
 
@@ -54,7 +56,7 @@ impl Agent {
         let name = format!("agent-{index}");
         let state = session(&name, 0, slots);
         let (link, scripts) = (Link::Down, BTreeMap::new());
-        Self { index, name, slots, starts: 0, state, link, backoff: 200, scripts }
+        Self { index, name, slots, starts: 0, state, link, backoff: 200, bad_until: 0, scripts }
     }
 
     /// Whether its daemon runs.
@@ -238,10 +240,27 @@ impl Agent {
             self.exit(key, ExitCause::Requested, outer);
         } else if outer.faults && outer.chance.one(1, 120) {
             self.exit(key, ExitCause::Failed, outer);
+        } else if self.bad_until > outer.now && script.next == Next::Begin {
+            self.fail_here(key, outer);
         } else {
             self.proceed(key, outer);
         }
         self.send(outer);
+    }
+
+    /// The node is broken.
+    fn fail_here(&mut self, key: AttemptKey, outer: &mut Outer) {
+        let cause = [ExitCause::Failed, ExitCause::Environment, ExitCause::Signal, ExitCause::OutOfMemory]
+            [outer.chance.below(4) as usize];
+        if cause != ExitCause::Environment {
+            self.say(key, Kind::Started(v1::Started::default()), outer);
+        }
+        if outer.chance.one(1, 8) {
+            let action = v1::LogPolicyAction::ExcludeNode.into();
+            let matched = v1::PolicyMatched { name: "ECC Error".into(), action, ..Default::default() };
+            self.say(key, Kind::PolicyMatched(matched), outer);
+        }
+        self.exit(key, cause, outer);
     }
 
     fn proceed(&mut self, key: AttemptKey, outer: &mut Outer) {

@@ -37,11 +37,13 @@ pub enum Bug {
     RestartsQuietly,
     /// Slots given to an experiment that had just ended stay given.
     KeepsGifts,
+    /// After a start the pool is not told which agents an experiment does without.
+    ForgetsExclusion,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::AcknowledgesEarly,
         Self::ActsEarly,
         Self::ForgetsBatches,
@@ -58,5 +60,6 @@ impl Bug {
         Self::KeepsStarts,
         Self::RestartsQuietly,
         Self::KeepsGifts,
+        Self::ForgetsExclusion,
     ];
 }

@@ -297,7 +297,12 @@ impl Engine {
             PoolMessage::Remove(id) => self.places.remove_experiment(id),
             PoolMessage::Ended(id) if outer.bug == Bug::KeepsGifts => self.places.remove_experiment(id),
             PoolMessage::Ended(id) => self.places.experiment_ended(id),
-            PoolMessage::Request(attempt, only_on) => self.places.request(attempt, only_on),
+            PoolMessage::Request(attempt, wish) => self.places.request(attempt, wish),
+            PoolMessage::Exclude(id, agent, reason) => {
+                outer.log(|| format!("pool: experiment {id} does without {agent}: {reason}"));
+                outer.ledger.excluded(id, &agent);
+                self.places.exclude(id, agent, reason);
+            }
             PoolMessage::Withdraw(experiment, trial) => self.places.withdraw(experiment, trial),
             PoolMessage::Release(attempt) => self.places.release(&attempt),
             PoolMessage::Joined(name, slots, running) => self.places.agent_joined(&name, slots, running),
@@ -317,11 +322,12 @@ impl Engine {
     fn notices(&mut self, outer: &mut Outer) {
         for notice in self.places.notices() {
             let (id, input) = match notice {
-                Notice::Capacity { experiment, trials } => {
-                    (experiment, Input::Capacity(v1::CapacityChanged { trials }))
+                Notice::Capacity { experiment, trials, agents } => {
+                    (experiment, Input::Capacity(v1::CapacityChanged { trials, agents }))
                 }
                 Notice::Allocated(Allocation { attempt, agent, slots }) => {
                     outer.log(|| format!("pool: {attempt:?} gets {slots:?} of {agent}"));
+                    self.check_exclusion(&attempt, &agent, outer);
                     let (trial, number) = (attempt.trial, attempt.attempt);
                     let allocated = v1::AttemptAllocated { trial, attempt: number, agent, slots };
                     (attempt.experiment, Input::Allocated(allocated))
@@ -333,6 +339,27 @@ impl Engine {
             }
         }
         self.check_limits(outer);
+    }
+
+    /// An excluded agent is given only while no other will do.
+    fn check_exclusion(&self, attempt: &v1::AttemptId, agent: &str, outer: &mut Outer) {
+        let id = attempt.experiment;
+        if !outer.ledger.is_excluded(id, agent) {
+            return;
+        }
+        let Some(experiment) = self.experiments.get(&id) else { return };
+        let machine = &experiment.keeper.machine;
+        let trouble = machine.trial(attempt.trial).and_then(|trial| trial.trouble.as_deref());
+        let slots = machine.spec.config.resources.slots_per_trial;
+        let other = self.places.scheduler().agents().iter().find(|(name, there)| {
+            let left = trouble.is_some_and(|trouble| trouble.has_left(name));
+            !outer.ledger.is_excluded(id, name) && there.could_fit(slots) && !left
+        });
+        if let Some((other, _)) = other {
+            let what =
+                format!("{attempt:?} is placed on {agent}, which is excluded, although {other} is there");
+            outer.ledger.fail("INV-9", what);
+        }
     }
 
     fn check_limits(&self, outer: &mut Outer) {

@@ -86,6 +86,10 @@ impl Experiment {
         let held = held.into_iter().map(|held| allocation(own.id(), held)).collect();
         out.pool.push(PoolMessage::Add(own.id(), limits, held));
         if outer.bug != Bug::ForgetsReconcile {
+            let forgotten = |effect: &Effect| {
+                outer.bug == Bug::ForgetsExclusion && matches!(effect, Effect::Exclude { .. })
+            };
+            let effects: Vec<Effect> = effects.into_iter().filter(|effect| !forgotten(effect)).collect();
             effects.into_iter().for_each(|effect| own.perform(effect, outer, &mut out));
         }
         (own, out)

@@ -10,6 +10,8 @@
 //! | INV-6 | the journal folds, with and without snapshots, to the same decisions and the same state |
 //! | INV-7 | when faults stop, everything ends |
 //! | INV-8 | a script's exit is in the journal at most once |
+//! | INV-9 | an agent that is excluded from an experiment gets nothing of it while another will do; the last is never excluded |
+//! | INV-10 | no trial is charged more than `max_restarts` failures |
 
 use std::collections::{BTreeMap, BTreeSet};
 use toprung_agent::parts::AttemptKey;
@@ -42,6 +44,8 @@ pub struct Ledger {
     started: BTreeSet<AttemptKey>,
     /// Experiments whose end is durable: they take nothing any more.
     ended: BTreeSet<u64>,
+    /// Experiment and agent: the pool was told to do without it.
+    excluded: BTreeSet<(u64, String)>,
     /// The first violation.
     pub violation: Option<Violation>,
 }
@@ -149,6 +153,21 @@ impl Ledger {
     /// Whether the end of an experiment is durable.
     pub fn has_ended(&self, experiment: u64) -> bool {
         self.ended.contains(&experiment)
+    }
+
+    /// The pool is told that an experiment does without an agent.
+    pub fn excluded(&mut self, experiment: u64, agent: &str) {
+        self.excluded.insert((experiment, agent.to_owned()));
+    }
+
+    /// Whether the pool was told so, in this or a former life of the engine.
+    pub fn is_excluded(&self, experiment: u64, agent: &str) -> bool {
+        self.excluded.contains(&(experiment, agent.to_owned()))
+    }
+
+    /// How often an agent was excluded from an experiment.
+    pub fn exclusions(&self) -> usize {
+        self.excluded.len()
     }
 
     /// Reports accepted and in the journal.

@@ -33,6 +33,8 @@ pub struct Summary {
     pub faults: u64,
     /// Reports that scripts were told are accepted.
     pub reports: u64,
+    /// Agents that were excluded from an experiment.
+    pub exclusions: u64,
 }
 
 /// The experiments that seeds choose from, checked once.
@@ -113,9 +115,12 @@ impl World {
             specs.push((spec, limit));
         }
         let count = 1 + chance.below(3) as usize;
-        let agents: Vec<Agent> =
+        let mut agents: Vec<Agent> =
             (0..count).map(|index| Agent::new(index, 1 + chance.below(3) as u32)).collect();
         let faults_until = chance.below(120_000);
+        if chance.one(1, 6) {
+            agents[0].bad_until = faults_until;
+        }
         let rarity = [40, 150, 600, 4_000][chance.below(4) as usize];
         outer.after(0, Timer::EngineStarts);
         for index in 0..agents.len() {
@@ -165,6 +170,7 @@ impl World {
             (Choice::Actor(actor), Some(engine)) => {
                 engine.handle(actor, outer);
                 self.check_holding(actor);
+                self.check_failures(actor);
             }
             (Choice::Up(id), engine) => {
                 let Some(connection) = outer.connections.get_mut(&id) else { return };
@@ -291,7 +297,7 @@ impl World {
     fn fault(&mut self) {
         self.summary.faults += 1;
         let outer = &mut self.outer;
-        let kind = outer.chance.below(20);
+        let kind = outer.chance.below(21);
         match kind {
             0..=1 => self.crash_engine(),
             2..=3 => {
@@ -308,7 +314,12 @@ impl World {
                 outer.calendar += jump;
                 outer.log(|| format!("the calendar jumps by {jump} ms"));
             }
-            _ => self.control(),
+            17..=19 => self.control(),
+            _ => {
+                let agent = outer.chance.below(self.agents.len() as u64) as usize;
+                self.agents[agent].bad_until = outer.now + outer.chance.below(120_000);
+                outer.log(|| format!("agent-{agent} is broken for a while"));
+            }
         }
     }
 
@@ -370,6 +381,7 @@ impl World {
         outer.log(|| "faults stop".to_owned());
         outer.faults = false;
         outer.full_until = 0;
+        self.agents.iter_mut().for_each(|agent| agent.bad_until = 0);
         for connection in outer.connections.values_mut() {
             (connection.up_until, connection.down_until) = (0, 0);
         }
@@ -400,6 +412,20 @@ impl World {
         }
     }
 
+    fn check_failures(&mut self, actor: Actor) {
+        let Actor::Experiment(id) = actor else { return };
+        let found = self.engine.as_ref().and_then(|engine| engine.experiments.get(&id));
+        let Some(machine) = found.map(|found| &found.keeper.machine) else { return };
+        let max = machine.spec.config.max_restarts;
+        let most = machine.fold.trials.iter().map(|trial| trial.restarts).max().unwrap_or(0);
+        if most > max {
+            self.outer.ledger.fail("INV-10", format!("a trial of {id} is charged {most} failures of {max}"));
+        }
+        if machine.fold.nodes.excluded().count() >= self.agents.len() {
+            self.outer.ledger.fail("INV-9", format!("experiment {id} excludes all agents"));
+        }
+    }
+
     fn is_over(&self) -> bool {
         let Some(engine) = &self.engine else { return false };
         let idle = self.agents.iter().all(|agent| agent.is_up() && agent.is_idle());
@@ -412,6 +438,7 @@ impl World {
         let alive: Vec<String> = self.agents.iter().map(Agent::instance).collect();
         self.outer.ledger.check_end(&alive);
         self.summary.reports = self.outer.ledger.counts().0 as u64;
+        self.summary.exclusions = self.outer.ledger.exclusions() as u64;
         for (spec, _) in self.specs.clone() {
             if let Err(what) = self.check_fold(&spec) {
                 self.outer.ledger.fail("INV-6", what);
