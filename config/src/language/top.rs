@@ -235,7 +235,7 @@ pub(crate) const LOG_POLICY: Section = Section {
             "action",
             Shape::Named("log_action"),
             "",
-            "what happens: `cancel_retries` lets a failed trial end at once, `exclude_node` does not run it on that machine again",
+            "what happens: `cancel_retries` lets a failed trial end at once, `exclude_node` does not run it on that machine again while another one is there",
         ),
     ]],
     strangers: &[],

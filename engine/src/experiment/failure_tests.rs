@@ -110,6 +110,8 @@ fn what_still_ran_on_an_excluded_agent_is_not_charged_but_what_is_placed_there_a
         fail(&mut world, trial, ExitCause::OutOfMemory);
     }
     assert!(world.excluded.contains("bad"));
+    let expected = "no luck; not charged: agent bad was excluded, after 500 ms";
+    assert_eq!(reason(&world, 3), expected, "the failure that led to it");
     fail(&mut world, 1, ExitCause::OutOfMemory);
     assert_eq!(restarts(&world, 1), 0);
     assert!(reason(&world, 1).contains("not charged: agent bad is excluded"), "{}", reason(&world, 1));

@@ -67,6 +67,9 @@ impl Machine {
         }
         // First: it may give this failure back.
         self.judge_agents(turn);
+        let now_excluded = |place: &&Placement| !place.excluded && self.fold.nodes.is_excluded(&place.agent);
+        let given_back = |place: &Placement| format!("agent {} was excluded", place.agent);
+        let spared = spared.or_else(|| place.filter(now_excluded).map(given_back));
         self.go_on_after(id, exit, spared, turn);
         self.give_up_if_hopeless(id, exit, turn);
     }

@@ -17,6 +17,8 @@ mod agents;
 mod queue;
 #[cfg(test)]
 mod scheduler_tests;
+mod wish;
 
 pub use agents::{AgentSlots, MAX_SLOTLESS};
-pub use queue::{Allocation, Limits, Scheduler, Wish};
+pub use queue::{Allocation, Limits, Scheduler};
+pub use wish::Wish;

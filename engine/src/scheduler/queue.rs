@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toprung_proto::v1::AttemptId;
 
 use super::agents::AgentSlots;
+use super::wish::Wish;
 
 /// What an experiment may use.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,23 +17,6 @@ pub struct Limits {
     pub slots_per_trial: u32,
     /// Slots it may hold at once; `None`: no limit.
     pub max_slots: Option<u32>,
-}
-
-/// Where an attempt is wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
-    /// The only agent that will do: its checkpoint lies there. `None`: any.
-    pub only_on: Option<String>,
-    /// Not on these, while another agent could hold it.
-    pub without: BTreeSet<String>,
-    /// Rather not on these.
-    pub avoid: BTreeSet<String>,
-}
-
-impl From<Option<String>> for Wish {
-    fn from(only_on: Option<String>) -> Self {
-        Self { only_on, ..Self::default() }
-    }
 }
 
 /// Requests that the same agents will do for: they wait in one line. `only_on` first, so that those without come first.
