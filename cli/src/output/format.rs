@@ -1,7 +1,7 @@
 //! Values as a person reads them: numbers, times, sizes, states, hyperparameters. Pure.
 
 use serde_json::Value;
-use toprung_proto::v1::{ExitCause, ExperimentState, LogStream, SlotKind, TrialState};
+use toprung_proto::v1::{self, ExitCause, ExperimentState, LogStream, SlotKind, TrialState};
 
 /// A metric with the digits that matter: five or six, without trailing zeros.
 pub(crate) fn metric(value: f64) -> String {
