@@ -204,6 +204,7 @@ pub(crate) fn exit_cause(cause: i32) -> &'static str {
         ExitCause::Failed => "failed",
         ExitCause::Signal => "signal",
         ExitCause::OutOfMemory => "out_of_memory",
+        ExitCause::DeviceOutOfMemory => "device_out_of_memory",
         ExitCause::InvalidHyperparameters => "invalid_hyperparameters",
         ExitCause::Environment => "environment",
         ExitCause::Entrypoint => "entrypoint",
@@ -211,6 +212,29 @@ pub(crate) fn exit_cause(cause: i32) -> &'static str {
         ExitCause::AgentLost => "agent_lost",
         ExitCause::Contract => "contract",
     }
+}
+
+/// How attempts ended: the name in JSON, the words for people, the count.
+pub(crate) fn ends(ends: &v1::AttemptEnds) -> [(&'static str, &'static str, u32); 11] {
+    [
+        ("failed", "failed", ends.failed),
+        ("signal", "ended by a signal", ends.signal),
+        ("out_of_memory", "out of memory", ends.out_of_memory),
+        ("device_out_of_memory", "out of GPU memory", ends.device_out_of_memory),
+        ("environment", "without an environment", ends.environment),
+        ("entrypoint", "without an entrypoint", ends.entrypoint),
+        ("contract", "broke the contract", ends.contract),
+        ("invalid_hyperparameters", "with invalid hyperparameters", ends.invalid_hyperparameters),
+        ("agent_lost", "lost with their agent", ends.agent_lost),
+        ("preempted", "gave their slots back", ends.preempted),
+        ("not_charged", "of the failures not charged", ends.not_charged),
+    ]
+}
+
+/// "3 failed, 1 lost with their agent"; empty: nothing happened.
+pub(crate) fn ends_line(counted: Option<&v1::AttemptEnds>) -> String {
+    let all = counted.map(ends).into_iter().flatten().filter(|(_, _, count)| *count > 0);
+    all.map(|(_, words, count)| format!("{count} {words}")).collect::<Vec<_>>().join(", ")
 }
 
 /// "stdout", "stderr", "toprung"

@@ -129,7 +129,14 @@ pub(crate) fn agents(agents: &[v1::Agent], now_ms: i64, width: Width) -> String 
             table.add_row(shown.into_iter().chain(slot_cells(slot)));
         }
     }
-    text(&table)
+    let excluded = agents.iter().flat_map(|agent| agent.excluded_from.iter().map(move |from| (agent, from)));
+    let line = |(agent, from): (&v1::Agent, &v1::ExcludedFrom)| {
+        let (name, reason) = (format::printable(&agent.name), format::printable(&from.reason));
+        format!("{name} is excluded from experiment {}: {reason}\n", from.experiment)
+    };
+    let excluded: Vec<String> = excluded.map(line).collect();
+    let gap = if excluded.is_empty() { "" } else { "\n" };
+    format!("{}{gap}{}", text(&table), excluded.concat())
 }
 
 fn slot_cells(slot: &v1::AgentSlot) -> [String; 3] {

@@ -8,13 +8,14 @@ use toprung_proto::v1::{self, AttemptId};
 use super::experiment::ExperimentHandle;
 use super::{Unavailable, answer, cast, stop};
 use crate::cores::{Notice, Places};
-use crate::scheduler::{AgentSlots, Allocation, Limits};
+use crate::scheduler::{AgentSlots, Allocation, Limits, Wish};
 
 enum Message {
     AddExperiment(u64, Limits, Vec<Allocation>, ExperimentHandle),
     RemoveExperiment(u64),
     ExperimentEnded(u64),
-    Request(AttemptId, Option<String>),
+    Request(AttemptId, Wish),
+    Exclude(u64, String, String),
     Withdraw(u64, u32),
     Release(AttemptId),
     AgentJoined(String, Vec<v1::Slot>, Vec<Allocation>),
@@ -37,6 +38,8 @@ pub struct PoolView {
     pub attempts: BTreeMap<String, u32>,
     /// Agents that get nothing new, joined or not, and why.
     pub drained: BTreeMap<String, String>,
+    /// The experiments that do without an agent.
+    pub excluded: BTreeMap<String, Vec<v1::ExcludedFrom>>,
 }
 
 /// What one experiment's watchers need of the pool.
@@ -85,9 +88,14 @@ impl PoolHandle {
         cast(&self.0, Message::RemoveExperiment(id));
     }
 
-    /// An attempt wants slots: of this agent only, if one is named.
-    pub fn request(&self, attempt: AttemptId, only_on: Option<String>) {
-        cast(&self.0, Message::Request(attempt, only_on));
+    /// An attempt wants slots.
+    pub fn request(&self, attempt: AttemptId, wish: Wish) {
+        cast(&self.0, Message::Request(attempt, wish));
+    }
+
+    /// An experiment does without an agent, while another could do.
+    pub fn exclude(&self, experiment: u64, agent: String, reason: String) {
+        cast(&self.0, Message::Exclude(experiment, agent, reason));
     }
 
     /// A trial does not want slots any more.
@@ -227,7 +235,8 @@ impl State {
                 self.places.experiment_ended(id);
                 self.experiments.remove(&id);
             }
-            Message::Request(attempt, only_on) => self.places.request(attempt, only_on),
+            Message::Request(attempt, wish) => self.places.request(attempt, wish),
+            Message::Exclude(id, agent, reason) => self.places.exclude(id, agent, reason),
             Message::Withdraw(experiment, trial) => self.places.withdraw(experiment, trial),
             Message::Release(attempt) => self.places.release(&attempt),
             Message::Leaves(attempt) => self.places.leaves(&attempt),
@@ -272,9 +281,9 @@ impl State {
                         experiment.preempted(preemption);
                     }
                 }
-                Notice::Capacity { experiment, trials } => {
+                Notice::Capacity { experiment, trials, agents } => {
                     if let Some(experiment) = self.experiments.get(&experiment) {
-                        experiment.capacity(trials);
+                        experiment.capacity(trials, agents);
                     }
                 }
             }
@@ -291,10 +300,16 @@ impl State {
             agent.slots.iter().map(slot).collect()
         };
         let agents = scheduler.agents().iter().map(|(name, agent)| (name.clone(), view(agent)));
+        let mut excluded: BTreeMap<String, Vec<v1::ExcludedFrom>> = BTreeMap::new();
+        for (experiment, agent, reason) in scheduler.excluded() {
+            let from = v1::ExcludedFrom { experiment, reason: reason.to_owned() };
+            excluded.entry(agent.to_owned()).or_default().push(from);
+        }
         PoolView {
             agents: agents.collect(),
             attempts: scheduler.attempts_by_agent(),
             drained: scheduler.drained(),
+            excluded,
         }
     }
 }

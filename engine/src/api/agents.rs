@@ -28,6 +28,7 @@ pub(super) fn all(mut agents: Vec<v1::Agent>, mut pool: PoolView) -> Vec<v1::Age
             agent.draining = true;
             agent.drain_reason = reason;
         }
+        agent.excluded_from = pool.excluded.remove(&agent.name).unwrap_or_default();
     }
     agents
 }

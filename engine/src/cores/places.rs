@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use toprung_proto::v1::{self, AttemptId};
 
-use crate::scheduler::{AgentSlots, Allocation, Limits, Preemption, Scheduler};
+use crate::scheduler::{AgentSlots, Allocation, Limits, Preemption, Scheduler, Wish};
 
 /// What an experiment is to be told.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,8 @@ pub enum Notice {
         experiment: u64,
         /// How many.
         trials: u32,
+        /// Of so many agents that are not excluded.
+        agents: u32,
     },
 }
 
@@ -26,7 +28,7 @@ pub enum Notice {
 pub struct Places {
     scheduler: Scheduler,
     /// What each experiment knows.
-    capacities: BTreeMap<u64, u32>,
+    capacities: BTreeMap<u64, (u32, u32)>,
     /// Capacities may have changed.
     changed: bool,
 }
@@ -35,7 +37,7 @@ impl Places {
     /// An experiment joins with the slots that it holds as its journal has it: what the pool believed is forgotten.
     pub fn add_experiment(&mut self, experiment: u64, limits: Limits, held: Vec<Allocation>) {
         self.scheduler.experiment_joined(experiment, limits, held);
-        self.capacities.insert(experiment, 0);
+        self.capacities.insert(experiment, (0, 0));
         self.changed = true;
     }
 
@@ -51,9 +53,19 @@ impl Places {
         self.capacities.remove(&experiment);
     }
 
-    /// An attempt wants slots: of this agent only, if one is named.
-    pub fn request(&mut self, attempt: AttemptId, only_on: Option<String>) {
-        self.scheduler.request(attempt, only_on);
+    /// An attempt wants slots.
+    pub fn request(&mut self, attempt: AttemptId, wish: Wish) {
+        self.scheduler.request(attempt, wish);
+    }
+
+    /// An experiment does without an agent, while another could do.
+    pub fn exclude(&mut self, experiment: u64, agent: String, reason: String) {
+        self.scheduler.exclude(experiment, agent, reason);
+        // The experiment has counted one agent less, and it may have been one that did not count: it is told anew.
+        if let Some(known) = self.capacities.get_mut(&experiment) {
+            known.1 = u32::MAX;
+        }
+        self.changed = true;
     }
 
     /// A trial does not want slots any more.
@@ -86,6 +98,7 @@ impl Places {
     /// An agent said that it is ending: it is drained until it joins again.
     pub fn agent_ends(&mut self, name: &str) {
         self.scheduler.agent_ends(name);
+        self.changed = true;
     }
 
     /// An agent is there, with what it keeps running.
@@ -110,10 +123,11 @@ impl Places {
         let mut notices = Vec::new();
         let changed = std::mem::take(&mut self.changed);
         for (&experiment, known) in self.capacities.iter_mut().filter(|_| changed) {
-            let trials = self.scheduler.capacity(experiment);
-            if trials != *known {
-                *known = trials;
-                notices.push(Notice::Capacity { experiment, trials });
+            let (trials, agents) =
+                (self.scheduler.capacity(experiment), self.scheduler.agents_for(experiment));
+            if (trials, agents) != *known {
+                *known = (trials, agents);
+                notices.push(Notice::Capacity { experiment, trials, agents });
             }
         }
         notices.extend(self.scheduler.allocate().into_iter().map(Notice::Allocated));

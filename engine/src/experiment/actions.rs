@@ -207,6 +207,9 @@ impl Machine {
         trial.placement = None;
         let record = view::trial(self, id).encode_to_vec();
         turn.step.puts.push((Key::Trial(self.spec.id, id), record));
+        if self.trial_mut(id).trouble.take().is_some() {
+            self.fold.nodes.ended(id);
+        }
         let trial = self.trial_mut(id);
         trial.hparams_json = "".into();
         trial.reason = "".into();

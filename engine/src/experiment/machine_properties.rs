@@ -18,6 +18,16 @@ const SEARCHES: [&str; 5] = [
     "{name: single, metric: loss, max_length: {epochs: 5}, smaller_is_better: false}",
 ];
 
+/// A world with several agents, or with one.
+fn world(search: usize) -> World {
+    let mut world = World::new(SEARCHES[search], "max_restarts: 2");
+    if search.is_multiple_of(2) {
+        world.agents.extend(["second", "third"]);
+        world.capacity(4);
+    }
+    world
+}
+
 fn replayed(from: Machine, records: &[v1::JournalRecord]) -> Machine {
     let mut machine = from;
     for record in records {
@@ -34,7 +44,7 @@ proptest! {
         search in 0..SEARCHES.len(),
         choices in prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 0..600),
     ) {
-        let mut world = World::new(SEARCHES[search], "max_restarts: 2");
+        let mut world = world(search);
         for (what, which, value) in choices {
             world.happen(what, which, value);
         }
@@ -48,7 +58,7 @@ proptest! {
         choices in prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 0..300),
         cut in any::<prop::sample::Index>(),
     ) {
-        let mut world = World::new(SEARCHES[search], "max_restarts: 2");
+        let mut world = world(search);
         for (what, which, value) in choices {
             world.happen(what, which, value);
         }
@@ -69,7 +79,7 @@ proptest! {
     fn a_repeated_batch_changes_nothing(
         choices in prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 0..200),
     ) {
-        let mut world = World::new(SEARCHES[0], "max_restarts: 2");
+        let mut world = world(0);
         for (what, which, value) in choices {
             world.happen(what, which, value);
         }

@@ -30,7 +30,12 @@ impl Machine {
         if self.fold.state.is_end() {
             return vec![Effect::Ended];
         }
-        let mut effects = Vec::new();
+        let excluded = self.fold.nodes.excluded();
+        let exclude = |(agent, _, reason): (&str, i64, &str)| Effect::Exclude {
+            agent: agent.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let mut effects: Vec<Effect> = excluded.map(exclude).collect();
         for &id in &self.fold.active {
             let Some(trial) = self.trial(id) else { continue };
             match trial.phase {

@@ -13,6 +13,9 @@
 //!
 //! A request may name the one agent that will do, because its checkpoint lies there; it holds up no other request.
 //!
+//! A request may do without agents, and an experiment may exclude some: they are used only if no other agent that is known
+//! could hold it. A request may avoid agents: of those that fit, another goes first.
+//!
 //! A request of 0 slots takes one CPU slot, or nothing on an agent that has GPU slots (at most
 //! [`MAX_SLOTLESS`] at once there).
 
@@ -25,6 +28,8 @@ mod queue;
 #[cfg(test)]
 mod scheduler_tests;
 mod waiting;
+mod wish;
 
 pub use agents::{AgentSlots, MAX_SLOTLESS};
 pub use queue::{Allocation, Limits, Preemption, Scheduler};
+pub use wish::Wish;

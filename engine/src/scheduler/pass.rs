@@ -13,14 +13,17 @@ use toprung_proto::v1::AttemptId;
 
 use super::agents::AgentSlots;
 use super::queue::{Allocation, Limits, Queue, Scheduler};
+use super::wish::{Class, Waiting};
 
-/// Requests of an experiment that any agent, or one agent, can hold: all alike but for their order.
-type Group = (u64, Option<String>);
+/// Requests of an experiment that the same agents will do for: all alike but for their order, and what they avoid.
+type Group = (u64, Class);
 
 /// The request that is next.
 pub(super) struct Request {
     pub(super) group: Group,
     pub(super) attempt: AttemptId,
+    /// Agents that it rather does not go to.
+    pub(super) avoid: BTreeSet<String>,
     pub(super) limits: Limits,
     /// The agent where slots are being freed for its experiment.
     promise: Option<String>,
@@ -143,24 +146,25 @@ impl Scheduler {
 
     /// The oldest request of an experiment that is not dealt with.
     fn oldest(&self, experiment: u64, queue: &Queue, pass: &Pass) -> Option<Request> {
-        let of_group = |(only_on, waiting): (&Option<String>, &BTreeMap<u64, AttemptId>)| {
-            let group = (experiment, only_on.clone());
+        let of_group = |(class, waiting): (&Class, &BTreeMap<u64, Waiting>)| {
+            let group = (experiment, class.clone());
             if pass.passed_over.contains(&group) {
                 return None;
             }
             let skipped = pass.waiting.get(&group).copied().unwrap_or(0);
-            let (place, attempt) = waiting.iter().nth(skipped)?;
-            Some((*place, group, *attempt))
+            let (place, waiting) = waiting.iter().nth(skipped)?;
+            Some((*place, group, waiting))
         };
-        let (_, group, attempt) = queue.waiting.iter().filter_map(of_group).min_by_key(|found| found.0)?;
-        let promise = self.promise(&group, pass);
-        Some(Request { group, attempt, limits: queue.limits, promise })
+        let (_, group, Waiting { attempt, avoid }) =
+            queue.waiting.iter().filter_map(of_group).min_by_key(|found| found.0)?;
+        let promise = self.promise(queue, &group, pass);
+        Some(Request { group, attempt: *attempt, avoid: avoid.clone(), limits: queue.limits, promise })
     }
 
-    fn promise(&self, (experiment, only_on): &Group, pass: &Pass) -> Option<String> {
+    fn promise(&self, queue: &Queue, (experiment, class): &Group, pass: &Pass) -> Option<String> {
+        let will_do = self.will_do(queue, class);
         let open = |(promise, count): &(&(u64, String), &u32)| {
-            let fits = only_on.as_ref().is_none_or(|only| *only == promise.1);
-            fits && pass.used.get(*promise).copied().unwrap_or(0) < **count
+            will_do(&promise.1) && pass.used.get(*promise).copied().unwrap_or(0) < **count
         };
         let own = self.promised.range((*experiment, String::new())..);
         own.take_while(|(promise, _)| promise.0 == *experiment)
@@ -183,8 +187,8 @@ impl Scheduler {
         } else if let Some((agent, room)) = self.preempt_for(request, pass) {
             pass.claim(request, &agent, room, true);
         } else {
-            if request.group.1.is_none() {
-                pass.kept.extend(self.soonest(slots, &pass.kept));
+            if request.group.1.0.is_none() {
+                pass.kept.extend(self.soonest(request, pass));
             }
             pass.passed_over.insert(request.group.clone());
         }
@@ -198,12 +202,13 @@ impl Scheduler {
         pass: &'a Pass,
     ) -> impl Iterator<Item = (&'a String, &'a AgentSlots, Room)> {
         let slots = request.limits.slots_per_trial;
-        let only_on = request.group.1.as_ref();
+        let queue = self.queues.get(&request.group.0);
+        let will_do = queue.map(|queue| self.will_do(queue, &request.group.1));
         self.agents
             .iter()
             .filter(move |(name, agent)| {
-                only_on.is_none_or(|only| only == *name)
-                    && !pass.kept.contains(*name)
+                !pass.kept.contains(*name)
+                    && will_do.as_ref().is_some_and(|will_do| will_do(name))
                     && agent.connected
                     && agent.could_fit(slots)
                     && !self.is_draining(name)
@@ -219,11 +224,15 @@ impl Scheduler {
         Room { needed: needed.max(1), slotless: needed == 0, free: agent.free_for(needed), coming, claimed }
     }
 
-    /// The agent that a request fits now: the one with its promise, else the one with the fewest slots left over.
+    /// The agent that a request fits now: the one with its promise, else rather one that it does not avoid, and of these
+    /// the one with the fewest slots left over.
     fn best_fit(&self, request: &Request, pass: &Pass) -> Option<String> {
         self.open_to(request, pass)
             .filter(|(.., room)| room.needed <= room.now())
-            .min_by_key(|(name, agent, _)| (request.promise.as_ref() != Some(name), agent.free()))
+            .min_by_key(|(name, agent, _)| {
+                let promised = request.promise.as_ref() == Some(name);
+                (!promised, request.avoid.contains(*name), agent.free())
+            })
             .map(|(name, ..)| name.clone())
     }
 
@@ -231,16 +240,17 @@ impl Scheduler {
     fn fits_later(&self, request: &Request, pass: &Pass) -> Option<(String, Room)> {
         self.open_to(request, pass)
             .filter(|(.., room)| room.needed <= room.later())
-            .max_by_key(|(name, _, room)| (request.promise.as_ref() == Some(name), room.later()))
+            .max_by_key(|(name, _, room)| {
+                let promised = request.promise.as_ref() == Some(name);
+                (promised, !request.avoid.contains(*name), room.later())
+            })
             .map(|(name, _, room)| (name.clone(), room))
     }
 
     /// The agent to keep for a request that fits nowhere now: the one with the most free slots that could hold it.
-    fn soonest(&self, slots: u32, without: &BTreeSet<String>) -> Option<String> {
-        let open = |(name, agent): &(&String, &AgentSlots)| {
-            agent.connected && agent.could_fit(slots) && !without.contains(*name) && !self.is_draining(name)
-        };
-        let most = self.agents.iter().filter(open).max_by_key(|(_, agent)| agent.free());
-        most.map(|(name, _)| name.clone())
+    fn soonest(&self, request: &Request, pass: &Pass) -> Option<String> {
+        self.open_to(request, pass)
+            .max_by_key(|(name, agent, _)| (!request.avoid.contains(*name), agent.free()))
+            .map(|(name, ..)| name.clone())
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! On one agent the fewest attempts that suffice are chosen; of these the worst priority first, then the experiment
 //! furthest over its share, then the youngest attempt, so that the least work is lost. A better priority is touched
-//! only if the worse ones do not suffice; an equal one never.
+//! only if the worse ones do not suffice; an equal one never. Only agents that will do for the request are looked at, and
+//! rather those that it does not avoid.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -113,7 +114,9 @@ impl Scheduler {
             let victims = choose(self.victims(agent, room, own, &leaving), missing)?;
             Some((name.clone(), room, victims))
         });
-        let (name, room, victims) = found.min_by(|a, b| milder(&a.2, &b.2))?;
+        let avoids = |name: &String| request.avoid.contains(name);
+        let (name, room, victims) =
+            found.min_by(|a, b| avoids(&a.0).cmp(&avoids(&b.0)).then_with(|| milder(&a.2, &b.2)))?;
         let by = request.group.0;
         for victim in victims {
             let its = victim.priority;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toprung_proto::v1::AttemptId;
 
 use super::agents::{AgentSlots, Key, key};
+use super::wish::{Class, Waiting, Wish};
 
 /// What an experiment may use.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,10 +45,12 @@ pub struct Preemption {
 pub(super) struct Queue {
     pub(super) limits: Limits,
     pub(super) in_use: u32,
-    /// The agent that alone will do (`None`: any) → order of arrival → attempt. No entry is empty.
-    pub(super) waiting: BTreeMap<Option<String>, BTreeMap<u64, AttemptId>>,
-    /// Trial → order of arrival, and the agent.
-    order: BTreeMap<u32, (u64, Option<String>)>,
+    /// Class → order of arrival → attempt. No entry is empty.
+    pub(super) waiting: BTreeMap<Class, BTreeMap<u64, Waiting>>,
+    /// Trial → order of arrival, and the class.
+    order: BTreeMap<u32, (u64, Class)>,
+    /// Agents that it gets nothing of while another could do, and why.
+    pub(super) excluded: BTreeMap<String, String>,
 }
 
 /// Requests, agents and allocations of one pool.
@@ -75,8 +78,7 @@ pub struct Scheduler {
 impl Scheduler {
     /// Makes an experiment known. Must come before its requests.
     pub fn add_experiment(&mut self, experiment: u64, limits: Limits) {
-        let queue = Queue { limits, in_use: 0, waiting: BTreeMap::new(), order: BTreeMap::new() };
-        self.queues.entry(experiment).or_insert(queue).limits = limits;
+        self.queues.entry(experiment).or_insert_with(|| Queue::new(limits)).limits = limits;
     }
 
     /// An experiment joins, or joins again, with the slots that it holds as its journal has it. Slots that it does not
@@ -122,9 +124,8 @@ impl Scheduler {
         self.queues.remove(&experiment);
     }
 
-    /// An attempt wants slots: of the agent `only_on`, if one is named. A repeated request of a trial replaces the
-    /// former and keeps its place.
-    pub fn request(&mut self, attempt: AttemptId, only_on: Option<String>) {
+    /// An attempt wants slots. A repeated request of a trial replaces the former and keeps its place.
+    pub fn request(&mut self, attempt: AttemptId, wish: impl Into<Wish>) {
         if self.allocations.contains_key(&key(&attempt)) {
             return;
         }
@@ -132,8 +133,10 @@ impl Scheduler {
         let arrival = self.arrivals;
         let Some(queue) = self.queues.get_mut(&attempt.experiment) else { return };
         let place = queue.remove(attempt.trial).unwrap_or(arrival);
-        queue.order.insert(attempt.trial, (place, only_on.clone()));
-        queue.waiting.entry(only_on).or_default().insert(place, attempt);
+        let Wish { only_on, without, avoid } = wish.into();
+        let class = (only_on, without);
+        queue.order.insert(attempt.trial, (place, class.clone()));
+        queue.waiting.entry(class).or_default().insert(place, Waiting { attempt, avoid });
     }
 
     /// A trial does not want slots any more.
@@ -234,16 +237,6 @@ impl Scheduler {
         allocation
     }
 
-    /// How many trials of an experiment could hold slots at once if it had the pool for itself; at least 1.
-    pub fn capacity(&self, experiment: u64) -> u32 {
-        let Some(queue) = self.queues.get(&experiment) else { return 1 };
-        let slots = queue.limits.slots_per_trial;
-        let counts = |(name, _): &(&String, &AgentSlots)| !self.drains.contains_key(*name);
-        let here: u32 = self.agents.iter().filter(counts).map(|(_, agent)| agent.capacity(slots)).sum();
-        let allowed = queue.limits.max_slots.map_or(u32::MAX, |max| max / slots.max(1));
-        here.min(allowed).max(1)
-    }
-
     /// All slots of agents that may be given work, and the free ones of them.
     pub fn slots(&self) -> (usize, usize) {
         let open = self.agents.iter().filter(|(name, agent)| agent.connected && !self.is_draining(name));
@@ -271,13 +264,18 @@ impl Scheduler {
 }
 
 impl Queue {
+    fn new(limits: Limits) -> Self {
+        let (waiting, order, excluded) = Default::default();
+        Self { limits, in_use: 0, waiting, order, excluded }
+    }
+
     /// Removes a trial's request and answers its place.
     fn remove(&mut self, trial: u32) -> Option<u64> {
-        let (place, only_on) = self.order.remove(&trial)?;
-        if let Some(waiting) = self.waiting.get_mut(&only_on) {
+        let (place, class) = self.order.remove(&trial)?;
+        if let Some(waiting) = self.waiting.get_mut(&class) {
             waiting.remove(&place);
             if waiting.is_empty() {
-                self.waiting.remove(&only_on);
+                self.waiting.remove(&class);
             }
         }
         Some(place)

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::queue::Scheduler;
+use super::queue::{Queue, Scheduler};
+use super::wish::Class;
 
 impl Scheduler {
     /// Why an experiment's first request waits; `None`: it has none.
     pub fn why_waiting(&self, experiment: u64) -> Option<String> {
         let queue = self.queues.get(&experiment)?;
-        let only_on = queue.waiting.keys().next()?;
+        let class = queue.waiting.keys().next()?;
         if !queue.may_take_more(0) {
             let max = queue.limits.max_slots.unwrap_or_default();
             return Some(format!("holds {} of its max_slots {max}", queue.in_use));
         }
-        if let Some(why) = only_on.as_ref().and_then(|home| self.why_not_at(home)) {
+        if let Some(why) = class.0.as_ref().and_then(|home| self.why_not_at(home)) {
             return Some(why);
         }
         let slots = queue.limits.slots_per_trial;
@@ -29,16 +30,29 @@ impl Scheduler {
             1 => "; 1 agent is drained".to_owned(),
             _ => format!("; {drained} agents are drained"),
         };
+        let without = self.does_without(queue, class);
         let slots = slots.max(1);
         Some(format!(
-            "waits for {slots} of {total} slots ({free} free){}{drained}",
+            "waits for {slots} of {total} slots ({free} free){}{drained}{without}",
             freed.unwrap_or_default()
         ))
     }
 
+    /// Agents that take work and will not do for a class of requests that any other may hold.
+    fn does_without(&self, queue: &Queue, class: &Class) -> String {
+        let will_do = self.will_do(queue, class);
+        let left = self.agents.keys().filter(|name| !self.is_draining(name) && !will_do(name));
+        let left: Vec<&str> = left.map(String::as_str).collect();
+        if left.is_empty() || class.0.is_some() {
+            return String::new();
+        }
+        format!("; it does without {}", left.join(", "))
+    }
+
     /// Of an experiment's requests that one agent alone can hold: why that agent does not, by its name.
     pub fn why_homes_wait(&self, experiment: u64) -> BTreeMap<String, String> {
-        let homes = self.queues.get(&experiment).into_iter().flat_map(|queue| queue.waiting.keys().flatten());
+        let classes = self.queues.get(&experiment).into_iter().flat_map(|queue| queue.waiting.keys());
+        let homes = classes.filter_map(|class| class.0.as_ref());
         homes.filter_map(|home| Some((home.clone(), self.why_not_at(home)?))).collect()
     }
 

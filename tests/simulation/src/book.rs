@@ -1,22 +1,23 @@
 //! Who asked the pool for slots and has none yet: nobody of worse priority may get a slot before them.
 //!
 //! All trials here want one slot, so one that is free for an experiment is free for a more urgent one, too. Experiments
-//! with `max_slots` are left out: they may have to wait for their own.
+//! with `max_slots` are left out: they may have to wait for their own. So are requests that do without the agent in
+//! question, and experiments from which it is excluded.
 
 use std::collections::BTreeMap;
-use toprung_engine::scheduler::Limits;
+use toprung_engine::scheduler::{Limits, Scheduler, Wish};
 use toprung_proto::v1;
 
-use crate::messages::PoolMessage;
 use crate::ledger::Ledger;
+use crate::messages::PoolMessage;
 
-type Asked = (v1::AttemptId, Option<String>);
+type Asked = (v1::AttemptId, Wish);
 
 /// The requests that stand.
 #[derive(Debug, Default)]
 pub struct Book {
     limits: BTreeMap<u64, Limits>,
-    /// (experiment, trial) → the attempt, and the agent that alone will do.
+    /// (experiment, trial) → the attempt, and where it is wanted.
     asks: BTreeMap<(u64, u32), Asked>,
 }
 
@@ -29,8 +30,8 @@ impl Book {
                 self.limits.insert(*id, *limits);
             }
             PoolMessage::Remove(id) | PoolMessage::Ended(id) => self.asks.retain(|(asks, _), _| asks != id),
-            PoolMessage::Request(attempt, only_on) => {
-                self.asks.insert((attempt.experiment, attempt.trial), (*attempt, only_on.clone()));
+            PoolMessage::Request(attempt, wish) => {
+                self.asks.insert((attempt.experiment, attempt.trial), (*attempt, wish.clone()));
             }
             PoolMessage::Withdraw(experiment, trial) => drop(self.asks.remove(&(*experiment, *trial))),
             // An attempt that an agent brings needs no request.
@@ -43,11 +44,15 @@ impl Book {
     }
 
     /// An attempt gets slots of an agent.
-    pub fn gets(&mut self, attempt: &v1::AttemptId, agent: &str, ledger: &mut Ledger) {
+    pub fn gets(&mut self, attempt: &v1::AttemptId, agent: &str, scheduler: &Scheduler, ledger: &mut Ledger) {
         self.asks.remove(&(attempt.experiment, attempt.trial));
         let Some(own) = self.limits.get(&attempt.experiment) else { return };
-        let comes_first = |((id, _), (_, only_on)): &(&(u64, u32), &Asked)| {
-            let here = only_on.as_ref().is_none_or(|only| only == agent);
+        let excluded = |id: u64| scheduler.excluded().any(|(from, name, _)| from == id && name == agent);
+        let comes_first = |((id, _), (_, wish)): &(&(u64, u32), &Asked)| {
+            let here = wish
+                .only_on
+                .as_ref()
+                .map_or_else(|| !wish.without.contains(agent) && !excluded(*id), |only| only == agent);
             let limits = self.limits.get(id).filter(|limits| limits.max_slots.is_none());
             here && limits.is_some_and(|limits| limits.priority < own.priority)
         };

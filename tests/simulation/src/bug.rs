@@ -55,11 +55,13 @@ pub enum Bug {
     ChargesPreemption,
     /// After a start nobody knows which agents are drained.
     ForgetsDrains,
+    /// After a start the pool is not told which agents an experiment does without.
+    ForgetsExclusion,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::AcknowledgesEarly,
         Self::ActsEarly,
         Self::ForgetsBatches,
@@ -85,5 +87,6 @@ impl Bug {
         Self::GivesFreedAway,
         Self::ChargesPreemption,
         Self::ForgetsDrains,
+        Self::ForgetsExclusion,
     ];
 }

@@ -90,6 +90,10 @@ impl Experiment {
         let held = held.map(|held| allocation(own.id(), held)).collect();
         out.pool.push(PoolMessage::Add(own.id(), limits, held));
         if outer.bug != Bug::ForgetsReconcile {
+            let forgotten = |effect: &Effect| {
+                outer.bug == Bug::ForgetsExclusion && matches!(effect, Effect::Exclude { .. })
+            };
+            let effects: Vec<Effect> = effects.into_iter().filter(|effect| !forgotten(effect)).collect();
             effects.into_iter().for_each(|effect| own.perform(effect, outer, &mut out));
         }
         (own, out)
@@ -229,9 +233,10 @@ impl Experiment {
         let id = self.id();
         let attempt = |trial, attempt| v1::AttemptId { experiment: id, trial, attempt };
         match effect {
-            Effect::Request { trial, attempt: number, only_on } => {
-                out.pool.push(PoolMessage::Request(attempt(trial, number), only_on));
+            Effect::Request { trial, attempt: number, wish } => {
+                out.pool.push(PoolMessage::Request(attempt(trial, number), wish));
             }
+            Effect::Exclude { agent, reason } => out.pool.push(PoolMessage::Exclude(id, agent, reason)),
             Effect::Withdraw { trial } => out.pool.push(PoolMessage::Withdraw(id, trial)),
             Effect::Leaves { trial, attempt: number } => {
                 out.pool.push(PoolMessage::Leaves(attempt(trial, number)));

@@ -14,6 +14,8 @@
 //! | INV-10 | an agent that is drained gets nothing new |
 //! | INV-11 | nobody gets a slot before an experiment of better priority that waits for one |
 //! | INV-12 | a trial is charged no more than its scripts failed |
+//! | INV-13 | an agent that is excluded from an experiment gets nothing of it while another will do; the last is never excluded |
+//! | INV-14 | no trial is charged more than `max_restarts` failures |
 
 use std::collections::{BTreeMap, BTreeSet};
 use toprung_agent::parts::AttemptKey;
@@ -60,6 +62,8 @@ pub struct Ledger {
     drained: BTreeSet<String>,
     /// How often scripts of a trial failed by themselves.
     failures: BTreeMap<(u64, u32), u32>,
+    /// Experiment and agent: the pool was told to do without it.
+    excluded: BTreeSet<(u64, String)>,
     /// The first violation.
     pub violation: Option<Violation>,
 }
@@ -229,6 +233,21 @@ impl Ledger {
     /// Whether the end of an experiment is durable.
     pub fn has_ended(&self, experiment: u64) -> bool {
         self.ended.contains(&experiment)
+    }
+
+    /// The pool is told that an experiment does without an agent.
+    pub fn excluded(&mut self, experiment: u64, agent: &str) {
+        self.excluded.insert((experiment, agent.to_owned()));
+    }
+
+    /// Whether the pool was told so, in this or a former life of the engine.
+    pub fn is_excluded(&self, experiment: u64, agent: &str) -> bool {
+        self.excluded.contains(&(experiment, agent.to_owned()))
+    }
+
+    /// How often an agent was excluded from an experiment.
+    pub fn exclusions(&self) -> usize {
+        self.excluded.len()
     }
 
     /// Reports accepted and in the journal.

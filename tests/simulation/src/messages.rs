@@ -1,7 +1,7 @@
 //! What the engine's actors say to each other.
 
 use toprung_engine::cores::Returned;
-use toprung_engine::scheduler::{Allocation, Limits};
+use toprung_engine::scheduler::{Allocation, Limits, Wish};
 use toprung_proto::v1::{self, engine_message::Kind};
 
 /// What the pool is told.
@@ -14,7 +14,9 @@ pub enum PoolMessage {
     /// An experiment has ended.
     Ended(u64),
     /// An attempt wants slots.
-    Request(v1::AttemptId, Option<String>),
+    Request(v1::AttemptId, Wish),
+    /// An experiment does without an agent.
+    Exclude(u64, String, String),
     /// A trial wants none any more.
     Withdraw(u64, u32),
     /// An attempt was told to end.

@@ -128,8 +128,8 @@ impl ExperimentHandle {
     }
 
     /// The pool could hold so many trials.
-    pub fn capacity(&self, trials: u32) {
-        cast(&self.actor, Message::Input(Input::Capacity(v1::CapacityChanged { trials })));
+    pub fn capacity(&self, trials: u32, agents: u32) {
+        cast(&self.actor, Message::Input(Input::Capacity(v1::CapacityChanged { trials, agents })));
     }
 
     /// A part of an agent's batch. Answers `false` if the actor is gone.

@@ -11,7 +11,7 @@ impl World {
     pub(super) fn fault(&mut self) {
         self.summary.faults += 1;
         let outer = &mut self.outer;
-        let kind = outer.chance.below(21);
+        let kind = outer.chance.below(22);
         match kind {
             0..=1 => self.crash_engine(),
             2..=3 => {
@@ -34,6 +34,11 @@ impl World {
                 self.agents[agent].fill(Some(outer.chance.below(500) as usize));
                 outer.log(|| format!("the disk of agent {agent} is full"));
                 outer.within(20_000, Timer::Room(agent));
+            }
+            21 => {
+                let agent = outer.chance.below(self.agents.len() as u64) as usize;
+                self.agents[agent].bad_until = outer.now + outer.chance.below(120_000);
+                outer.log(|| format!("agent-{agent} is broken for a while"));
             }
             _ => self.control(),
         }
@@ -109,7 +114,10 @@ impl World {
         for connection in outer.connections.values_mut() {
             (connection.up_until, connection.down_until) = (0, 0);
         }
-        self.agents.iter_mut().for_each(|agent| agent.fill(None));
+        for agent in &mut self.agents {
+            agent.fill(None);
+            agent.bad_until = 0;
+        }
     }
 
     /// After the last fault whoever paused an experiment lets it go on, and gives drained agents back.
