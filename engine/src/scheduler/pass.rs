@@ -146,7 +146,7 @@ impl Scheduler {
 
     /// The oldest request of an experiment that is not dealt with.
     fn oldest(&self, experiment: u64, queue: &Queue, pass: &Pass) -> Option<Request> {
-        let of_group = |(class, waiting): (&Class, &BTreeMap<u64, Waiting>)| {
+        let firsts = queue.waiting.iter().filter_map(|(class, waiting)| {
             let group = (experiment, class.clone());
             if pass.passed_over.contains(&group) {
                 return None;
@@ -154,9 +154,8 @@ impl Scheduler {
             let skipped = pass.waiting.get(&group).copied().unwrap_or(0);
             let (place, waiting) = waiting.iter().nth(skipped)?;
             Some((*place, group, waiting))
-        };
-        let (_, group, Waiting { attempt, avoid }) =
-            queue.waiting.iter().filter_map(of_group).min_by_key(|found| found.0)?;
+        });
+        let (_, group, Waiting { attempt, avoid }) = firsts.min_by_key(|found| found.0)?;
         let promise = self.promise(queue, &group, pass);
         Some(Request { group, attempt: *attempt, avoid: avoid.clone(), limits: queue.limits, promise })
     }
