@@ -174,6 +174,10 @@ async fn the_checkpoints_of_a_deleted_experiment_are_removed_when_their_agent_is
     partly.checkpoints.truncate(2);
     answer(&mut agent, &partly, "").await;
     answer(&mut agent, &order, "not now").await;
+    // What was said before this has arrived when it is acknowledged.
+    let attempt = v1::AttemptId { experiment: id, trial: 1, attempt: 1 };
+    let said = agent.tell(attempt, vec![started()]).await;
+    agent.acknowledged(said).await;
     drop(agent);
     let mut agent = Agent::connect(&after, "a", "3", 1, Vec::new()).await;
     let order = told(&mut agent).await;
