@@ -281,9 +281,16 @@ fn ends_are_counted_by_cause() {
     world.input(Input::Lost(lost));
     run_on(&mut world, 1, "good");
     fail(&mut world, 1, ExitCause::Requested);
+    // Whoever has to leave is preempted, however it ends; but not if its agent is lost meanwhile.
+    run_on(&mut world, 1, "good");
+    world.preempt(1, "preempted by experiment 7");
+    fail(&mut world, 1, ExitCause::Failed);
+    run_on(&mut world, 1, "good");
+    world.preempt(1, "preempted by experiment 7");
+    world.input(Input::Lost(v1::AttemptLost { trial: 1, attempt: 5, reason: "gone".into() }));
     let trial = view::trial(&world.machine, 1);
     let expected =
-        v1::AttemptEnds { device_out_of_memory: 1, agent_lost: 1, preempted: 1, ..Default::default() };
+        v1::AttemptEnds { device_out_of_memory: 1, agent_lost: 2, preempted: 2, ..Default::default() };
     assert_eq!((trial.ends, trial.restarts), (Some(expected), 1));
     assert_eq!(view::experiment(&world.machine, 0).ends, Some(expected));
     assert_eq!(view::trial(&world.machine, 2).ends, None);

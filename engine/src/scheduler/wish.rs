@@ -99,3 +99,67 @@ impl Scheduler {
         self.agents.iter().filter(could).count() as u32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheduler::Limits;
+    use toprung_proto::v1::Slot;
+
+    /// Experiments 10 and 90, named by their priorities; all of their trials ask for one slot.
+    fn pool(agents: &[&str]) -> Scheduler {
+        let mut pool = Scheduler::default();
+        for name in agents {
+            pool.agent_joined(name, AgentSlots::new(vec![Slot::default()]), Vec::new());
+        }
+        for priority in [10, 90] {
+            let limits = Limits { priority, weight: 1.0, slots_per_trial: 1, max_slots: None };
+            pool.add_experiment(priority.into(), limits);
+        }
+        pool
+    }
+
+    fn ask(pool: &mut Scheduler, experiment: u64, trial: u32, without: &[&str], avoid: &[&str]) -> String {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let wish = Wish { only_on: None, without: names(without), avoid: names(avoid) };
+        pool.request(AttemptId { experiment, trial, attempt: 1 }, wish);
+        pool.allocate().first().map(|given| given.agent.clone()).unwrap_or_default()
+    }
+
+    fn preempted(pool: &mut Scheduler) -> Vec<u32> {
+        pool.take_preempted().iter().map(|found| found.attempt.trial).collect()
+    }
+
+    #[test]
+    fn only_agents_that_will_do_are_preempted_for_a_request_and_rather_one_that_it_does_not_avoid() {
+        let mut first = pool(&["a", "b"]);
+        assert_eq!(ask(&mut first, 90, 1, &[], &[]), "a");
+        assert_eq!(ask(&mut first, 90, 2, &[], &[]), "b");
+        let (mut second, mut third) = (first.clone(), first.clone());
+        assert_eq!(ask(&mut first, 10, 1, &["b"], &[]), "");
+        assert_eq!(preempted(&mut first), [1], "although the other is younger");
+        second.exclude(10, "b".into(), String::new());
+        assert_eq!(ask(&mut second, 10, 1, &[], &[]), "");
+        assert_eq!(preempted(&mut second), [1]);
+        assert_eq!(ask(&mut third, 10, 1, &[], &["b"]), "");
+        assert_eq!(preempted(&mut third), [1]);
+        assert_eq!(ask(&mut third, 10, 2, &[], &["b"]), "");
+        assert_eq!(preempted(&mut third), [2], "rather that one than none");
+    }
+
+    #[test]
+    fn an_agent_that_is_drained_or_ends_is_no_reason_to_wait() {
+        let mut pool = pool(&["a", "b", "c"]);
+        pool.exclude(10, "a".into(), String::new());
+        assert_eq!((pool.capacity(10), pool.agents_for(10)), (2, 2));
+        pool.drain("b", "new disks");
+        assert_eq!((pool.capacity(10), pool.agents_for(10)), (1, 1));
+        pool.agent_ends("c");
+        assert_eq!((pool.capacity(10), pool.agents_for(10)), (1, 0));
+        assert_eq!(ask(&mut pool, 10, 1, &[], &[]), "a", "rather the excluded one than none");
+        pool.undrain("b");
+        assert_eq!(ask(&mut pool, 10, 2, &["b"], &[]), "", "the excluded one goes first, but it is taken");
+        let why = "waits for 1 of 2 slots (1 free); 1 agent is drained; it does without b";
+        assert_eq!(pool.why_waiting(10).unwrap(), why);
+    }
+}
