@@ -177,6 +177,41 @@ async fn a_stubborn_group_is_killed_with_its_grandchild() {
     eventually("the grandchild ends", || !runs(child)).await;
 }
 
+/// Told to save, then SIGTERM, then SIGKILL: it ignores all but the last, and so does its child.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_ignores_preemption_gives_its_slots_back_in_time() {
+    let mut bench = Bench::start().await;
+    let mut order = bench.python(&script(
+        r#"
+import signal, subprocess, time
+signal.signal(signal.SIGTERM, lambda *_: print("terminated", flush=True))
+child = subprocess.Popen(["sh", "-c", "trap '' TERM; echo up; sleep 1000; sleep 1000"], stdout=subprocess.PIPE)
+child.stdout.readline()
+print(f"child={child.pid}", file=sys.stderr, flush=True)
+while not ask(type="status")["preempt"]:
+    time.sleep(0.01)
+print("asked", flush=True)
+while True:
+    time.sleep(1000)
+"#,
+    ));
+    let run = order.run.as_mut().unwrap();
+    (run.preemption_timeout_seconds, run.grace_seconds) = (1, 1);
+    bench.begin(order).await;
+    let leader = bench.started().await;
+    bench.until(|bench| bench.log.iter().any(|line| line.starts_with("child="))).await;
+    let child = bench.log.iter().find_map(|line| line.strip_prefix("child=")).unwrap().parse().unwrap();
+    let asked = std::time::Instant::now();
+    bench.stop(StopKind::Preempt).await;
+    let (exit, ..) = bench.exit().await;
+    assert_eq!((exit.cause(), exit.signal), (ExitCause::Requested, 9), "{exit:?}");
+    assert!(asked.elapsed() >= std::time::Duration::from_secs(2), "each stage had its second");
+    bench.until(|bench| bench.log.iter().any(|line| line == "terminated")).await;
+    let place = |text: &str| bench.log.iter().position(|line| line == text);
+    assert!(place("asked").is_some() && place("asked") < place("terminated"), "{:?}", bench.log);
+    eventually("its group is gone", || !runs(leader) && !runs(child)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_of_a_group_ends_with_its_leader() {
     let mut bench = Bench::start().await;

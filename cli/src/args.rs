@@ -1,5 +1,6 @@
 //! The command line: what can be written, with its help. Decides nothing.
 
+mod agents;
 mod earlier;
 
 use crate::exit;
@@ -7,6 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub(crate) use agents::{Agents, AgentsCommand, Drain};
 pub(crate) use earlier::{Checkpoints, CheckpointsCommand, Delete, Download, Fork, ListCheckpoints, Resume};
 
 /// Distributed hyperparameter search.
@@ -113,8 +115,8 @@ pub(crate) enum Command {
     Delete(Delete),
     /// List the checkpoints of an experiment, or fetch one.
     Checkpoints(Checkpoints),
-    /// List the agents and what their slots do.
-    Agents(Json),
+    /// List the agents and what their slots do; drain one, or give it work again.
+    Agents(Agents),
     /// Show how the engine is: whether its store takes writes, its agents, its experiments.
     Status(Json),
     /// Run the server: for several people, or for agents on other machines.

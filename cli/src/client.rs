@@ -291,6 +291,20 @@ impl Client {
         self.call_again(UPLOAD, backup).await
     }
 
+    /// Drains an agent; the answer comes when that is durable.
+    pub(crate) async fn drain_agent(&self, name: String, reason: String) -> Result<v1::Agent, Error> {
+        let request = v1::DrainAgentRequest { name, reason };
+        let answer = self.call(ANSWER, self.service.clone().drain_agent(request)).await?;
+        self.present(answer.agent)
+    }
+
+    /// Gives a drained agent work again.
+    pub(crate) async fn undrain_agent(&self, name: String) -> Result<v1::Agent, Error> {
+        let request = v1::UndrainAgentRequest { name };
+        let answer = self.call(ANSWER, self.service.clone().undrain_agent(request)).await?;
+        self.present(answer.agent)
+    }
+
     /// The next item of a stream; `None`: it ended.
     pub(crate) async fn next<T>(&self, stream: &mut Streaming<T>) -> Result<Option<T>, Error> {
         stream.message().await.map_err(|status| Error::from_status(&self.url, &status))

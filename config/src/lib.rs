@@ -44,6 +44,7 @@ pub use config::{
 };
 pub use emit::to_yaml;
 pub use merge::merged;
+pub use nearest::suggestion;
 pub use problem::{Problem, Problems, Report, Severity};
 pub use reference::reference;
 pub use schema::schema;

@@ -202,7 +202,7 @@ fn default_policies() -> Vec<LogPolicy> {
         .map(|policy| LogPolicy {
             name: text(policy, "name"),
             pattern: text(policy, "pattern"),
-            action: None,
+            action: text(policy, "action").map(|word| action(&word)),
         })
         .collect()
 }
@@ -230,10 +230,12 @@ fn log_action(cx: &mut Context, place: &Place<'_>) -> Option<LogAction> {
         Kind::Map(_) => Table::open(cx, Some(place), &LOG_ACTION, &place.path).choice(cx, "type"),
         _ => place.choice(cx, &["cancel_retries", "exclude_node"]),
     };
-    match word? {
-        "cancel_retries" => Some(LogAction::CancelRetries),
-        _ => Some(LogAction::ExcludeNode),
-    }
+    word.map(action)
+}
+
+/// The action of a word that was checked.
+fn action(word: &str) -> LogAction {
+    if word == "cancel_retries" { LogAction::CancelRetries } else { LogAction::ExcludeNode }
 }
 
 fn regular_expression(cx: &mut Context, place: &Place<'_>, pattern: &str) -> Option<Regex> {

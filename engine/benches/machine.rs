@@ -47,7 +47,7 @@ impl Runner {
         let mut runner =
             Self { machine: machine(trials + 2 * ROUND), waiting: Vec::new(), batches: 0, trials: 0 };
         runner.step(Input::Created(v1::ExperimentCreated::default()));
-        runner.step(Input::Capacity(v1::CapacityChanged { trials: 1 }));
+        runner.step(Input::Capacity(v1::CapacityChanged { trials: 1, agents: 1 }));
         runner.run(trials);
         runner
     }

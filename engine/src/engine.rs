@@ -19,6 +19,7 @@ use crate::api::auth::{self, Auth};
 use crate::api::backup::Backups;
 use crate::api::search::Search;
 use crate::api::server;
+use crate::cores::Roster;
 use crate::publish::{Published, Server};
 use crate::{Error, archive, load};
 
@@ -105,10 +106,11 @@ impl Engine {
 
         let (failed, failure) = watch::channel(None);
         let (root, _) = Actor::spawn(None, Root, failed).await?;
-        let Scan { last, unfinished, collecting, deleted } = scan(store.clone()).await?;
+        let Scan { last, unfinished, collecting, deleted, roster } = scan(store.clone()).await?;
         let collector = CollectorHandle::start(store.clone(), root.get_cell()).await?;
         let pool = PoolHandle::start(root.get_cell()).await?;
-        let sessions = SessionsHandle::start(options.lease, identity, root.get_cell()).await?;
+        let sessions =
+            SessionsHandle::start(options.lease, identity, store.clone(), roster, root.get_cell()).await?;
         let experiments = ExperimentsHandle::start(store.clone(), last + 1, root.get_cell()).await?;
         sessions.wire(pool.clone(), experiments.clone(), collector.clone());
         experiments.wire(pool.clone(), sessions.clone(), collector.clone());
@@ -268,6 +270,8 @@ struct Scan {
     collecting: Vec<u64>,
     /// Checkpoints of experiments that were deleted.
     deleted: crate::deleted::Notes,
+    /// Agents that were ever here.
+    roster: Roster,
 }
 
 async fn scan(store: Store) -> Result<Scan, Error> {
@@ -289,7 +293,8 @@ async fn scan(store: Store) -> Result<Scan, Error> {
             before = Some(oldest);
         }
         unfinished.reverse();
-        Ok(Scan { last, unfinished, collecting, deleted })
+        let roster = Roster::load(&store)?;
+        Ok(Scan { last, unfinished, collecting, deleted, roster })
     };
     tokio::task::spawn_blocking(scan).await.map_err(|error| Error::Server { reason: error.to_string() })?
 }

@@ -17,7 +17,9 @@ pub enum Key {
     Checkpoint(u64, u32, String),
     /// The experiment a request created; the value is its id as 8 big-endian bytes.
     Request(String),
-    /// Anything small of the engine itself, by name, for example `agent/<name>`.
+    /// An agent that has ever registered, by name.
+    Agent(String),
+    /// Anything small of the engine itself, by name.
     Meta(String),
 }
 
@@ -28,6 +30,7 @@ pub(crate) const APPLIED: &[u8] = &[0];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
+    Agent = b'a',
     Checkpoint = b'c',
     Deleting = b'd',
     Experiment = b'e',
@@ -61,6 +64,7 @@ impl Key {
                 start(Kind::Checkpoint).u64(*experiment).u32(*trial).text(uuid).done()
             }
             Self::Request(id) => start(Kind::Request).text(id).done(),
+            Self::Agent(name) => start(Kind::Agent).text(name).done(),
             Self::Meta(name) => start(Kind::Meta).text(name).done(),
         }
     }

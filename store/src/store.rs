@@ -250,6 +250,17 @@ impl Store {
         self.get("meta", &Key::Meta(name.to_owned()))
     }
 
+    /// At most `limit` values of [`Key::Agent`] whose names come after `after`, by name.
+    pub fn agents(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let mut range = start(Kind::Agent).prefix();
+        if let Some(after) = after {
+            range.start = keys::after(&Key::Agent(after.to_owned()).encode());
+        }
+        self.page("agent", &range, limit, Order::Ascending, |key| {
+            String::from_utf8(key.get(1..)?.to_vec()).ok()
+        })
+    }
+
     /// At most `limit` values of [`Key::Meta`] whose names begin with `prefix` and come after `after`.
     pub fn metas(
         &self,

@@ -74,3 +74,31 @@ fn invalid_hyperparameters_are_replaced_and_not_counted() {
         }
     }
 }
+
+#[test]
+fn a_log_policy_ends_a_trial_at_once_and_is_named() {
+    let place = Workplace::with_search(
+        "\
+name: quota
+entrypoint: python3 train.py
+hyperparameters:
+  learning_rate: {type: double, minval: 0.1, maxval: 0.3, count: 3}
+searcher: {name: grid, metric: validation_loss, max_length: {epochs: 2}}
+log_policies: [{name: Quota, pattern: 'quota.*exceeded', action: cancel_retries}]
+",
+    );
+    let script =
+        "import os, sys\nif os.environ['TOPRUNG_TRIAL_ID'] == '2':\n    sys.exit('disk quota is exceeded')\n";
+    place.write("train.py", &format!("{script}{}", crate::workplace::TRAIN));
+    let answer = place.start_run("search.yaml", &[]).wait().expect(0);
+    assert_eq!(answer.json()["experiment"]["ends"], serde_json::json!({"failed": 1}));
+    let failed = Trial::of(&place, 2);
+    assert_eq!((failed.state(), failed.number("attempt")), ("error", 1), "{:?}", failed.value);
+    assert_eq!(failed.value["log_policies"][0]["line"], "disk quota is exceeded");
+    let expected = "exit code 1: disk quota is exceeded; not tried again: log policy `Quota` (line: disk quota is exceeded)";
+    assert_eq!(failed.value["reason"], expected);
+    place
+        .ask(&["trials", "1", "2"])
+        .expect(0)
+        .prints(&["log policy       Quota: disk quota", "attempts         1 failed"]);
+}

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// A server without an agent.
 pub struct Server {
-    process: Running,
+    pub process: Running,
     pub url: String,
 }
 
@@ -250,6 +250,49 @@ fn a_killed_agent_costs_its_trial_no_restart() {
     let mut lengths = trial.lengths();
     lengths.dedup();
     assert_eq!(lengths, (1..=40).collect::<Vec<u64>>());
+}
+
+#[test]
+fn a_search_goes_well_although_one_of_its_agents_is_broken() {
+    let mut place = Workplace::with_search(
+        "\
+name: broken_node
+entrypoint: python3 train.py
+hyperparameters: {learning_rate: {type: double, minval: 0.1, maxval: 0.3}}
+searcher: {name: random, metric: validation_loss, max_trials: 12, max_length: {epochs: 3}}
+data: {sleep_ms: 100}
+",
+    );
+    let script = "import os, sys\nif os.environ.get('NODE_IS_BROKEN'):\n    sys.exit('there is no GPU')\n";
+    place.write("train.py", &format!("{script}{}", crate::workplace::TRAIN));
+    let server = Server::start(&place);
+    place.set("TOPRUNG_SERVER", &server.url);
+    let _good = server.agent_with(&place, "good", "2");
+    place.set("NODE_IS_BROKEN", "1");
+    let _bad = server.agent_with(&place, "bad", "2");
+    let run = place.start(&["run", "search.yaml", "--json"]);
+    let shown = place.wait_for(&["agents"], |answer| {
+        let agents = answer["agents"].as_array()?;
+        let bad = agents.iter().find(|agent| agent["name"] == "bad")?;
+        bad["excluded_from"].get(0).cloned()
+    });
+    let reason = "3 different trials failed there in a row; on 1 other agent ";
+    assert!(shown["reason"].as_str().unwrap().starts_with(reason), "{shown}");
+    let ended = run.wait().expect(0).json()["experiment"].clone();
+    assert_eq!(
+        (&ended["state"], &ended["trials"]["completed"]),
+        (&"completed".into(), &12.into()),
+        "{ended}"
+    );
+    assert_eq!(ended["excluded_agents"][0]["agent"], "bad");
+    assert_eq!(ended["ends"]["failed"], ended["ends"]["not_charged"], "all were the node's: {ended}");
+    for trial in crate::document::trials(&place) {
+        assert_eq!(trial.number("restarts"), 0, "{:?}", trial.value);
+    }
+    place
+        .ask(&["show", "1"])
+        .expect(0)
+        .prints(&["excluded    bad: 3 different trials failed there in a row"]);
 }
 
 #[test]

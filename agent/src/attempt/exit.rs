@@ -1,5 +1,10 @@
 //! Why an attempt ended, from everything that is known at its end. Pure.
+//!
+//! Memory: the last error decides ([`last_error`](super::last_error)), or SIGKILL where the system counted a kill for
+//! memory. A shell hands the signal of its command on as exit code 128 + signal, so that counts as the signal.
 
+use super::shortage::{self, Shortage};
+use nix::{libc, sys::signal::Signal};
 use toprung_proto::v1::{Exit, ExitCause};
 
 /// An attempt that ended before its process started.
@@ -43,9 +48,12 @@ pub(crate) struct Ending {
     pub(crate) signalled: bool,
     pub(crate) invalid_hyperparameters: Option<String>,
     pub(crate) broken_contract: Option<String>,
-    /// The system killed a process of this cgroup for memory while the attempt ran.
-    pub(crate) killed_for_memory: bool,
+    /// The system's words, if it killed a process for memory and that explains this end. Asked only if it matters:
+    /// see [`may_be_memory`].
+    pub(crate) killed_for_memory: Option<String>,
     pub(crate) last_lines: Vec<String>,
+    /// The error that it ended with, and what that was raised from.
+    pub(crate) final_error: Vec<String>,
     /// The last of them from standard error.
     pub(crate) last_error: Option<String>,
     /// Run by `sh -c`.
@@ -84,8 +92,11 @@ fn cause_and_message(ending: &Ending) -> (ExitCause, String) {
 }
 
 fn failed(ending: &Ending, code: i32) -> (ExitCause, String) {
-    if let Some(line) = memory_line(&ending.last_lines) {
-        return (ExitCause::OutOfMemory, format!("out of memory: {line}"));
+    if let Some(found) = out_of_memory(ending) {
+        return found;
+    }
+    if let Some(signal) = shell_signal(ending, code) {
+        return (ExitCause::Signal, signal_message(ending, signal));
     }
     let printed = || ending.last_lines.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
     let last = ending.last_error.as_deref().or_else(printed);
@@ -105,32 +116,60 @@ fn failed(ending: &Ending, code: i32) -> (ExitCause, String) {
 }
 
 fn signalled(ending: &Ending, signal: i32) -> (ExitCause, String) {
-    let name = nix::sys::signal::Signal::try_from(signal).map_or("unknown", nix::sys::signal::Signal::as_str);
-    let memory = memory_line(&ending.last_lines);
-    if signal == nix::libc::SIGKILL && (ending.killed_for_memory || memory.is_some()) {
-        let message =
-            memory.unwrap_or("the system killed it because the node's or container's memory was used up");
-        return (ExitCause::OutOfMemory, format!("out of memory: {message}"));
-    }
-    (ExitCause::Signal, format!("killed by signal {signal} ({name})"))
+    out_of_memory(ending).unwrap_or_else(|| (ExitCause::Signal, signal_message(ending, signal)))
 }
 
-/// The line that says that memory ran out, on the host or on the GPU.
-fn memory_line(lines: &[String]) -> Option<&str> {
-    let says_so = |line: &&String| {
-        let start = line.trim_start();
-        start.starts_with("MemoryError")
-            || [
-                "CUDA out of memory",
-                "CUDA_ERROR_OUT_OF_MEMORY",
-                "OutOfMemoryError",
-                "std::bad_alloc",
-                "RESOURCE_EXHAUSTED: Out of memory",
-            ]
-            .iter()
-            .any(|words| line.contains(words))
+/// The signal that a shell says its command died of; one that says that something crashed or was killed.
+fn shell_signal(ending: &Ending, code: i32) -> Option<i32> {
+    let signal = code - 128;
+    let known = [libc::SIGILL, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGKILL, libc::SIGSEGV];
+    (ending.shell && known.contains(&signal)).then_some(signal)
+}
+
+/// Whether the system may have ended it for memory: by SIGKILL that the agent did not send, or one of its workers.
+pub(crate) fn may_be_memory(ending: &Ending) -> bool {
+    let signal = ending.signal.or_else(|| shell_signal(ending, ending.code?));
+    let worker = ending.final_error.iter().any(|line| shortage::of_worker(line));
+    !ending.signalled && (signal == Some(libc::SIGKILL) || (ending.code != Some(0) && worker))
+}
+
+fn out_of_memory(ending: &Ending) -> Option<(ExitCause, String)> {
+    let lines: Vec<&str> = ending.final_error.iter().map(String::as_str).collect();
+    let (shortage, said) = match (shortage::of_error(&lines), &ending.killed_for_memory) {
+        (_, Some(system)) => (Shortage::Host, system.as_str()),
+        (Some((shortage, said)), None) => (shortage, said),
+        (None, None) => return None,
     };
-    lines.iter().rev().find(says_so).map(|line| line.trim())
+    let cause = match shortage {
+        Shortage::Host => ExitCause::OutOfMemory,
+        Shortage::Device => ExitCause::DeviceOutOfMemory,
+    };
+    Some((cause, shortage.message(said)))
+}
+
+fn signal_message(ending: &Ending, number: i32) -> String {
+    let signal = Signal::try_from(number).ok();
+    let name = signal.map_or("unknown", Signal::as_str);
+    let hint = match signal {
+        Some(Signal::SIGSEGV | Signal::SIGBUS) => {
+            ": a native library used memory that it must not; PYTHONFAULTHANDLER=1 in \
+             environment.environment_variables shows where"
+        }
+        Some(Signal::SIGILL) => ": a native library was built for another processor than this node's",
+        Some(Signal::SIGABRT) => ": a native library gave up",
+        Some(Signal::SIGFPE) => ": a native library divided by zero",
+        Some(Signal::SIGKILL) => {
+            ": by something other than Toprung, and the system counted no kill for memory"
+        }
+        _ => "",
+    };
+    let said = match (signal, &ending.last_error) {
+        (Some(Signal::SIGABRT | Signal::SIGSEGV | Signal::SIGBUS | Signal::SIGFPE), Some(said)) => {
+            format!("; it last said: {said}")
+        }
+        _ => String::new(),
+    };
+    format!("killed by signal {number} ({name}){hint}{said}")
 }
 
 #[cfg(test)]
@@ -168,15 +207,54 @@ mod tests {
     }
 
     #[test]
-    fn memory() {
-        assert_eq!(of(code(1, &["MemoryError"])).0, ExitCause::OutOfMemory);
+    fn the_last_error_decides_on_memory() {
+        let with = |ending: Ending, error: &[&str]| Ending {
+            final_error: error.iter().map(|line| (*line).to_owned()).collect(),
+            ..ending
+        };
+        let (cause, message) = of(with(code(1, &[]), &["MemoryError: Unable to allocate 7.45 GiB"]));
+        assert_eq!(cause, ExitCause::OutOfMemory);
+        assert!(
+            message
+                .starts_with("out of memory on the node: MemoryError: Unable to allocate 7.45 GiB; use a sm")
+        );
+        let device = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB";
+        assert_eq!(of(with(code(1, &[]), &[device])).0, ExitCause::DeviceOutOfMemory);
+        let abort = Ending { signal: Some(6), ..Ending::default() };
         assert_eq!(
-            of(code(1, &["torch.OutOfMemoryError: CUDA out of memory. Tried"])).0,
+            of(with(abort, &["terminate called", "what(): std::bad_alloc"])).0,
             ExitCause::OutOfMemory
         );
+        // Printed and handled; it failed of something else.
+        assert_eq!(of(with(code(1, &[device]), &["ValueError: no"])).0, ExitCause::Failed);
+        assert_eq!(of(with(code(0, &[device]), &[device])).0, ExitCause::Success);
+    }
+
+    #[test]
+    fn a_kill_by_the_system_is_asked_for_only_where_it_may_explain_the_end() {
         let killed = Ending { signal: Some(9), ..Ending::default() };
+        assert!(may_be_memory(&killed));
+        assert!(!may_be_memory(&Ending { signalled: true, ..killed.clone() }), "the agent killed it");
+        assert!(may_be_memory(&Ending { shell: true, ..code(137, &[]) }));
+        assert!(!may_be_memory(&code(137, &[])));
+        assert!(!may_be_memory(&Ending { signal: Some(11), ..Ending::default() }));
+        let worker = vec!["RuntimeError: DataLoader worker (pid 7) is killed by signal: Killed. ".to_owned()];
+        assert!(may_be_memory(&Ending { final_error: worker, ..code(1, &[]) }));
         assert_eq!(of(killed.clone()).0, ExitCause::Signal);
-        assert_eq!(of(Ending { killed_for_memory: true, ..killed }).0, ExitCause::OutOfMemory);
+        let system = Some("the system killed it".to_owned());
+        assert_eq!(of(Ending { killed_for_memory: system, ..killed }).0, ExitCause::OutOfMemory);
+    }
+
+    #[test]
+    fn crashes_have_their_signals_name_and_a_hint() {
+        let crashed = |signal| of(Ending { signal: Some(signal), ..Ending::default() });
+        let (cause, message) = crashed(11);
+        assert_eq!(cause, ExitCause::Signal);
+        assert!(message.starts_with("killed by signal 11 (SIGSEGV): a native library"), "{message}");
+        assert!(crashed(4).1.contains("another processor"));
+        assert_eq!(crashed(15).1, "killed by signal 15 (SIGTERM)");
+        let shell = of(Ending { shell: true, ..code(139, &["Segmentation fault"]) });
+        assert!(shell.0 == ExitCause::Signal && shell.1.contains("SIGSEGV"), "{shell:?}");
     }
 
     #[test]

@@ -4,11 +4,14 @@ mod entrypoint;
 mod escalation;
 mod exit;
 mod fetch;
+mod last_error;
 mod memory;
 mod metrics_file;
 mod output;
+mod policies;
 mod prepare;
 mod printed;
+mod shortage;
 mod supervise;
 mod variables;
 

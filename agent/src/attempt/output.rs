@@ -1,5 +1,6 @@
 //! Output of a process, line by line, with bounded memory.
 
+use super::last_error::LastError;
 use crate::flag::raised;
 use std::{
     collections::VecDeque,
@@ -99,7 +100,14 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
 
 /// The last lines of an output, for the exit.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tail(Arc<Mutex<VecDeque<TailLine>>>);
+pub(crate) struct Tail(Arc<Mutex<Ending>>);
+
+#[derive(Debug, Default)]
+struct Ending {
+    lines: VecDeque<TailLine>,
+    /// Of standard output and of standard error.
+    errors: [LastError; 2],
+}
 
 #[derive(Clone, Debug)]
 struct TailLine {
@@ -119,7 +127,11 @@ impl Tail {
     }
 
     fn keep(&self, line: &str, error: bool) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ending { lines, errors } = &mut *ending;
+        if let Some(own) = errors.get_mut(usize::from(error)) {
+            own.feed(line);
+        }
         if lines.len() == TAIL_LINES {
             let errors = lines.iter().filter(|line| line.error).count();
             // Twelve of twenty are reserved at most, so another line goes if those are protected.
@@ -132,7 +144,8 @@ impl Tail {
 
     /// At most 20 lines and 4 KiB in the order of arrival; what standard error said last is there before other output.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = &ending.lines;
         let newest_first =
             |error| lines.iter().enumerate().rev().filter(move |(_, line)| line.error == error);
         let errors = newest_first(true).take(ERROR_LINES);
@@ -150,9 +163,25 @@ impl Tail {
     /// The last line of standard error that says something. Standard output may be read after it, although it was
     /// printed before.
     pub(crate) fn last_error(&self) -> Option<String> {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = &ending.lines;
         let said = |line: &&TailLine| line.error && !line.text.trim().is_empty();
         lines.iter().rev().find(said).map(|line| line.text.trim().to_owned())
+    }
+
+    /// The lines of the error that the process ended with, the error itself first: a traceback's on standard error, else
+    /// on standard output, else the last line that says something. Empty: nothing was printed.
+    pub(crate) fn final_error(&self) -> Vec<String> {
+        let ending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = ending.errors.iter().rev().map(LastError::lines).find(|lines| !lines.is_empty());
+        if let Some(lines) = found {
+            return lines.into_iter().map(str::to_owned).collect();
+        }
+        let said = |error: bool| {
+            let says = move |line: &&TailLine| line.error == error && !line.text.trim().is_empty();
+            ending.lines.iter().rev().find(says).map(|line| line.text.trim().to_owned())
+        };
+        said(true).or_else(|| said(false)).into_iter().collect()
     }
 }
 

@@ -3,8 +3,9 @@
 use super::{
     Failure, LineReader, Node, Tail,
     escalation::Escalation,
-    exit::{Ending, classify},
+    exit::{Ending, classify, may_be_memory},
     memory, metrics_file,
+    policies::Policies,
     prepare::Prepared,
     printed::{Interpreter, Pattern},
 };
@@ -54,7 +55,7 @@ pub(crate) async fn run(
     let closing = watch::Sender::new(false);
     let uploads = uploads(node, key, run, reporter)?;
     let serving = serve(key, &prepared, control, reporter, uploads.clone(), closing.subscribe())?;
-    let kills_before = memory::kills();
+    let memory = memory::Watch::start();
     let mut process = Process::start(node, &prepared).map_err(|error| {
         let message = format!("cannot start {}: {error}", prepared.program.display());
         Failure::new(ExitCause::Entrypoint, message)
@@ -80,13 +81,20 @@ pub(crate) async fn run(
     }
     let status =
         status.map_err(|error| Failure::new(ExitCause::AgentLost, format!("cannot wait: {error}")))?;
-    let killed_for_memory = memory::kills() > kills_before;
     let signalled = escalation.has_signalled();
     let shell = !run.shell.is_empty();
     Ok(control.read(|contract| {
-        let ending = ending(contract, status, &collectors.tail);
-        classify(Ending { signalled, killed_for_memory, shell, ..ending })
+        let mut ending = Ending { signalled, shell, ..ending(contract, status, &collectors.tail) };
+        ending.killed_for_memory = (may_be_memory(&ending) && memory.explains()).then(killed_for_memory);
+        classify(ending)
     }))
+}
+
+/// The system's words.
+fn killed_for_memory() -> String {
+    let limit = memory::limit()
+        .map_or(String::new(), |bytes| format!(" ({:.1} GiB)", bytes as f64 / (1u64 << 30) as f64));
+    format!("the system killed it because the memory of the node or container{limit} was used up")
 }
 
 fn ending(contract: &Contract, status: ExitStatus, tail: &Tail) -> Ending {
@@ -98,6 +106,7 @@ fn ending(contract: &Contract, status: ExitStatus, tail: &Tail) -> Ending {
         broken_contract: contract.broken().map(str::to_owned),
         last_lines: tail.lines(),
         last_error: tail.last_error(),
+        final_error: tail.final_error(),
         ..Ending::default()
     }
 }
@@ -217,6 +226,7 @@ struct Collectors {
     metric: String,
     conversion: toprung_proto::v1::LengthConversion,
     start: u64,
+    policies: Arc<Policies>,
     tail: Tail,
     control: Arc<Control>,
     reporter: Reporter,
@@ -231,8 +241,11 @@ impl Collectors {
     ) -> Result<Self, Failure> {
         let pattern =
             Pattern::new(&run.stdout_pattern).map_err(|error| Failure::new(ExitCause::Contract, error))?;
+        let policies = Policies::new(&run.log_policies);
+        let policies = policies.map_err(|error| Failure::new(ExitCause::Contract, error))?;
         Ok(Self {
             pattern: Arc::new(pattern),
+            policies: Arc::new(policies),
             printed: run.metrics_file.is_empty() || !run.stdout_pattern.is_empty(),
             metrics_file: run.metrics_file.clone(),
             time_metric: order.time_metric.clone(),
@@ -276,7 +289,8 @@ impl Collectors {
 
     fn pipe(&self, stream: LogStream, metrics: Option<(Arc<Pattern>, Interpreter)>) -> Pipe {
         let (control, reporter) = (Arc::clone(&self.control), self.reporter.clone());
-        Pipe { stream, metrics, tail: self.tail.clone(), control, reporter }
+        let policies = Arc::clone(&self.policies);
+        Pipe { stream, metrics, policies, tail: self.tail.clone(), control, reporter }
     }
 }
 
@@ -284,6 +298,7 @@ impl Collectors {
 struct Pipe {
     stream: LogStream,
     metrics: Option<(Arc<Pattern>, Interpreter)>,
+    policies: Arc<Policies>,
     tail: Tail,
     control: Arc<Control>,
     reporter: Reporter,
@@ -315,6 +330,10 @@ impl Pipe {
                 self.control.report(&self.reporter, found.group, found.length, found.metrics).await
         {
             tracing::debug!(error, "a printed line is no report");
+        }
+        for matched in self.policies.matched(&line) {
+            tracing::info!(policy = matched.name, pattern = matched.pattern, "a line matched a log policy");
+            self.reporter.event(Kind::PolicyMatched(matched)).await;
         }
         self.reporter.line(self.stream, line).await;
     }

@@ -191,10 +191,36 @@ impl Builder<'_> {
 /// The failure with the builder's own error words.
 fn failed(what: &str, status: &str, tail: &Tail) -> Failure {
     let last_lines = tail.lines();
-    let is_error = |line: &&String| line.trim_start().to_ascii_lowercase().starts_with("error");
-    let words = last_lines.iter().find(is_error).or(last_lines.last()).map(|line| line.trim().to_owned());
-    let message = format!("{what} failed: {}", words.unwrap_or_else(|| status.to_owned()));
+    let words = line_that_matters(&last_lines).unwrap_or(status);
+    let message = format!("{what} failed: {words}");
     Failure { cause: ExitCause::Environment, message, last_lines }
+}
+
+/// Of what pip, uv or a compiler said at the end: the line that names the cause, not those that say that something
+/// failed. The first of the best kind counts, since the others follow from it.
+fn line_that_matters(lines: &[String]) -> Option<&str> {
+    const CAUSES: [&str; 10] = [
+        "No space left on device",
+        "No matching distribution",
+        "name resolution",
+        "Connection refused",
+        "Hash mismatch",
+        "No such file or directory",
+        "ModuleNotFoundError",
+        "ERROR: Cannot install",
+        "Because ",
+        "error: command ",
+    ];
+    let lines = || lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty());
+    let is_error = |line: &&str| {
+        let line = line.to_ascii_lowercase();
+        line.starts_with("error") && !line.contains("subprocess-exited-with-error")
+    };
+    lines()
+        .find(|line| CAUSES.iter().any(|words| line.contains(words)))
+        .or_else(|| lines().find(is_error))
+        .or_else(|| lines().next_back())
+        .map(|line| line.trim_start_matches(['×', '╰', '─', '▶', '>', '│', ' ']))
 }
 
 #[cfg(test)]
@@ -216,5 +242,33 @@ mod tests {
         );
         assert_eq!(failure.last_lines.len(), 3);
         assert!(failed("x", "exit status: 1", &Tail::default()).message.ends_with("exit status: 1"));
+    }
+
+    #[test]
+    fn of_pips_many_lines_the_one_that_names_the_cause_counts() {
+        let matters = |lines: &[&str]| {
+            let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+            line_that_matters(&lines).map(str::to_owned)
+        };
+        let build = [
+            "  error: subprocess-exited-with-error",
+            "  │ exit code: 1",
+            "      error: command 'gcc' failed: No such file or directory",
+            "ERROR: Failed building wheel for thing",
+        ];
+        assert_eq!(
+            matters(&build).as_deref(),
+            Some("error: command 'gcc' failed: No such file or directory")
+        );
+        let uv = [
+            "  × No solution found when resolving dependencies:",
+            "  ╰─▶ Because nope was not found, it is not there.",
+        ];
+        assert_eq!(matters(&uv).as_deref(), Some("Because nope was not found, it is not there."));
+        assert_eq!(
+            matters(&["ERROR: Failed building wheel for thing", "bye"]).as_deref(),
+            Some("ERROR: Failed building wheel for thing")
+        );
+        assert_eq!(matters(&["", " "]), None);
     }
 }

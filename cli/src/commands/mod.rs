@@ -7,6 +7,7 @@ mod best;
 mod checkpoints;
 mod control;
 mod delete;
+mod drain;
 mod fork;
 mod list;
 mod logs;
@@ -22,7 +23,7 @@ mod store;
 mod trials;
 mod watch;
 
-use crate::args::{Arguments, Command, Global};
+use crate::args::{AgentsCommand, Arguments, Command, Global};
 use crate::connect::{self, Need, Session};
 use crate::errors::Error;
 use crate::exit::Exit;
@@ -49,8 +50,12 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
         Command::Resume(args) => resume::run(&global, args).await,
         Command::Kill(args) => control::kill(&global, args).await,
         Command::Delete(args) => delete::run(&global, args).await,
+        Command::Agents(args) => match args.command {
+            None => agents::run(&global, args.show).await,
+            Some(AgentsCommand::Drain(drain)) => drain::drain(&global, drain).await,
+            Some(AgentsCommand::Undrain { name, json }) => drain::undrain(&global, name, json).await,
+        },
         Command::Checkpoints(args) => checkpoints::run(&global, args.command).await,
-        Command::Agents(args) => agents::run(&global, args).await,
         Command::Status(args) => status::run(&global, args).await,
         Command::Serve(args) => serve::run(&global, &args).await,
         Command::Agent(args) => agent::run(&global, &args).await,

@@ -150,6 +150,10 @@ pub(crate) fn show(experiment: &v1::Experiment, now_ms: i64) -> String {
     let aim = if experiment.smaller_is_better { "smaller is better" } else { "larger is better" };
     row("searcher", &format!("{}, {} ({aim})", experiment.searcher, experiment.metric));
     row("trials", &trials_line(experiment));
+    row("attempts", &format::ends_line(experiment.ends.as_ref()));
+    for excluded in &experiment.excluded_agents {
+        row("excluded", &format!("{}: {}", excluded.agent, excluded.reason));
+    }
     row("training", &spent(experiment));
     let progress = format!("{:.0} %", experiment.progress * 100.0);
     row("progress", &progress);

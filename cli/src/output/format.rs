@@ -1,7 +1,7 @@
 //! Values as a person reads them: numbers, times, sizes, states, hyperparameters. Pure.
 
 use serde_json::Value;
-use toprung_proto::v1::{ExitCause, ExperimentState, LogStream, SlotKind, TrialState};
+use toprung_proto::v1::{self, ExitCause, ExperimentState, LogStream, SlotKind, TrialState};
 
 /// A metric with the digits that matter: five or six, without trailing zeros.
 pub(crate) fn metric(value: f64) -> String {
@@ -204,6 +204,7 @@ pub(crate) fn exit_cause(cause: i32) -> &'static str {
         ExitCause::Failed => "failed",
         ExitCause::Signal => "signal",
         ExitCause::OutOfMemory => "out_of_memory",
+        ExitCause::DeviceOutOfMemory => "device_out_of_memory",
         ExitCause::InvalidHyperparameters => "invalid_hyperparameters",
         ExitCause::Environment => "environment",
         ExitCause::Entrypoint => "entrypoint",
@@ -211,6 +212,29 @@ pub(crate) fn exit_cause(cause: i32) -> &'static str {
         ExitCause::AgentLost => "agent_lost",
         ExitCause::Contract => "contract",
     }
+}
+
+/// How attempts ended: the name in JSON, the words for people, the count.
+pub(crate) fn ends(ends: &v1::AttemptEnds) -> [(&'static str, &'static str, u32); 11] {
+    [
+        ("failed", "failed", ends.failed),
+        ("signal", "ended by a signal", ends.signal),
+        ("out_of_memory", "out of memory", ends.out_of_memory),
+        ("device_out_of_memory", "out of GPU memory", ends.device_out_of_memory),
+        ("environment", "without an environment", ends.environment),
+        ("entrypoint", "without an entrypoint", ends.entrypoint),
+        ("contract", "broke the contract", ends.contract),
+        ("invalid_hyperparameters", "with invalid hyperparameters", ends.invalid_hyperparameters),
+        ("agent_lost", "lost with their agent", ends.agent_lost),
+        ("preempted", "gave their slots back", ends.preempted),
+        ("not_charged", "of the failures not charged", ends.not_charged),
+    ]
+}
+
+/// "3 failed, 1 lost with their agent"; empty: nothing happened.
+pub(crate) fn ends_line(counted: Option<&v1::AttemptEnds>) -> String {
+    let all = counted.map(ends).into_iter().flatten().filter(|(_, _, count)| *count > 0);
+    all.map(|(_, words, count)| format!("{count} {words}")).collect::<Vec<_>>().join(", ")
 }
 
 /// "stdout", "stderr", "toprung"
@@ -229,6 +253,26 @@ pub(crate) fn slot_kind(kind: i32) -> &'static str {
         SlotKind::Unspecified => "unspecified",
         SlotKind::Cpu => "cpu",
         SlotKind::Gpu => "gpu",
+    }
+}
+
+/// "3 attempts"
+pub(crate) fn attempts(count: u32) -> String {
+    if count == 1 { "1 attempt".to_owned() } else { format!("{count} attempts") }
+}
+
+/// Whether an agent may be given work, for people.
+pub(crate) fn agent_state(agent: &v1::Agent) -> String {
+    let reason = if agent.drain_reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", printable(&agent.drain_reason))
+    };
+    match agent.attempts {
+        0 if agent.draining => format!("drained{reason}"),
+        left if agent.draining => format!("draining ({} left){reason}", attempts(left)),
+        _ if agent.connected => "ready".to_owned(),
+        _ => "not connected".to_owned(),
     }
 }
 

@@ -61,9 +61,21 @@ pub(crate) fn experiment(value: &v1::Experiment) -> Value {
         "warnings": value.warnings,
         "active_ms": value.active_ms,
         "source_experiment": (value.source_experiment != 0).then_some(value.source_experiment),
+        "ends": value.ends.as_ref().map(ends),
+        "excluded_agents": value.excluded_agents.iter().map(excluded_agent).collect::<Vec<_>>(),
         "checkpoint_bytes": value.checkpoint_bytes,
         "checkpoint_count": value.checkpoint_count,
     })
+}
+
+/// `AttemptEnds`: only what happened.
+fn ends(value: &v1::AttemptEnds) -> Value {
+    let counted = format::ends(value).into_iter().filter(|(_, _, count)| *count > 0);
+    Value::Object(counted.map(|(name, _, count)| (name.to_owned(), json!(count))).collect())
+}
+
+fn excluded_agent(value: &v1::ExcludedAgent) -> Value {
+    json!({"agent": value.agent, "reason": value.reason, "time_unix_ms": value.time_unix_ms})
 }
 
 fn counts(value: &v1::TrialCounts) -> Value {
@@ -131,7 +143,20 @@ pub(crate) fn trial(value: &v1::Trial) -> Value {
         "ended_unix_ms": value.ended_unix_ms,
         "failure": value.failure.as_ref().map(exit),
         "bracket": value.bracket,
+        "ends": value.ends.as_ref().map(ends),
+        "log_policies": value.log_policies.iter().map(policy).collect::<Vec<_>>(),
+        "excluded_agents": value.excluded_agents,
     })
+}
+
+/// `PolicyMatched`
+fn policy(value: &v1::PolicyMatched) -> Value {
+    let action = match value.action() {
+        v1::LogPolicyAction::Unspecified => Value::Null,
+        v1::LogPolicyAction::CancelRetries => json!("cancel_retries"),
+        v1::LogPolicyAction::ExcludeNode => json!("exclude_node"),
+    };
+    json!({"name": value.name, "pattern": value.pattern, "action": action, "line": value.line})
 }
 
 fn exit(value: &v1::Exit) -> Value {
@@ -224,7 +249,15 @@ pub(crate) fn agent(value: &v1::Agent) -> Value {
         "slots": value.slots.iter().map(agent_slot).collect::<Vec<_>>(),
         "connected_unix_ms": value.connected_unix_ms,
         "connected": value.connected,
+        "draining": value.draining,
+        "drain_reason": value.drain_reason,
+        "attempts": value.attempts,
+        "excluded_from": value.excluded_from.iter().map(excluded_from).collect::<Vec<_>>(),
     })
+}
+
+fn excluded_from(value: &v1::ExcludedFrom) -> Value {
+    json!({"experiment": value.experiment, "reason": value.reason})
 }
 
 fn agent_slot(value: &v1::AgentSlot) -> Value {

@@ -109,7 +109,8 @@ pub(crate) fn ranked(trials: &[v1::Trial], metric: &str, width: Width) -> String
 
 /// `toprung agents`
 pub(crate) fn agents(agents: &[v1::Agent], now_ms: i64, width: Width) -> String {
-    let mut table = plain(&["agent", "host", "version", "connected", "slot", "device", "runs"], width);
+    let mut table =
+        plain(&["agent", "host", "version", "connected", "state", "slot", "device", "runs"], width);
     for agent in agents {
         let connected =
             if agent.connected { format::ago(agent.connected_unix_ms, now_ms) } else { "lost".to_owned() };
@@ -118,6 +119,7 @@ pub(crate) fn agents(agents: &[v1::Agent], now_ms: i64, width: Width) -> String 
             format::printable(&agent.host),
             agent.version.clone(),
             connected,
+            format::agent_state(agent),
         ];
         if agent.slots.is_empty() {
             table.add_row(first.iter().map(String::as_str).chain(["-", "-", "-"]));
@@ -127,7 +129,14 @@ pub(crate) fn agents(agents: &[v1::Agent], now_ms: i64, width: Width) -> String 
             table.add_row(shown.into_iter().chain(slot_cells(slot)));
         }
     }
-    text(&table)
+    let excluded = agents.iter().flat_map(|agent| agent.excluded_from.iter().map(move |from| (agent, from)));
+    let line = |(agent, from): (&v1::Agent, &v1::ExcludedFrom)| {
+        let (name, reason) = (format::printable(&agent.name), format::printable(&from.reason));
+        format!("{name} is excluded from experiment {}: {reason}\n", from.experiment)
+    };
+    let excluded: Vec<String> = excluded.map(line).collect();
+    let gap = if excluded.is_empty() { "" } else { "\n" };
+    format!("{}{gap}{}", text(&table), excluded.concat())
 }
 
 fn slot_cells(slot: &v1::AgentSlot) -> [String; 3] {
@@ -195,6 +204,6 @@ mod tests {
         };
         let shown = agents(&[agent], 1_000, None);
         assert!(shown.contains("experiment 1 trial 4"), "{shown}");
-        assert!(shown.contains("free"), "{shown}");
+        assert!(shown.contains("free") && shown.contains("ready"), "{shown}");
     }
 }

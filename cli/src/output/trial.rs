@@ -25,6 +25,12 @@ pub(crate) fn show(trial: &v1::Trial, reports: &[v1::TrialReport], metric: &str,
         row("latest", &format!("{metric} {}", format::metric(latest)));
     }
     row("attempt", &format!("{} (own failures: {})", trial.attempt, trial.restarts));
+    row("attempts", &format::ends_line(trial.ends.as_ref()));
+    for policy in &trial.log_policies {
+        let name = if policy.name.is_empty() { &policy.pattern } else { &policy.name };
+        row("log policy", &format!("{name}: {}", policy.line));
+    }
+    row("not on", &trial.excluded_agents.join(", "));
     row("agent", &place(trial));
     let took = format::between(trial.created_unix_ms, trial.ended_unix_ms, now_ms);
     row(if trial.ended_unix_ms == 0 { "so far" } else { "took" }, &format::duration_ms(took));

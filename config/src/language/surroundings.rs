@@ -15,7 +15,12 @@ pub(crate) const RESOURCES: Section = Section {
             "how many slots a trial holds; 0: no GPU is needed, and it counts as one CPU slot",
         ),
         field("max_slots", small(0), "", "how many slots the experiment may hold at once"),
-        field("priority", Shape::Int { min: 1, max: 99 }, "42", "who comes first: the lower number"),
+        field(
+            "priority",
+            Shape::Int { min: 1, max: 99 },
+            "42",
+            "who comes first: the lower number; it also takes the slots of trials with a higher one, which save and go on later",
+        ),
         field("weight", POSITIVE, "1", "the share of the slots among experiments of one priority"),
         field("resource_pool", Shape::Text, "", "the pool of machines to run on"),
         field(

@@ -148,7 +148,8 @@ const RULES: &[Field] = &[
         "log_policies",
         Shape::List(&Shape::Section(&LOG_POLICY)),
         "[{\"name\": \"CUDA OOM\", \"pattern\": \".*CUDA out of memory.*\"}, \
-          {\"name\": \"ECC Error\", \"pattern\": \".*uncorrectable ECC error encountered.*\"}]",
+          {\"name\": \"ECC Error\", \"pattern\": \".*uncorrectable ECC error encountered.*\", \
+          \"action\": \"exclude_node\"}]",
         "what a line in a trial's log means; the defaults stay unless their name is used",
     ),
     field("retention_policy", Shape::Section(&RETENTION), "{}", "how long logs are kept"),
@@ -234,7 +235,7 @@ pub(crate) const LOG_POLICY: Section = Section {
             "action",
             Shape::Named("log_action"),
             "",
-            "what happens: `cancel_retries` lets a failed trial end at once, `exclude_node` does not run it on that machine again",
+            "what happens: `cancel_retries` lets a failed trial end at once, `exclude_node` does not run it on that machine again while another one is there",
         ),
     ]],
     strangers: &[],

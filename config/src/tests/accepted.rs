@@ -89,6 +89,8 @@ fn defaults_are_filled_in() {
     assert!(config.profiling.sync_timings && config.metrics.stdout_enabled);
     let policies: Vec<_> = config.log_policies.iter().filter_map(|policy| policy.name.as_deref()).collect();
     assert_eq!(policies, ["CUDA OOM", "ECC Error"]);
+    let actions: Vec<_> = config.log_policies.iter().map(|policy| policy.action).collect();
+    assert_eq!(actions, [None, Some(crate::LogAction::ExcludeNode)]);
 }
 
 #[test]

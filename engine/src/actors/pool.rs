@@ -8,18 +8,23 @@ use toprung_proto::v1::{self, AttemptId};
 use super::experiment::ExperimentHandle;
 use super::{Unavailable, answer, cast, stop};
 use crate::cores::{Notice, Places};
-use crate::scheduler::{AgentSlots, Allocation, Limits};
+use crate::scheduler::{AgentSlots, Allocation, Limits, Wish};
 
 enum Message {
     AddExperiment(u64, Limits, Vec<Allocation>, ExperimentHandle),
     RemoveExperiment(u64),
     ExperimentEnded(u64),
-    Request(AttemptId, Option<String>),
+    Request(AttemptId, Wish),
+    Exclude(u64, String, String),
     Withdraw(u64, u32),
     Release(AttemptId),
     AgentJoined(String, Vec<v1::Slot>, Vec<Allocation>),
     AgentAway(String, oneshot::Sender<()>),
     AgentLost(String, oneshot::Sender<()>),
+    Leaves(AttemptId),
+    Drain(String, String),
+    Undrain(String),
+    AgentEnds(String),
     Slots(oneshot::Sender<PoolView>),
     Brief(u64, oneshot::Sender<Brief>),
 }
@@ -27,8 +32,14 @@ enum Message {
 /// Slots and their holders.
 #[derive(Clone, Debug, Default)]
 pub struct PoolView {
-    /// Every slot of every agent.
+    /// Every slot of every agent that has joined.
     pub agents: BTreeMap<String, Vec<v1::AgentSlot>>,
+    /// Attempts that hold slots of an agent, joined or not.
+    pub attempts: BTreeMap<String, u32>,
+    /// Agents that get nothing new, joined or not, and why.
+    pub drained: BTreeMap<String, String>,
+    /// The experiments that do without an agent.
+    pub excluded: BTreeMap<String, Vec<v1::ExcludedFrom>>,
 }
 
 /// What one experiment's watchers need of the pool.
@@ -38,6 +49,8 @@ pub struct Brief {
     pub slots_total: u32,
     /// Why its first request waits; `None`: it has none.
     pub waiting: Option<String>,
+    /// Of requests that one agent alone can hold: why that agent does not, by its name.
+    pub homes: BTreeMap<String, String>,
 }
 
 /// The way to the pool.
@@ -75,14 +88,39 @@ impl PoolHandle {
         cast(&self.0, Message::RemoveExperiment(id));
     }
 
-    /// An attempt wants slots: of this agent only, if one is named.
-    pub fn request(&self, attempt: AttemptId, only_on: Option<String>) {
-        cast(&self.0, Message::Request(attempt, only_on));
+    /// An attempt wants slots.
+    pub fn request(&self, attempt: AttemptId, wish: Wish) {
+        cast(&self.0, Message::Request(attempt, wish));
+    }
+
+    /// An experiment does without an agent, while another could do.
+    pub fn exclude(&self, experiment: u64, agent: String, reason: String) {
+        cast(&self.0, Message::Exclude(experiment, agent, reason));
     }
 
     /// A trial does not want slots any more.
     pub fn withdraw(&self, experiment: u64, trial: u32) {
         cast(&self.0, Message::Withdraw(experiment, trial));
+    }
+
+    /// An attempt was told to end: its slots are on their way back.
+    pub fn leaves(&self, attempt: AttemptId) {
+        cast(&self.0, Message::Leaves(attempt));
+    }
+
+    /// A person drains an agent, connected or not.
+    pub fn drain(&self, name: String, reason: String) {
+        cast(&self.0, Message::Drain(name, reason));
+    }
+
+    /// An agent may be given work again.
+    pub fn undrain(&self, name: String) {
+        cast(&self.0, Message::Undrain(name));
+    }
+
+    /// An agent said that it is ending: it is drained until it joins again.
+    pub fn agent_ends(&self, name: String) {
+        cast(&self.0, Message::AgentEnds(name));
     }
 
     /// An attempt gives its slots back.
@@ -164,8 +202,11 @@ impl Actor for Pool {
         message: Message,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
+        let follows = !matches!(message, Message::Leaves(_) | Message::Slots(_) | Message::Brief(..));
         state.on_message(message);
-        state.tell();
+        if follows {
+            state.tell();
+        }
         Ok(())
     }
 
@@ -194,9 +235,14 @@ impl State {
                 self.places.experiment_ended(id);
                 self.experiments.remove(&id);
             }
-            Message::Request(attempt, only_on) => self.places.request(attempt, only_on),
+            Message::Request(attempt, wish) => self.places.request(attempt, wish),
+            Message::Exclude(id, agent, reason) => self.places.exclude(id, agent, reason),
             Message::Withdraw(experiment, trial) => self.places.withdraw(experiment, trial),
             Message::Release(attempt) => self.places.release(&attempt),
+            Message::Leaves(attempt) => self.places.leaves(&attempt),
+            Message::Drain(name, reason) => self.places.drain(&name, &reason),
+            Message::Undrain(name) => self.places.undrain(&name),
+            Message::AgentEnds(name) => self.places.agent_ends(&name),
             Message::AgentJoined(name, slots, running) => self.places.agent_joined(&name, slots, running),
             Message::AgentAway(name, reply) => {
                 self.places.agent_away(&name);
@@ -212,7 +258,9 @@ impl State {
                 let scheduler = self.places.scheduler();
                 let slots_total = scheduler.slots().0 as u32;
                 // A caller that has given up waits for nothing.
-                let _gone = reply.send(Brief { slots_total, waiting: scheduler.why_waiting(experiment) });
+                let homes = scheduler.why_homes_wait(experiment);
+                let _gone =
+                    reply.send(Brief { slots_total, waiting: scheduler.why_waiting(experiment), homes });
             }
             Message::Slots(reply) => {
                 // A caller that has given up waits for nothing.
@@ -228,9 +276,14 @@ impl State {
                     Some(experiment) => experiment.allocated(allocation),
                     None => self.places.release(&allocation.attempt),
                 },
-                Notice::Capacity { experiment, trials } => {
+                Notice::Preempted(preemption) => {
+                    if let Some(experiment) = self.experiments.get(&preemption.attempt.experiment) {
+                        experiment.preempted(preemption);
+                    }
+                }
+                Notice::Capacity { experiment, trials, agents } => {
                     if let Some(experiment) = self.experiments.get(&experiment) {
-                        experiment.capacity(trials);
+                        experiment.capacity(trials, agents);
                     }
                 }
             }
@@ -238,20 +291,25 @@ impl State {
     }
 
     fn view(&self) -> PoolView {
-        let slots_of = |agent: &AgentSlots| {
+        let scheduler = self.places.scheduler();
+        let view = |agent: &AgentSlots| {
             let slot = |slot: &v1::Slot| v1::AgentSlot {
                 slot: Some(slot.clone()),
                 attempt: agent.holder(slot.index),
             };
             agent.slots.iter().map(slot).collect()
         };
-        let agents = self
-            .places
-            .scheduler()
-            .agents()
-            .iter()
-            .map(|(name, agent)| (name.clone(), slots_of(agent)))
-            .collect();
-        PoolView { agents }
+        let agents = scheduler.agents().iter().map(|(name, agent)| (name.clone(), view(agent)));
+        let mut excluded: BTreeMap<String, Vec<v1::ExcludedFrom>> = BTreeMap::new();
+        for (experiment, agent, reason) in scheduler.excluded() {
+            let from = v1::ExcludedFrom { experiment, reason: reason.to_owned() };
+            excluded.entry(agent.to_owned()).or_default().push(from);
+        }
+        PoolView {
+            agents: agents.collect(),
+            attempts: scheduler.attempts_by_agent(),
+            drained: scheduler.drained(),
+            excluded,
+        }
     }
 }

@@ -7,6 +7,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use toprung_proto::v1::{self, engine_message::Kind};
+use toprung_store::Store;
 
 use super::collector::CollectorHandle;
 use super::experiments::ExperimentsHandle;
@@ -14,7 +15,8 @@ use super::pool::PoolHandle;
 use super::session::{Arguments, Outgoing, SessionHandle};
 use super::{Unavailable, answer, cast, now_ms, stop};
 use crate::cores::registry::allocation;
-use crate::cores::{Registry, Returned};
+use crate::cores::roster::Unknown;
+use crate::cores::{Registry, Returned, Roster};
 use crate::scheduler::Allocation;
 
 /// How often leases are looked at.
@@ -32,7 +34,24 @@ enum Message {
     Tell(String, Kind),
     EndAll(String),
     Agents(oneshot::Sender<Vec<v1::Agent>>),
+    /// A person drains an agent (with the reason), or undoes it.
+    Drain(String, Option<String>, DrainReply),
+    /// The record of an agent has reached the store, or has not.
+    Recorded(Box<v1::AgentRecord>, Result<(), toprung_store::Error>, Option<DrainReply>),
     Tick,
+}
+
+type DrainReply = oneshot::Sender<Result<(), DrainError>>;
+
+/// An agent could not be drained, or given back.
+#[derive(Debug, thiserror::Error)]
+pub enum DrainError {
+    /// Nobody knows it.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+    /// That could not be written; nothing has changed.
+    #[error(transparent)]
+    Store(#[from] toprung_store::Error),
 }
 
 /// A session.
@@ -65,9 +84,12 @@ impl SessionsHandle {
     pub async fn start(
         lease: Duration,
         engine: String,
+        store: Store,
+        roster: Roster,
         supervisor: ractor::ActorCell,
     ) -> Result<Self, ractor::SpawnErr> {
-        let (actor, _) = Actor::spawn_linked(None, Sessions, (lease, engine), supervisor).await?;
+        let arguments = (lease, engine, store, roster);
+        let (actor, _) = Actor::spawn_linked(None, Sessions, arguments, supervisor).await?;
         Ok(Self(actor))
     }
 
@@ -131,6 +153,20 @@ impl SessionsHandle {
         answer("the agent registry", receiver).await
     }
 
+    /// Drains an agent for this reason, or undoes it (`None`). Answers once it is durable and the pool knows.
+    ///
+    /// # Errors
+    /// The actor does not answer; the agent is unknown, or the store cannot write.
+    pub async fn drain(
+        &self,
+        agent: String,
+        reason: Option<String>,
+    ) -> Result<Result<(), DrainError>, Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.0, Message::Drain(agent, reason, reply));
+        answer("the agent registry", receiver).await
+    }
+
     /// Ends the actor and waits for it.
     pub async fn stop(&self) {
         stop(&self.0).await;
@@ -144,20 +180,23 @@ struct State {
     lease: Duration,
     siblings: Option<(PoolHandle, ExperimentsHandle, CollectorHandle)>,
     registry: Registry<SessionHandle>,
+    store: Store,
+    roster: Roster,
 }
 
 impl Actor for Sessions {
     type Msg = Message;
     type State = State;
-    type Arguments = (Duration, String);
+    type Arguments = (Duration, String, Store, Roster);
 
     async fn pre_start(
         &self,
         me: ActorRef<Message>,
-        (lease, engine): Self::Arguments,
+        (lease, engine, store, roster): Self::Arguments,
     ) -> Result<State, ActorProcessingErr> {
         cast(&me, Message::Tick);
-        Ok(State { me, lease, siblings: None, registry: Registry::new(lease, engine) })
+        let registry = Registry::new(lease, engine);
+        Ok(State { me, lease, siblings: None, registry, store, roster })
     }
 
     async fn handle(
@@ -168,6 +207,9 @@ impl Actor for Sessions {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Wire(pool, experiments, collector) => {
+                for (name, reason) in state.roster.drained() {
+                    pool.drain(name.to_owned(), reason.to_owned());
+                }
                 state.siblings = Some((pool, experiments, collector));
             }
             Message::Register(register, outgoing, reply) => {
@@ -175,7 +217,9 @@ impl Actor for Sessions {
             }
             Message::Reconciled(registering, returned) => state.reconciled(*registering, returned).await,
             Message::Heard(agent, serial) => state.registry.heard(&agent, serial, Instant::now()),
-            Message::Draining(agent, serial) => state.draining(agent, serial).await,
+            Message::Draining(agent, serial) => state.draining(agent, serial),
+            Message::Drain(agent, reason, reply) => state.drain(&agent, reason, reply),
+            Message::Recorded(record, written, reply) => state.recorded(*record, written, reply),
             Message::StreamEnded(agent, serial) => state.stream_ended(agent, serial).await,
             Message::Expect(agent) => state.registry.expect(agent, Instant::now()),
             Message::Tell(agent, kind) => state.tell(&agent, kind),
@@ -297,23 +341,68 @@ impl State {
         let (slots, kept) = (register.slots.len(), running.len());
         tracing::info!(agent = register.agent, slots, kept, "agent connected");
         collector.agent_back(register.agent.clone());
+        if let Some(record) = self.roster.registered(&register.agent, now_ms()) {
+            self.record(record, None);
+        }
         pool.agent_joined(register.agent, register.slots, running);
         Ok(Registration { session, serial, ended })
     }
 
-    async fn draining(&mut self, agent: String, serial: u64) {
+    /// An agent got SIGTERM: it is drained like one that a person drains, until it registers again.
+    fn draining(&mut self, agent: String, serial: u64) {
         let current = self.registry.is_current(&agent, serial);
-        if let Some((pool, ..)) = self.siblings.as_ref().filter(|_| current)
-            && let Err(error) = pool.agent_away(agent).await
-        {
-            tracing::warn!(%error, "an agent that ends may be given work");
+        if let Some((pool, ..)) = self.siblings.as_ref().filter(|_| current) {
+            pool.agent_ends(agent);
+        }
+    }
+
+    fn drain(&mut self, agent: &str, reason: Option<String>, reply: DrainReply) {
+        match self.roster.change(agent, reason, now_ms()) {
+            Ok(record) => self.record(record, Some(reply)),
+            // A caller that has given up waits for nothing.
+            Err(unknown) => drop(reply.send(Err(unknown.into()))),
+        }
+    }
+
+    /// Writes a record; it counts once it is durable.
+    fn record(&mut self, record: v1::AgentRecord, reply: Option<DrainReply>) {
+        let (me, batch) = (self.me.clone(), Roster::batch(&record));
+        let written = move |result| cast(&me, Message::Recorded(Box::new(record), result, reply));
+        if let Err(error) = self.store.submit(batch, written) {
+            tracing::error!(%error, "the record of an agent could not be written");
+        }
+    }
+
+    fn recorded(
+        &mut self,
+        record: v1::AgentRecord,
+        written: Result<(), toprung_store::Error>,
+        reply: Option<DrainReply>,
+    ) {
+        let agent = record.name.clone();
+        if let Err(error) = &written {
+            tracing::error!(agent, %error, "the record of an agent could not be written");
+        } else if let Some((pool, ..)) = &self.siblings {
+            match &record.drain {
+                Some(drain) => pool.drain(agent, drain.reason.clone()),
+                None => pool.undrain(agent),
+            }
+            self.roster.applied(record);
+        }
+        if let Some(reply) = reply {
+            // A caller that has given up waits for nothing.
+            let _gone = reply.send(written.map_err(DrainError::from));
         }
     }
 
     async fn stream_ended(&mut self, agent: String, serial: u64) {
         if let Some(session) = self.registry.stream_ended(&agent, serial) {
             session.end("the stream has ended".to_owned(), true);
-            self.draining(agent, serial).await;
+            if let Some((pool, ..)) = &self.siblings
+                && let Err(error) = pool.agent_away(agent).await
+            {
+                tracing::warn!(%error, "an agent that is away may be given work");
+            }
         }
     }
 

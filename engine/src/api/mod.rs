@@ -12,6 +12,7 @@
 //! | [`agent`] | the agent service |
 
 pub mod agent;
+mod agents;
 pub mod auth;
 pub mod backup;
 pub mod create;

@@ -13,7 +13,7 @@ use toprung_store::Store;
 use super::backup::Backups;
 use super::gate::{Gate, later};
 use super::uploads::Room;
-use super::{blocking, create, status, streams};
+use super::{agents, blocking, create, status, streams};
 use crate::actors::collector::CollectorHandle;
 use crate::actors::experiment::{Control, ExperimentHandle};
 use crate::actors::experiments::ExperimentsHandle;
@@ -199,8 +199,8 @@ impl Search {
             (None, _) => archive::trials(&store, id, after, limit + 1),
         })
         .await?;
-        let waiting = self.pool.brief(id).await.unwrap_or_default().waiting;
-        streams::say_why_pending(&mut trials, waiting.as_deref());
+        let pool = self.pool.brief(id).await.unwrap_or_default();
+        streams::say_why_pending(&mut trials, &pool);
         let more = trials.len() > limit;
         trials.truncate(limit);
         Ok(v1::ListTrialsResponse { trials, more })
@@ -301,15 +301,10 @@ impl Search {
         })
     }
 
-    async fn agents(&self) -> Result<Vec<v1::Agent>, Status> {
-        let mut agents = self.sessions.agents().await.map_err(|error| status(error.into()))?;
-        let mut pool = self.pool.view().await.map_err(|error| status(error.into()))?;
-        for agent in &mut agents {
-            if let Some(slots) = pool.agents.remove(&agent.name) {
-                agent.slots = slots;
-            }
-        }
-        Ok(agents)
+    pub(super) async fn agents(&self) -> Result<Vec<v1::Agent>, Status> {
+        let agents = self.sessions.agents().await.map_err(|error| status(error.into()))?;
+        let pool = self.pool.view().await.map_err(|error| status(error.into()))?;
+        Ok(agents::all(agents, pool))
     }
 }
 
@@ -457,5 +452,23 @@ impl SearchService for Search {
         let admitted = self.gate.stream()?;
         self.gate.writable()?;
         self.backups.send(admitted).await.map(Response::new)
+    }
+
+    async fn drain_agent(&self, request: Request<v1::DrainAgentRequest>) -> Answer<v1::DrainAgentResponse> {
+        let _admitted = self.gate.call()?;
+        self.gate.writable()?;
+        let v1::DrainAgentRequest { name, reason } = request.into_inner();
+        let agent = Some(agents::drain(self, name, Some(reason)).await?);
+        Ok(Response::new(v1::DrainAgentResponse { agent }))
+    }
+
+    async fn undrain_agent(
+        &self,
+        request: Request<v1::UndrainAgentRequest>,
+    ) -> Answer<v1::UndrainAgentResponse> {
+        let _admitted = self.gate.call()?;
+        self.gate.writable()?;
+        let agent = Some(agents::drain(self, request.into_inner().name, None).await?);
+        Ok(Response::new(v1::UndrainAgentResponse { agent }))
     }
 }

@@ -12,6 +12,7 @@ use super::blocking;
 use super::search::Search;
 use crate::actors::experiment::Shell;
 use crate::actors::now_ms;
+use crate::actors::pool::Brief;
 use crate::archive;
 use crate::experiment::{Machine, view};
 
@@ -109,7 +110,7 @@ pub(super) async fn watch(
             response.best_curve = best_curve(&search, id, &response, curve).await?;
             let pool = search.pool.brief(id).await.unwrap_or_default();
             response.slots_total = pool.slots_total;
-            say_why_pending(&mut response.active, pool.waiting.as_deref());
+            say_why_pending(&mut response.active, &pool);
             if let Some(experiment) = &mut response.experiment {
                 say_why_nothing_runs(experiment, pool.waiting.as_deref());
             }
@@ -153,8 +154,10 @@ async fn waits_for_start(
 }
 
 /// Gives pending trials that have no reason of their own (a retry, a promotion) the pool's.
-pub(super) fn say_why_pending(trials: &mut [v1::Trial], waiting: Option<&str>) {
+pub(super) fn say_why_pending(trials: &mut [v1::Trial], pool: &Brief) {
     for trial in trials.iter_mut().filter(|trial| trial.state() == v1::TrialState::Pending) {
+        let home = trial.checkpoint.as_ref().map(|checkpoint| &checkpoint.agent);
+        let waiting = home.and_then(|home| pool.homes.get(home)).or(pool.waiting.as_ref());
         match waiting {
             Some(waiting) if trial.reason.is_empty() => waiting.clone_into(&mut trial.reason),
             Some(waiting) => trial.reason = format!("{}; {waiting}", trial.reason),

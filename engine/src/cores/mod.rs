@@ -9,6 +9,7 @@
 //! | [`commits`] | | groups of steps on their way to the store |
 //! | [`batches`] | a session | when a batch is acknowledged |
 //! | [`registry`] | the sessions | who is connected, who is lost, what waits for a registration |
+//! | [`roster`] | | which agents were ever here, and which are drained |
 //! | [`routes`] | the experiments | which part of a batch goes where, and which is left to be sent again |
 //! | [`places`] | the pool | who is told of slots and capacity |
 
@@ -17,6 +18,7 @@ pub mod commits;
 pub mod keeper;
 pub mod places;
 pub mod registry;
+pub mod roster;
 pub mod routes;
 
 pub use batches::Batches;
@@ -24,4 +26,5 @@ pub use commits::{Commits, Durable};
 pub use keeper::{Keeper, Returned, Taken};
 pub use places::{Notice, Places};
 pub use registry::Registry;
+pub use roster::Roster;
 pub use routes::{Route, Routes};

@@ -200,11 +200,12 @@ fn view(register: &v1::Register, now_ms: i64) -> v1::Agent {
         slots: register.slots.iter().map(slot).collect(),
         connected_unix_ms: now_ms,
         connected: false,
+        ..v1::Agent::default()
     }
 }
 
 /// Slots that an agent keeps holding.
 pub fn allocation(experiment: u64, held: Held) -> Allocation {
     let attempt = v1::AttemptId { experiment, trial: held.trial, attempt: held.attempt };
-    Allocation { attempt, agent: held.agent, slots: held.slots }
+    Allocation { attempt, agent: held.agent, slots: held.slots, leaving: held.leaving }
 }

@@ -79,7 +79,7 @@ impl Machine {
         let trial = self.trial_mut(id);
         trial.reason = reason.to_string().into();
         if trial.holds_slots() {
-            self.set_phase(id, Phase::Stopping(Intent::Pause));
+            self.leave(id, Intent::Pause, turn);
         } else {
             self.withdraw(id, turn);
             self.rest_at_rung(id, turn);
@@ -123,7 +123,7 @@ impl Machine {
         let end = if full { End::Completed } else { End::Stopped };
         match trial.phase {
             Phase::Starting | Phase::Running | Phase::Stopping(_) => {
-                self.set_phase(id, Phase::Stopping(Intent::Stop { full }));
+                self.leave(id, Intent::Stop { full }, turn);
             }
             Phase::Pending { .. } => {
                 self.withdraw(id, turn);
@@ -186,7 +186,7 @@ impl Machine {
     /// Tells the agent to end the trial's attempt, which holds slots.
     pub(super) fn stop_attempt(&mut self, id: u32, intent: Intent, reason: &str, turn: &mut Turn) {
         let experiment = self.spec.id;
-        self.set_phase(id, Phase::Stopping(intent));
+        self.leave(id, intent, turn);
         let trial = self.trial_mut(id);
         trial.reason = reason.into();
         let kind = match intent {
@@ -198,6 +198,16 @@ impl Machine {
             let agent = placement.agent.to_string();
             let stop = v1::StopAttempt { attempt, kind: kind.into(), reason: reason.to_owned() };
             turn.step.effects.push(Effect::Stop { agent, stop });
+        }
+    }
+
+    /// From here on the slots of the trial's attempt are on their way back.
+    fn leave(&mut self, id: u32, intent: Intent, turn: &mut Turn) {
+        let trial = self.trial_mut(id);
+        let (known, attempt) = (matches!(trial.phase, Phase::Stopping(_)), trial.attempt);
+        self.set_phase(id, Phase::Stopping(intent));
+        if !known {
+            turn.step.effects.push(Effect::Leaves { trial: id, attempt });
         }
     }
 
@@ -216,6 +226,9 @@ impl Machine {
         trial.placement = None;
         let record = view::trial(self, id).encode_to_vec();
         turn.step.puts.push((Key::Trial(self.spec.id, id), record));
+        if self.trial_mut(id).trouble.take().is_some() {
+            self.fold.nodes.ended(id);
+        }
         let trial = self.trial_mut(id);
         trial.hparams_json = "".into();
         trial.reason = "".into();

@@ -1,4 +1,6 @@
-//! What people ask for: pause, resume, kill; and how the experiment comes to rest or to its end.
+//! What people and the pool ask for: pause, resume, kill, preemption; and how the experiment comes to rest or to its end.
+
+use toprung_proto::v1;
 
 use super::effect::Effect;
 use super::machine::{Machine, Quota, State, Turn};
@@ -34,6 +36,19 @@ impl Machine {
                 _ => {}
             }
         }
+        true
+    }
+
+    /// The pool wants slots back. An attempt that is ending anyway gives them back without this.
+    pub(super) fn on_preempted(&mut self, preempted: &v1::AttemptPreempted, turn: &mut Turn) -> bool {
+        let id = preempted.trial;
+        let Some(trial) = self.trial(id) else { return false };
+        let goes_on = matches!(trial.phase, Phase::Starting | Phase::Running);
+        if trial.attempt != preempted.attempt || !goes_on {
+            return false;
+        }
+        self.stop_attempt(id, Intent::Preempt, &preempted.reason, turn);
+        turn.step.lines.push(format!("trial {id}: asked to save and leave: {}", preempted.reason));
         true
     }
 

@@ -3,6 +3,8 @@
 use toprung_proto::v1;
 use toprung_store::Key;
 
+use crate::scheduler::Wish;
+
 /// Something to do outside the machine. Effects are not replayed after a crash: they are derived anew
 /// (see [`super::Machine::reconcile`]).
 #[derive(Clone, Debug, PartialEq)]
@@ -13,8 +15,15 @@ pub enum Effect {
         trial: u32,
         /// Its next attempt.
         attempt: u32,
-        /// The only agent that will do: its checkpoint lies there. `None`: any.
-        only_on: Option<String>,
+        /// Where.
+        wish: Wish,
+    },
+    /// Give this experiment no slots of an agent any more, while another could do.
+    Exclude {
+        /// The agent.
+        agent: String,
+        /// Why.
+        reason: String,
     },
     /// Take a request back.
     Withdraw {
@@ -26,6 +35,13 @@ pub enum Effect {
         /// The trial.
         trial: u32,
         /// The attempt that ended.
+        attempt: u32,
+    },
+    /// Tell the pool that this attempt was told to end: its slots are on their way back.
+    Leaves {
+        /// The trial.
+        trial: u32,
+        /// The attempt that ends.
         attempt: u32,
     },
     /// Tell the agent to start this attempt.

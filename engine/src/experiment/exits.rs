@@ -5,6 +5,8 @@
 //! | the engine asked for it | what it was asked for: paused, stopped, requeued, killed |
 //! | success | completed; an error if it never reported the searcher's metric |
 //! | its own failure | retried from its last checkpoint with back-off, until `max_restarts` is used up |
+//! | it was preempted, and ended however | requeued from its last checkpoint, not charged |
+//! | a failure that was the node's | retried elsewhere, not charged: see [`failures`](super::failures) |
 //! | the agent or node was lost | requeued from its last checkpoint, not charged |
 //! | invalid hyperparameters | ended and replaced, not counted as one of `max_trials` |
 //! | a broken contract | an error at once: a retry would do the same |
@@ -15,14 +17,10 @@ use toprung_searchers::{Event, ExitReason, TrialId};
 use super::effect::Effect;
 use super::machine::{Machine, State, Turn};
 use super::snapshot::Stored;
-use super::trial::{End, Intent, Phase};
+use super::trial::{End, Intent, Phase, Placement};
 
-/// Back-off after a trial's first failure; it doubles with each further one.
-const FIRST_BACK_OFF_MS: u64 = 500;
-/// Longest back-off.
-const MAX_BACK_OFF_MS: u64 = 60_000;
 /// While no trial has ever reported the metric: so many trials that end without it end the experiment.
-const HOPELESS_TRIALS: u32 = 3;
+pub(super) const HOPELESS_TRIALS: u32 = 3;
 
 impl Machine {
     pub(super) fn on_lost(&mut self, lost: &v1::AttemptLost, turn: &mut Turn) -> bool {
@@ -43,7 +41,8 @@ impl Machine {
     pub(super) fn on_exit(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
         let trial = self.trial_mut(id);
         let (phase, attempt) = (trial.phase, trial.attempt);
-        trial.placement = None;
+        let place = trial.placement.take();
+        let place = place.as_deref();
         turn.step.effects.push(Effect::Release { trial: id, attempt });
         match phase {
             Phase::Stopping(Intent::Stop { full }) => {
@@ -59,16 +58,29 @@ impl Machine {
             }
             Phase::Stopping(Intent::Kill) => self.end_trial(id, End::Killed, &exit.message, turn),
             Phase::Stopping(Intent::Preempt) if exit.cause() != ExitCause::Success => {
-                self.requeue(id, exit, turn)
+                let exit = self.left_early(id, exit);
+                self.requeue(id, &exit, turn);
             }
-            _ => self.on_own_exit(id, exit, turn),
+            _ => self.on_own_exit(id, exit, place, turn),
         }
     }
 
-    fn on_own_exit(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
+    /// The exit of an attempt that had to leave: the reason is why it had to, and what else went wrong on the way.
+    fn left_early(&self, id: u32, exit: &v1::Exit) -> v1::Exit {
+        let why = self.trial(id).map(|trial| trial.reason.to_string()).unwrap_or_default();
+        let message = if exit.cause() == ExitCause::Requested || exit.message == why {
+            why
+        } else {
+            format!("{why} ({})", exit.message)
+        };
+        v1::Exit { message, ..exit.clone() }
+    }
+
+    fn on_own_exit(&mut self, id: u32, exit: &v1::Exit, place: Option<&Placement>, turn: &mut Turn) {
         match exit.cause() {
             ExitCause::Success => self.on_success(id, exit, turn),
             ExitCause::InvalidHyperparameters => {
+                self.count(id, ExitCause::InvalidHyperparameters);
                 self.end_trial(id, End::Invalid, &exit.message, turn);
                 self.tell(
                     Event::Exited { trial: TrialId(id), reason: ExitReason::InvalidHyperparameters },
@@ -80,13 +92,7 @@ impl Machine {
                 self.note_failure(id, exit, turn);
                 self.give_up(id, &exit.message, turn);
             }
-            // The same for every trial: a missing entrypoint or an environment that cannot be built.
-            ExitCause::Entrypoint | ExitCause::Environment if !self.fold.started => {
-                self.note_failure(id, exit, turn);
-                self.give_up(id, &exit.message, turn);
-                self.on_kill(&format!("no trial can start: {}", exit.message), State::Error, turn);
-            }
-            _ => self.on_failure(id, exit, turn),
+            _ => self.on_failure(id, exit, place, turn),
         }
     }
 
@@ -122,40 +128,9 @@ impl Machine {
         }
     }
 
-    fn on_failure(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
-        self.note_failure(id, exit, turn);
-        let max = self.spec.config.max_restarts;
-        let restarts = self.trial_mut(id).restarts;
-        if restarts >= max {
-            self.give_up(id, &format!("{} (after {restarts} of {max} restarts)", exit.message), turn);
-        } else {
-            self.retry(id, exit, turn);
-        }
-        let hopeless = !self.fold.validated && self.fold.failures > max.max(HOPELESS_TRIALS - 1);
-        if hopeless {
-            let reason = format!(
-                "{} attempts failed and no trial ever reported `{}`; the last (trial {id}): {}",
-                self.fold.failures, self.spec.config.searcher.metric, exit.message
-            );
-            turn.actions.clear();
-            self.on_kill(&reason, State::Error, turn);
-        }
-    }
-
-    /// Back to the queue after a while, from its last checkpoint; charged.
-    fn retry(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
-        let max = self.spec.config.max_restarts;
-        let trial = self.trial_mut(id);
-        trial.restarts += 1;
-        let (attempt, restarts) = (trial.attempt, trial.restarts);
-        let delay_ms = (FIRST_BACK_OFF_MS << (restarts - 1).min(16)).min(MAX_BACK_OFF_MS);
-        trial.reason = format!("{}; retry {restarts} of {max} after {delay_ms} ms", exit.message).into();
-        self.set_phase(id, Phase::Pending { backing_off: true });
-        turn.step.effects.push(Effect::RetryAfter { trial: id, attempt, delay_ms });
-    }
-
-    fn note_failure(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
+    pub(super) fn note_failure(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
         self.fold.failures += 1;
+        self.count(id, exit.cause());
         let trial = self.trial_mut(id);
         trial.failure = Some(Box::new(Stored(exit.clone())));
         let attempt = trial.attempt;
@@ -164,11 +139,12 @@ impl Machine {
     }
 
     /// A trial has failed for good.
-    fn give_up(&mut self, id: u32, reason: &str, turn: &mut Turn) {
+    pub(super) fn give_up(&mut self, id: u32, reason: &str, turn: &mut Turn) {
         self.fold.errored += 1;
         self.end_trial(id, End::Errored, reason, turn);
         self.tell(Event::Exited { trial: TrialId(id), reason: ExitReason::Errored }, turn);
-        if !self.fold.validated && self.fold.errored >= HOPELESS_TRIALS && self.fold.end.is_none() {
+        let hopeless = self.fold.errored >= HOPELESS_TRIALS && self.may_be_hopeless();
+        if hopeless && self.fold.end.is_none() {
             let reason = format!(
                 "{} trials failed and none succeeded; the last (trial {id}): {reason}",
                 self.fold.errored
@@ -181,6 +157,10 @@ impl Machine {
     /// Back to the queue, from its last checkpoint; not charged.
     fn requeue(&mut self, id: u32, exit: &v1::Exit, turn: &mut Turn) {
         self.write_chunk(id, turn);
+        match exit.cause() {
+            ExitCause::AgentLost => self.count(id, ExitCause::AgentLost),
+            _ => self.count_preemption(id),
+        }
         let trial = self.trial_mut(id);
         let from = match &trial.checkpoint {
             Some(checkpoint) => format!("goes on from its checkpoint at length {}", checkpoint.0.length),

@@ -8,6 +8,8 @@ use toprung_searchers::{Action, Event, Searcher};
 use toprung_store::Key;
 
 use super::effect::{Effect, Step};
+use super::ends::Ends;
+use super::nodes::Nodes;
 use super::snapshot::Stored;
 use super::spec::Spec;
 use super::trial::{Phase, Placement, Trial};
@@ -91,6 +93,12 @@ pub struct Fold {
     pub started: bool,
     /// Whether it was said that a trial paused without a checkpoint.
     pub warned_of_no_checkpoint: bool,
+    /// Agents that could hold one of its trials and are not excluded, as the pool says.
+    pub agents_there: u32,
+    /// How the agents fare.
+    pub nodes: Nodes,
+    /// How attempts ended, all trials together.
+    pub ends: Ends,
     /// Milliseconds active until `active_since_ms`, and that time (0: not active).
     pub active_ms: u64,
     /// When it became active.
@@ -171,6 +179,9 @@ impl Machine {
             validated: false,
             started: false,
             warned_of_no_checkpoint: false,
+            agents_there: 0,
+            nodes: Nodes::default(),
+            ends: Ends::default(),
             active_ms: 0,
             active_since_ms: spec.created_ms,
             ended_ms: 0,
@@ -216,7 +227,7 @@ impl Machine {
             Turn { now_ms, step: Step::default(), actions: VecDeque::new(), recorded, state_changed: false };
         let changed = match &input {
             Input::Created(_) => self.on_created(&mut turn),
-            Input::Capacity(capacity) => self.on_capacity(capacity.trials, &mut turn),
+            Input::Capacity(capacity) => self.on_capacity(*capacity, &mut turn),
             Input::Allocated(allocated) => self.on_allocated(allocated, &mut turn),
             Input::AgentEvents(events) => self.on_agent_events(events, &mut turn),
             Input::Lost(lost) => self.on_lost(lost, &mut turn),
@@ -226,6 +237,7 @@ impl Machine {
             Input::Retry(retry) => self.on_retry(retry.trial, retry.attempt, &mut turn),
             Input::Quota(quota) => self.on_quota(&quota.reason, &mut turn),
             Input::Collection(_) => self.on_collection(&mut turn),
+            Input::Preempted(preempted) => self.on_preempted(preempted, &mut turn),
             Input::Failed(failed) => self.on_kill(&failed.reason, State::Error, &mut turn),
         };
         if !changed {
@@ -249,12 +261,16 @@ impl Machine {
         true
     }
 
-    fn on_capacity(&mut self, trials: u32, turn: &mut Turn) -> bool {
-        if self.fold.capacity == trials || self.fold.state.is_end() {
+    fn on_capacity(&mut self, capacity: v1::CapacityChanged, turn: &mut Turn) -> bool {
+        let v1::CapacityChanged { trials, agents } = capacity;
+        let known = (self.fold.capacity, self.fold.agents_there);
+        if known == (trials, agents) || self.fold.state.is_end() {
             return false;
         }
-        self.fold.capacity = trials;
-        self.tell(Event::Capacity(trials), turn);
+        (self.fold.capacity, self.fold.agents_there) = (trials, agents);
+        if trials != known.0 {
+            self.tell(Event::Capacity(trials), turn);
+        }
         true
     }
 
@@ -269,6 +285,8 @@ impl Machine {
             return false;
         }
         let attempt = v1::AttemptId { experiment: self.spec.id, trial: id, attempt: allocated.attempt };
+        let reason = self.reason_on(id, &allocated.agent, turn);
+        let Some(trial) = self.trial(id) else { return false };
         let own = trial.checkpoint.as_ref().map(|checkpoint| checkpoint.0.clone());
         let checkpoint = own.or_else(|| self.spec.warm_start.clone());
         let start = self.spec.start_attempt(
@@ -279,13 +297,16 @@ impl Machine {
             checkpoint,
         );
         self.set_phase(id, Phase::Starting);
+        let excluded = self.fold.nodes.is_excluded(&allocated.agent);
         let trial = self.trial_mut(id);
         trial.attempt = allocated.attempt;
         trial.answered = 0;
-        trial.reason = format!("preparing on {}", allocated.agent).into();
+        trial.reason = reason.into();
         trial.placement = Some(Box::new(Placement {
             agent: allocated.agent.as_str().into(),
             slots: allocated.slots.clone(),
+            reported: false,
+            excluded,
         }));
         turn.step.effects.push(Effect::Start { agent: allocated.agent.clone(), start: Box::new(start) });
         true
@@ -293,15 +314,6 @@ impl Machine {
 
     pub(super) fn request(&mut self, id: u32, turn: &mut Turn) {
         turn.step.effects.extend(self.request_of(id));
-    }
-
-    /// The request of a trial for its next attempt.
-    pub(super) fn request_of(&self, id: u32) -> Option<Effect> {
-        let trial = self.trial(id)?;
-        let source = self.spec.warm_start.as_ref().filter(|_| trial.checkpoint.is_none());
-        let source = source.map(|source| source.agent.clone()).filter(|agent| !agent.is_empty());
-        let only_on = trial.home.as_ref().map(ToString::to_string).or(source);
-        Some(Effect::Request { trial: id, attempt: trial.attempt + 1, only_on })
     }
 
     /// A trial that was created. `None`: there is no such trial.

@@ -22,6 +22,16 @@ const SEARCHES: [&str; 9] = [
     "{name: random, metric: loss, max_trials: 9, max_length: {epochs: 4}, max_concurrent_trials: 4, median_stopping: {min_trials: 1}}",
 ];
 
+/// A world with several agents, or with one.
+fn world(search: usize) -> World {
+    let mut world = World::new(SEARCHES[search], "max_restarts: 2");
+    if search.is_multiple_of(2) {
+        world.agents.extend(["second", "third"]);
+        world.capacity(4);
+    }
+    world
+}
+
 fn replayed(from: Machine, records: &[v1::JournalRecord]) -> Machine {
     let mut machine = from;
     for record in records {
@@ -38,7 +48,7 @@ proptest! {
         search in 0..SEARCHES.len(),
         choices in prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 0..600),
     ) {
-        let mut world = World::new(SEARCHES[search], "max_restarts: 2");
+        let mut world = world(search);
         for (what, which, value) in choices {
             world.happen(what, which, value);
         }
@@ -52,7 +62,7 @@ proptest! {
         choices in prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 0..300),
         cut in any::<prop::sample::Index>(),
     ) {
-        let mut world = World::new(SEARCHES[search], "max_restarts: 2");
+        let mut world = world(search);
         for (what, which, value) in choices {
             world.happen(what, which, value);
         }
@@ -73,7 +83,7 @@ proptest! {
     fn a_repeated_batch_changes_nothing(
         choices in prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 0..200),
     ) {
-        let mut world = World::new(SEARCHES[0], "max_restarts: 2");
+        let mut world = world(0);
         for (what, which, value) in choices {
             world.happen(what, which, value);
         }

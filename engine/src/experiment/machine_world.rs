@@ -1,10 +1,13 @@
 //! Pool and agents as the machine sees them, for its tests. Checks the invariants of [`super`] after every input.
 
 use std::collections::{BTreeMap, BTreeSet};
-use toprung_proto::v1::{self, DecisionKind, ExitCause, attempt_event::Kind, journal_record::Input};
+use toprung_proto::v1::{
+    self, DecisionKind, ExitCause, LogPolicyAction, attempt_event::Kind, journal_record::Input,
+};
 
 use super::trial::Phase;
 use super::{Effect, Machine, Spec, State};
+use crate::scheduler::Wish;
 
 fn spec(searcher: &str, extra: &str) -> Spec {
     let yaml = format!(
@@ -35,6 +38,10 @@ pub(super) struct World {
     pub(super) machine: Machine,
     pub(super) limit: u64,
     pub(super) slots: usize,
+    /// Where the next attempts are placed, if nothing speaks against it; a property test goes through all of them.
+    pub(super) agents: Vec<&'static str>,
+    pub(super) excluded: BTreeSet<String>,
+    pub(super) wishes: BTreeMap<u32, Wish>,
     pub(super) requested: BTreeMap<u32, u32>,
     pub(super) running: BTreeMap<u32, Running>,
     pub(super) retries: BTreeSet<(u32, u32)>,
@@ -55,6 +62,9 @@ impl World {
             machine: Machine::new(spec).unwrap(),
             limit,
             slots: 4,
+            agents: vec!["agent"],
+            excluded: BTreeSet::new(),
+            wishes: BTreeMap::new(),
             requested: BTreeMap::new(),
             running: BTreeMap::new(),
             retries: BTreeSet::new(),
@@ -67,7 +77,7 @@ impl World {
             ended: false,
         };
         world.input(Input::Created(v1::ExperimentCreated::default()));
-        world.input(Input::Capacity(v1::CapacityChanged { trials: 4 }));
+        world.input(Input::Capacity(v1::CapacityChanged { trials: 4, agents: 1 }));
         world
     }
 
@@ -90,7 +100,8 @@ impl World {
 
     pub(super) fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Request { trial, attempt, .. } => {
+            Effect::Request { trial, attempt, wish } => {
+                self.wishes.insert(trial, wish);
                 let before = self.requested.insert(trial, attempt);
                 assert!(before.is_none_or(|before| before == attempt), "trial {trial} asked twice");
             }
@@ -99,6 +110,9 @@ impl World {
                 assert!(self.released.insert((trial, attempt)), "slots of trial {trial} given back twice");
                 let held = self.running.remove(&trial).expect("only held slots are given back");
                 assert_eq!(held.attempt, attempt);
+            }
+            Effect::Leaves { trial, attempt } => {
+                assert_eq!(self.running.get(&trial).map(|held| held.attempt), Some(attempt));
             }
             Effect::Start { start, .. } => {
                 let attempt = start.attempt.unwrap();
@@ -130,6 +144,10 @@ impl World {
             Effect::RetryAfter { trial, attempt, .. } => drop(self.retries.insert((trial, attempt))),
             Effect::Collect { trial } => self.check_spared(trial),
             Effect::Discard { .. } | Effect::Weigh { .. } | Effect::Judge => {}
+            Effect::Exclude { agent, .. } => {
+                assert!(self.excluded.insert(agent), "excluded twice");
+                assert!(self.excluded.len() < self.agents.len(), "the last agent is excluded");
+            }
             Effect::Ended => self.ended = true,
         }
     }
@@ -184,8 +202,27 @@ impl World {
             return;
         }
         self.requested.remove(&trial);
-        let allocated = v1::AttemptAllocated { trial, attempt, agent: "agent".into(), slots: vec![0] };
+        let agent = self.place(trial, attempt);
+        let allocated = v1::AttemptAllocated { trial, attempt, agent, slots: vec![0] };
         assert!(self.input(Input::Allocated(allocated)), "a request that stands is wanted");
+    }
+
+    /// As the pool would: one that is not kept away from, if there is one.
+    fn place(&self, trial: u32, attempt: u32) -> String {
+        let wish = &self.wishes[&trial];
+        if let Some(only) = &wish.only_on {
+            return only.clone();
+        }
+        let turn = (trial + attempt) as usize + self.journal.len();
+        let order = || (0..self.agents.len()).map(|index| self.agents[(index + turn) % self.agents.len()]);
+        let will_do = |agent: &&str| !self.excluded.contains(*agent) && !wish.without.contains(*agent);
+        order().find(will_do).unwrap_or(self.agents[0]).to_owned()
+    }
+
+    /// What the pool says of its agents.
+    pub(super) fn capacity(&mut self, trials: u32) {
+        let agents = (self.agents.len() - self.excluded.len()) as u32;
+        self.input(Input::Capacity(v1::CapacityChanged { trials, agents }));
     }
 
     /// One random thing happens.
@@ -208,10 +245,17 @@ impl World {
                     self.exit(trial, ExitCause::Requested);
                 }
             }
-            (210..=219, Some(trial), _) => self.exit(trial, ExitCause::Failed),
+            (210..=214, Some(trial), _) => self.exit(trial, ExitCause::Failed),
+            (215, Some(trial), _) => self.exit(trial, ExitCause::DeviceOutOfMemory),
+            (216..=217, Some(trial), _) => self.exit(trial, ExitCause::Environment),
+            (218..=219, Some(trial), _) => {
+                let actions = [LogPolicyAction::ExcludeNode, LogPolicyAction::CancelRetries];
+                self.policy(trial, actions[usize::from(value > 200)]);
+            }
             (220..=222, Some(trial), _) => self.exit(trial, ExitCause::Success),
             (223..=224, Some(trial), _) => self.exit(trial, ExitCause::InvalidHyperparameters),
-            (225..=229, Some(trial), _) => {
+            (225..=226, Some(trial), _) => self.preempt(trial, "preempted by experiment 7"),
+            (227..=229, Some(trial), _) => {
                 let attempt = self.running[&trial].attempt;
                 self.input(Input::Lost(v1::AttemptLost { trial, attempt, reason: "lost".into() }));
             }
@@ -222,7 +266,7 @@ impl World {
                 self.input(Input::Resume(v1::ResumeRequested {}));
             }
             (243..=246, _, _) => {
-                self.input(Input::Capacity(v1::CapacityChanged { trials: u32::from(value % 5) + 1 }));
+                self.capacity(u32::from(value % 5) + 1);
             }
             (247..=252, _, _) => self.retry(which),
             (253..=254, Some(trial), _) => {
@@ -242,6 +286,20 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    pub(super) fn preempt(&mut self, trial: u32, reason: &str) {
+        let Some(attempt) = self.running.get(&trial).map(|running| running.attempt) else { return };
+        let restarts = self.machine.trial(trial).unwrap().restarts;
+        self.input(Input::Preempted(v1::AttemptPreempted { trial, attempt, reason: reason.into() }));
+        assert_eq!(self.machine.trial(trial).unwrap().restarts, restarts, "not charged");
+    }
+
+    pub(super) fn policy(&mut self, trial: u32, action: LogPolicyAction) {
+        let Some(running) = self.running.get(&trial) else { return };
+        let (name, line) = ("ECC Error".to_owned(), "uncorrectable ECC error".to_owned());
+        let matched = v1::PolicyMatched { name, pattern: "ECC".to_owned(), action: action.into(), line };
+        self.event(trial, running.attempt, Kind::PolicyMatched(matched));
     }
 
     pub(super) fn retry(&mut self, which: u8) {
@@ -300,6 +358,8 @@ impl World {
         let fold = &self.machine.fold;
         assert!(self.machine.holding() <= self.limit, "more than max_concurrent_trials hold slots");
         assert_eq!(self.machine.holding() as usize, self.running.len(), "slots and attempts differ");
+        let max = self.machine.spec.config.max_restarts;
+        assert!(fold.trials.iter().all(|trial| trial.restarts <= max), "charged more than max_restarts");
         assert_eq!(fold.counts.iter().sum::<u64>() as usize, fold.trials.len());
         for &id in &fold.active {
             let trial = self.machine.trial(id).unwrap();

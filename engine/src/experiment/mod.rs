@@ -9,6 +9,9 @@
 //! | [`reports`] | what agents say of attempts: starts, reports, checkpoints |
 //! | [`control`] | pause, resume, kill, and the way to the end |
 //! | [`exits`] | what follows from the end of an attempt (retry, requeue, error) |
+//! | [`failures`] | whose failure it was: charged or not, where the trial goes next, which agent is excluded |
+//! | [`nodes`] | how the agents fare in this experiment |
+//! | [`trouble`], [`ends`] | what a trial has gone through; the counters |
 //! | [`actions`] | what follows from the searcher's actions |
 //! | [`collection`] | which checkpoints nothing keeps any more |
 //! | [`trial`] | one trial's state |
@@ -20,6 +23,7 @@
 //!
 //! Invariants, checked by `machine_properties`:
 //! * a trial holds slots only through its newest attempt; older attempts change nothing;
+//! * a trial is charged at most `max_restarts` failures; the last agent is never excluded;
 //! * attempts that hold slots never exceed `max_concurrent_trials`;
 //! * every trial ends once the experiment has ended, and every allocation is released exactly once.
 
@@ -27,7 +31,11 @@ pub mod actions;
 pub mod collection;
 pub mod control;
 pub mod effect;
+pub mod ends;
 pub mod exits;
+#[cfg(test)]
+mod failure_tests;
+pub mod failures;
 pub mod machine;
 #[cfg(test)]
 mod machine_properties;
@@ -35,11 +43,13 @@ mod machine_properties;
 mod machine_tests;
 #[cfg(test)]
 mod machine_world;
+pub mod nodes;
 pub mod reconcile;
 pub mod reports;
 pub mod snapshot;
 pub mod spec;
 pub mod trial;
+pub mod trouble;
 pub mod view;
 
 pub use effect::{Effect, Step};

@@ -20,6 +20,8 @@ pub struct Held {
     pub agent: String,
     /// Slot indexes there.
     pub slots: Vec<u32>,
+    /// It was told to end: its slots are on their way back.
+    pub leaving: bool,
 }
 
 impl Machine {
@@ -28,7 +30,12 @@ impl Machine {
         if self.fold.state.is_end() {
             return vec![Effect::Ended];
         }
-        let mut effects = Vec::new();
+        let excluded = self.fold.nodes.excluded();
+        let exclude = |(agent, _, reason): (&str, i64, &str)| Effect::Exclude {
+            agent: agent.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let mut effects: Vec<Effect> = excluded.map(exclude).collect();
         for &id in &self.fold.active {
             let Some(trial) = self.trial(id) else { continue };
             match trial.phase {
@@ -56,6 +63,7 @@ impl Machine {
                 attempt: trial.attempt,
                 agent: placement.agent.to_string(),
                 slots: placement.slots.clone(),
+                leaving: matches!(trial.phase, Phase::Stopping(_)),
             })
         };
         self.fold.active.iter().filter_map(held).collect()

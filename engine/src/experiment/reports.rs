@@ -61,10 +61,12 @@ impl Machine {
                 turn.step.lines.push(format!("trial {id}: attempt {attempt} runs on {agent}"));
             }
             attempt_event::Kind::Exit(exit) if current => self.on_exit(id, exit, turn),
+            attempt_event::Kind::PolicyMatched(policy) if current => self.on_policy(id, policy, turn),
             attempt_event::Kind::Checkpoint(checkpoint) => self.discard(agent, id, checkpoint, turn),
             // Of an attempt that has no authority any more, or known already.
             attempt_event::Kind::Started(_)
             | attempt_event::Kind::Exit(_)
+            | attempt_event::Kind::PolicyMatched(_)
             | attempt_event::Kind::Preparing(_) => {}
         }
     }
@@ -78,6 +80,7 @@ impl Machine {
         if !current {
             return;
         }
+        self.note_progress(id, turn);
         let trial = self.trial_mut(id);
         let gained = report.length.saturating_sub(trial.length);
         trial.length += gained;

@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 use std::collections::BTreeMap;
-use toprung_config::{Entrypoint, ExperimentConfig, StoragePlace};
+use toprung_config::{Entrypoint, ExperimentConfig, LogAction, LogPolicy, StoragePlace};
 use toprung_proto::v1;
 
 /// Unchanging facts of one experiment.
@@ -131,6 +131,7 @@ fn run_spec(config: &ExperimentConfig, name: &str) -> v1::RunSpec {
         debug: config.debug,
         metrics_file: config.metrics.file.clone().unwrap_or_default(),
         storage: object_store(&config.checkpoint_storage.place),
+        log_policies: config.log_policies.iter().filter_map(log_policy).collect(),
     }
 }
 
@@ -150,4 +151,15 @@ pub fn object_store(place: &StoragePlace) -> Option<v1::CheckpointStorage> {
         }
     };
     Some(v1::CheckpointStorage { kind: Some(kind) })
+}
+
+/// `None`: it is switched off.
+fn log_policy(policy: &LogPolicy) -> Option<v1::LogPolicy> {
+    let action = match policy.action {
+        None => v1::LogPolicyAction::Unspecified,
+        Some(LogAction::CancelRetries) => v1::LogPolicyAction::CancelRetries,
+        Some(LogAction::ExcludeNode) => v1::LogPolicyAction::ExcludeNode,
+    };
+    let name = policy.name.clone().unwrap_or_default();
+    Some(v1::LogPolicy { name, pattern: policy.pattern.clone()?, action: action.into() })
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use toprung_proto::v1::{self, TrialState};
 
 use super::snapshot::Stored;
+use super::trouble::Trouble;
 
 /// Where a trial stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +36,7 @@ pub enum Intent {
         /// It trained to the full length.
         full: bool,
     },
-    /// The experiment is being paused: it goes on later.
+    /// The experiment is being paused, or the pool needs the slots: it goes on later.
     Preempt,
     /// The experiment is being ended.
     Kill,
@@ -63,6 +64,10 @@ pub struct Placement {
     pub agent: Box<str>,
     /// Slot indexes there.
     pub slots: Vec<u32>,
+    /// Whether the attempt has reported anything.
+    pub reported: bool,
+    /// Whether the agent was excluded already.
+    pub excluded: bool,
 }
 
 /// One assignment of hyperparameters, trained for some length.
@@ -110,6 +115,8 @@ pub struct Trial {
     pub recent: Vec<Stored<v1::AttemptReport>>,
     /// Chunks written so far.
     pub chunks: u32,
+    /// What it has gone through; `None`: nothing.
+    pub trouble: Option<Box<Trouble>>,
 }
 
 impl Trial {
@@ -137,12 +144,18 @@ impl Trial {
             failure: None,
             recent: Vec::new(),
             chunks: 0,
+            trouble: None,
         }
     }
 
     /// Whether its newest attempt holds slots.
     pub fn holds_slots(&self) -> bool {
         matches!(self.phase, Phase::Starting | Phase::Running | Phase::Stopping(_))
+    }
+
+    /// What it has gone through, to be added to.
+    pub fn trouble_mut(&mut self) -> &mut Trouble {
+        self.trouble.get_or_insert_default()
     }
 
     /// Whether it is neither ended nor paused at a rung.

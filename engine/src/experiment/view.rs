@@ -4,6 +4,7 @@ use toprung_proto::v1::{self, DecisionKind, ExperimentState, TrialState};
 
 use super::machine::{Machine, State};
 use super::trial::Trial;
+use super::trouble::Trouble;
 
 /// The state in the words of the API.
 pub fn state(state: State) -> ExperimentState {
@@ -77,7 +78,13 @@ pub fn experiment(machine: &Machine, now_ms: i64) -> v1::Experiment {
         // The store has them.
         checkpoint_bytes: 0,
         checkpoint_count: 0,
+        ends: fold.ends.view(),
+        excluded_agents: fold.nodes.excluded().map(excluded).collect(),
     }
+}
+
+fn excluded((agent, time_unix_ms, reason): (&str, i64, &str)) -> v1::ExcludedAgent {
+    v1::ExcludedAgent { agent: agent.to_owned(), reason: reason.to_owned(), time_unix_ms }
 }
 
 fn slots_in_use(machine: &Machine) -> u32 {
@@ -118,6 +125,7 @@ pub fn trial(machine: &Machine, id: u32) -> v1::Trial {
     let Some(trial) = machine.trial(id) else { return v1::Trial::default() };
     let reported = |metric: f64| trial.validated.then(|| machine.spec.as_reported(metric));
     let placement = trial.placement.as_deref();
+    let trouble = trial.trouble.as_deref();
     v1::Trial {
         id,
         state: trial.state().into(),
@@ -137,6 +145,13 @@ pub fn trial(machine: &Machine, id: u32) -> v1::Trial {
         ended_unix_ms: trial.ended_ms,
         failure: trial.failure.as_ref().map(|exit| exit.0.clone()),
         bracket: trial.bracket,
+        ends: trouble.and_then(|trouble| trouble.ends.view()),
+        log_policies: trouble.map(Trouble::policies).unwrap_or_default(),
+        excluded_agents: trouble
+            .iter()
+            .flat_map(|trouble| &trouble.without)
+            .map(ToString::to_string)
+            .collect(),
     }
 }
 

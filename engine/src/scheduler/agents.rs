@@ -6,6 +6,14 @@ use toprung_proto::v1::{AttemptId, Slot, SlotKind};
 /// Trials of 0 slots that an agent with GPU slots runs at once, at most.
 pub const MAX_SLOTLESS: u32 = 16;
 
+/// (experiment, trial, attempt)
+pub(super) type Key = (u64, u32, u32);
+
+/// An attempt as a key.
+pub(super) fn key(attempt: &AttemptId) -> Key {
+    (attempt.experiment, attempt.trial, attempt.attempt)
+}
+
 /// One agent as the scheduler sees it.
 #[derive(Clone, Debug, Default)]
 pub struct AgentSlots {
@@ -14,15 +22,19 @@ pub struct AgentSlots {
     free: BTreeSet<u32>,
     held: BTreeMap<u32, AttemptId>,
     slotless: u32,
+    /// What runs here → its slots.
+    attempts: BTreeMap<Key, u32>,
     /// Connected: may be given new work.
     pub connected: bool,
+    /// It said that it is ending: it gets nothing new until it joins again.
+    pub ends: bool,
 }
 
 impl AgentSlots {
     /// An agent whose slots are all free.
     pub fn new(slots: Vec<Slot>) -> Self {
         let free = slots.iter().map(|slot| slot.index).collect();
-        Self { slots, free, held: BTreeMap::new(), slotless: 0, connected: true }
+        Self { slots, free, connected: true, ..Self::default() }
     }
 
     /// Whether its slots are CPU slots.
@@ -30,7 +42,8 @@ impl AgentSlots {
         self.slots.iter().all(|slot| slot.kind == i32::from(SlotKind::Cpu))
     }
 
-    fn needed(&self, slots: u32) -> u32 {
+    /// Slots that a request of this size takes here; 0: one of [`MAX_SLOTLESS`] places.
+    pub(super) fn needed(&self, slots: u32) -> u32 {
         if slots == 0 && self.is_cpu() { 1 } else { slots }
     }
 
@@ -39,10 +52,14 @@ impl AgentSlots {
         self.needed(slots) as usize <= self.slots.len()
     }
 
-    /// Whether it can hold a request of this size now.
-    pub fn fits(&self, slots: u32) -> bool {
-        let needed = self.needed(slots);
-        if needed == 0 { self.slotless < MAX_SLOTLESS } else { needed as usize <= self.free.len() }
+    /// Free slots, or free places for trials of 0 slots if `needed` is 0.
+    pub(super) fn free_for(&self, needed: u32) -> u32 {
+        if needed == 0 { MAX_SLOTLESS.saturating_sub(self.slotless) } else { self.free.len() as u32 }
+    }
+
+    /// What runs here, with its slots.
+    pub(super) fn attempts(&self) -> impl Iterator<Item = (Key, u32)> + '_ {
+        self.attempts.iter().map(|(key, slots)| (*key, *slots))
     }
 
     /// How many requests of this size it holds when it is empty.
@@ -53,7 +70,9 @@ impl AgentSlots {
 
     /// Whether it can take anything at all.
     pub fn has_room(&self) -> bool {
-        self.connected && (!self.free.is_empty() || !self.is_cpu() && self.slotless < MAX_SLOTLESS)
+        self.connected
+            && !self.ends
+            && (!self.free.is_empty() || !self.is_cpu() && self.slotless < MAX_SLOTLESS)
     }
 
     /// Free slots.
@@ -61,13 +80,9 @@ impl AgentSlots {
         self.free.len()
     }
 
-    /// Takes slots for an attempt: the lowest free indexes. Call only if it [`fits`](Self::fits).
+    /// Takes slots for an attempt: the lowest free indexes. Call only if as many are free.
     pub fn take(&mut self, slots: u32, attempt: &AttemptId) -> Vec<u32> {
         let needed = self.needed(slots);
-        if needed == 0 {
-            self.slotless += 1;
-            return Vec::new();
-        }
         let taken: Vec<u32> = self.free.iter().copied().take(needed as usize).collect();
         self.occupy(&taken, attempt);
         taken
@@ -75,6 +90,7 @@ impl AgentSlots {
 
     /// Marks slots as held by an attempt that runs there already.
     pub fn occupy(&mut self, slots: &[u32], attempt: &AttemptId) {
+        self.attempts.insert(key(attempt), slots.len() as u32);
         if slots.is_empty() {
             self.slotless += 1;
         }
@@ -86,6 +102,7 @@ impl AgentSlots {
 
     /// Frees the slots of an attempt.
     pub fn give_back(&mut self, slots: &[u32], attempt: &AttemptId) {
+        self.attempts.remove(&key(attempt));
         if slots.is_empty() {
             self.slotless = self.slotless.saturating_sub(1);
         }

@@ -1,9 +1,10 @@
-//! Requests in order, and the allocations that follow from them.
+//! The state of a pool: requests in their order, agents, and who holds what. `pass` decides who gets what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use toprung_proto::v1::AttemptId;
 
-use super::agents::AgentSlots;
+use super::agents::{AgentSlots, Key, key};
+use super::wish::{Class, Waiting, Wish};
 
 /// What an experiment may use.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,32 +28,57 @@ pub struct Allocation {
     pub agent: String,
     /// Slot indexes there.
     pub slots: Vec<u32>,
+    /// It was told to end: its slots are on their way back.
+    pub leaving: bool,
+}
+
+/// An attempt that has to give its slots back before its time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preemption {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// For people, with the numbers.
+    pub reason: String,
 }
 
 #[derive(Clone, Debug)]
-struct Queue {
-    limits: Limits,
-    in_use: u32,
-    /// The agent that alone will do (`None`: any) → order of arrival → attempt. No entry is empty.
-    waiting: BTreeMap<Option<String>, BTreeMap<u64, AttemptId>>,
-    /// Trial → order of arrival, and the agent.
-    order: BTreeMap<u32, (u64, Option<String>)>,
+pub(super) struct Queue {
+    pub(super) limits: Limits,
+    pub(super) in_use: u32,
+    /// Class → order of arrival → attempt. No entry is empty.
+    pub(super) waiting: BTreeMap<Class, BTreeMap<u64, Waiting>>,
+    /// Trial → order of arrival, and the class.
+    order: BTreeMap<u32, (u64, Class)>,
+    /// Agents that it gets nothing of while another could do, and why.
+    pub(super) excluded: BTreeMap<String, String>,
 }
 
 /// Requests, agents and allocations of one pool.
 #[derive(Clone, Debug, Default)]
 pub struct Scheduler {
-    queues: BTreeMap<u64, Queue>,
-    agents: BTreeMap<String, AgentSlots>,
-    allocations: BTreeMap<(u64, u32, u32), Allocation>,
+    pub(super) queues: BTreeMap<u64, Queue>,
+    pub(super) agents: BTreeMap<String, AgentSlots>,
+    pub(super) allocations: BTreeMap<Key, Allocation>,
+    /// When each allocation was made, as a count: the largest is the youngest.
+    pub(super) ages: BTreeMap<Key, u64>,
+    /// Those of the allocations that are leaving.
+    pub(super) leaving: BTreeSet<Key>,
+    /// Agents that a person drains → why.
+    pub(super) drains: BTreeMap<String, String>,
+    /// (experiment, agent) → its requests for which slots are being freed there.
+    pub(super) promised: BTreeMap<(u64, String), u32>,
+    /// What the last passes have preempted and nobody has taken yet.
+    pub(super) preempted: Vec<Preemption>,
+    /// (agent, whether of the places without slots) → what waiting requests will take there, as of the last pass.
+    #[cfg(test)]
+    pub(super) claims: BTreeMap<(String, bool), u32>,
     arrivals: u64,
 }
 
 impl Scheduler {
     /// Makes an experiment known. Must come before its requests.
     pub fn add_experiment(&mut self, experiment: u64, limits: Limits) {
-        let queue = Queue { limits, in_use: 0, waiting: BTreeMap::new(), order: BTreeMap::new() };
-        self.queues.entry(experiment).or_insert(queue).limits = limits;
+        self.queues.entry(experiment).or_insert_with(|| Queue::new(limits)).limits = limits;
     }
 
     /// An experiment joins, or joins again, with the slots that it holds as its journal has it. Slots that it does not
@@ -63,7 +89,15 @@ impl Scheduler {
         self.add_experiment(experiment, limits);
         let in_use = limits.slots_per_trial * held.len() as u32;
         for allocation in held {
-            self.allocations.entry(key(&allocation.attempt)).or_insert(allocation);
+            let (key, leaving) = (key(&allocation.attempt), allocation.leaving);
+            self.note_age(key);
+            // What the pool has asked of it and is not in its journal is forgotten with the former actor.
+            self.allocations.entry(key).or_insert(allocation).leaving = leaving;
+            if leaving {
+                self.leaving.insert(key);
+            } else {
+                self.leaving.remove(&key);
+            }
         }
         if let Some(queue) = self.queues.get_mut(&experiment) {
             queue.in_use = in_use;
@@ -90,9 +124,8 @@ impl Scheduler {
         self.queues.remove(&experiment);
     }
 
-    /// An attempt wants slots: of the agent `only_on`, if one is named. A repeated request of a trial replaces the
-    /// former and keeps its place.
-    pub fn request(&mut self, attempt: AttemptId, only_on: Option<String>) {
+    /// An attempt wants slots. A repeated request of a trial replaces the former and keeps its place.
+    pub fn request(&mut self, attempt: AttemptId, wish: impl Into<Wish>) {
         if self.allocations.contains_key(&key(&attempt)) {
             return;
         }
@@ -100,8 +133,10 @@ impl Scheduler {
         let arrival = self.arrivals;
         let Some(queue) = self.queues.get_mut(&attempt.experiment) else { return };
         let place = queue.remove(attempt.trial).unwrap_or(arrival);
-        queue.order.insert(attempt.trial, (place, only_on.clone()));
-        queue.waiting.entry(only_on).or_default().insert(place, attempt);
+        let Wish { only_on, without, avoid } = wish.into();
+        let class = (only_on, without);
+        queue.order.insert(attempt.trial, (place, class.clone()));
+        queue.waiting.entry(class).or_default().insert(place, Waiting { attempt, avoid });
     }
 
     /// A trial does not want slots any more.
@@ -114,6 +149,8 @@ impl Scheduler {
     /// An attempt gives its slots back. Answers whether it held any.
     pub fn release(&mut self, attempt: &AttemptId) -> bool {
         let Some(allocation) = self.allocations.remove(&key(attempt)) else { return false };
+        self.ages.remove(&key(attempt));
+        self.leaving.remove(&key(attempt));
         if let Some(agent) = self.agents.get_mut(&allocation.agent) {
             agent.give_back(&allocation.slots, attempt);
         }
@@ -123,21 +160,47 @@ impl Scheduler {
         true
     }
 
+    /// An attempt was told to end: its slots are on their way back.
+    pub fn leaves(&mut self, attempt: &AttemptId) {
+        if let Some(allocation) = self.allocations.get_mut(&key(attempt)) {
+            allocation.leaving = true;
+            self.leaving.insert(key(attempt));
+        }
+    }
+
+    fn note_age(&mut self, key: Key) {
+        self.arrivals += 1;
+        self.ages.entry(key).or_insert(self.arrivals);
+    }
+
     /// An agent is there, with what already runs on it.
     pub fn agent_joined(&mut self, name: &str, mut slots: AgentSlots, running: Vec<Allocation>) {
         // What the scheduler still had there ends here: `running` is what the journal and the agent agree on.
         let stale: Vec<AttemptId> =
             self.allocations.values().filter(|held| held.agent == name).map(|held| held.attempt).collect();
+        let mut before = BTreeMap::new();
         for attempt in &stale {
+            let key = key(attempt);
+            let leaving = self.allocations.get(&key).is_some_and(|held| held.leaving);
+            before.insert(key, (leaving, self.ages.get(&key).copied()));
             self.release(attempt);
         }
-        for allocation in running {
+        for mut allocation in running {
+            let key = key(&allocation.attempt);
+            if let Some((leaving, age)) = before.remove(&key) {
+                allocation.leaving |= leaving;
+                self.ages.extend(age.map(|age| (key, age)));
+            }
+            if allocation.leaving {
+                self.leaving.insert(key);
+            }
+            self.note_age(key);
             slots.occupy(&allocation.slots, &allocation.attempt);
             self.withdraw(allocation.attempt.experiment, allocation.attempt.trial);
             if let Some(queue) = self.queues.get_mut(&allocation.attempt.experiment) {
                 queue.in_use += queue.limits.slots_per_trial;
             }
-            self.allocations.insert(key(&allocation.attempt), allocation);
+            self.allocations.insert(key, allocation);
         }
         self.agents.insert(name.to_owned(), slots);
     }
@@ -155,117 +218,38 @@ impl Scheduler {
         self.agents.remove(name);
     }
 
-    /// Gives out what can be given out now.
-    pub fn allocate(&mut self) -> Vec<Allocation> {
-        let mut given = Vec::new();
-        if !self.agents.values().any(AgentSlots::has_room) {
-            return given;
-        }
-        let mut kept_for_others: Vec<String> = Vec::new();
-        let mut passed_over: Vec<(u64, Option<String>)> = Vec::new();
-        while let Some((experiment, attempt, only_on)) = self.first(&passed_over) {
-            let slots = self.queues[&experiment].limits.slots_per_trial;
-            if let Some(agent) = self.best_fit(slots, only_on.as_ref(), &kept_for_others) {
-                given.push(self.give(experiment, attempt, &agent, slots));
-            } else {
-                if only_on.is_none() {
-                    kept_for_others.extend(self.soonest(slots, &kept_for_others));
-                }
-                passed_over.push((experiment, only_on));
-            }
-        }
-        given
-    }
-
-    /// The first request by the policy, of experiments below their `max_slots`, without those passed over.
-    fn first(&self, passed_over: &[(u64, Option<String>)]) -> Option<(u64, AttemptId, Option<String>)> {
-        let share = |queue: &Queue| f64::from(queue.in_use) / queue.limits.weight;
-        let may = |(_, queue): &(&u64, &Queue)| queue.may_take_more() && !queue.waiting.is_empty();
-        let oldest = |(id, queue): (&u64, &Queue)| {
-            let first = |(only_on, waiting): (&Option<String>, &BTreeMap<u64, AttemptId>)| {
-                let passed = passed_over.iter().any(|(passed, on)| passed == id && on == only_on);
-                let (place, attempt) = waiting.first_key_value().filter(|_| !passed)?;
-                Some((*place, *attempt, only_on.clone()))
-            };
-            let (_, attempt, only_on) = queue.waiting.iter().filter_map(first).min_by_key(|found| found.0)?;
-            Some(((queue.limits.priority, share(queue), *id), (*id, attempt, only_on)))
-        };
-        self.queues
-            .iter()
-            .filter(may)
-            .filter_map(oldest)
-            .min_by(|(a, _), (b, _)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)))
-            .map(|(_, found)| found)
-    }
-
-    /// The agent that a request fits with the fewest slots left over.
-    fn best_fit(&self, slots: u32, only_on: Option<&String>, without: &[String]) -> Option<String> {
-        self.agents
-            .iter()
-            .filter(|(name, _)| only_on.is_none_or(|only| only == *name) && !without.contains(name))
-            .filter(|(_, agent)| agent.connected && agent.fits(slots))
-            .min_by_key(|(_, agent)| agent.free())
-            .map(|(name, _)| name.clone())
-    }
-
-    /// The agent to keep for a request that fits nowhere now: the one with the most free slots that could hold it.
-    fn soonest(&self, slots: u32, without: &[String]) -> Option<String> {
-        self.agents
-            .iter()
-            .filter(|(name, agent)| agent.connected && agent.could_fit(slots) && !without.contains(name))
-            .max_by_key(|(_, agent)| agent.free())
-            .map(|(name, _)| name.clone())
-    }
-
-    fn give(&mut self, experiment: u64, attempt: AttemptId, agent: &str, slots: u32) -> Allocation {
+    /// Gives an attempt its slots on an agent where as many are free.
+    pub(super) fn give(
+        &mut self,
+        experiment: u64,
+        attempt: AttemptId,
+        agent: &str,
+        slots: u32,
+    ) -> Allocation {
         self.withdraw(experiment, attempt.trial);
         if let Some(queue) = self.queues.get_mut(&experiment) {
             queue.in_use += slots;
         }
         let slots = self.agents.get_mut(agent).map(|agent| agent.take(slots, &attempt)).unwrap_or_default();
-        let allocation = Allocation { attempt, agent: agent.to_owned(), slots };
+        let allocation = Allocation { attempt, agent: agent.to_owned(), slots, leaving: false };
+        self.note_age(key(&attempt));
         self.allocations.insert(key(&attempt), allocation.clone());
         allocation
     }
 
-    /// How many trials of an experiment could hold slots at once if it had the pool for itself; at least 1.
-    pub fn capacity(&self, experiment: u64) -> u32 {
-        let Some(queue) = self.queues.get(&experiment) else { return 1 };
-        let slots = queue.limits.slots_per_trial;
-        let here: u32 = self.agents.values().map(|agent| agent.capacity(slots)).sum();
-        let allowed = queue.limits.max_slots.map_or(u32::MAX, |max| max / slots.max(1));
-        here.min(allowed).max(1)
-    }
-
-    /// Why an experiment's first request waits; `None`: it has none.
-    pub fn why_waiting(&self, experiment: u64) -> Option<String> {
-        let queue = self.queues.get(&experiment)?;
-        let only_on = queue.waiting.keys().next()?;
-        let slots = queue.limits.slots_per_trial;
-        let (total, free) = self.slots();
-        if !queue.may_take_more() {
-            let max = queue.limits.max_slots.unwrap_or_default();
-            return Some(format!("holds {} of its max_slots {max}", queue.in_use));
-        }
-        if let Some(home) = only_on
-            && self.agents.get(home).is_none_or(|agent| !agent.connected)
-        {
-            return Some(format!("its checkpoint lies on agent {home}, which is not connected"));
-        }
-        if self.agents.values().all(|agent| !agent.connected) {
-            return Some("no agent is connected".to_owned());
-        }
-        if !self.agents.values().any(|agent| agent.could_fit(slots)) {
-            let largest = self.agents.values().map(|agent| agent.slots.len()).max().unwrap_or(0);
-            return Some(format!("needs {slots} slots on one agent; the largest agent has {largest}"));
-        }
-        Some(format!("waits for {} of {total} slots ({free} free)", slots.max(1)))
-    }
-
-    /// All slots of connected agents, and the free ones of them.
+    /// All slots of agents that may be given work, and the free ones of them.
     pub fn slots(&self) -> (usize, usize) {
-        let connected = self.agents.values().filter(|agent| agent.connected);
-        connected.fold((0, 0), |(total, free), agent| (total + agent.slots.len(), free + agent.free()))
+        let open = self.agents.iter().filter(|(name, agent)| agent.connected && !self.is_draining(name));
+        open.fold((0, 0), |(total, free), (_, agent)| (total + agent.slots.len(), free + agent.free()))
+    }
+
+    /// How many attempts hold slots of each agent, also of those that have not come yet.
+    pub fn attempts_by_agent(&self) -> BTreeMap<String, u32> {
+        let mut counts = BTreeMap::new();
+        for held in self.allocations.values() {
+            *counts.entry(held.agent.clone()).or_insert(0) += 1;
+        }
+        counts
     }
 
     /// All agents by name.
@@ -280,23 +264,26 @@ impl Scheduler {
 }
 
 impl Queue {
+    fn new(limits: Limits) -> Self {
+        let (waiting, order, excluded) = Default::default();
+        Self { limits, in_use: 0, waiting, order, excluded }
+    }
+
     /// Removes a trial's request and answers its place.
     fn remove(&mut self, trial: u32) -> Option<u64> {
-        let (place, only_on) = self.order.remove(&trial)?;
-        if let Some(waiting) = self.waiting.get_mut(&only_on) {
+        let (place, class) = self.order.remove(&trial)?;
+        if let Some(waiting) = self.waiting.get_mut(&class) {
             waiting.remove(&place);
             if waiting.is_empty() {
-                self.waiting.remove(&only_on);
+                self.waiting.remove(&class);
             }
         }
         Some(place)
     }
 
-    fn may_take_more(&self) -> bool {
-        self.limits.max_slots.is_none_or(|max| self.in_use + self.limits.slots_per_trial.max(1) <= max)
+    /// Whether `max_slots` allows one more attempt. `claimed`: slots that others of its requests wait for.
+    pub(super) fn may_take_more(&self, claimed: u32) -> bool {
+        let wanted = self.in_use + claimed + self.limits.slots_per_trial.max(1);
+        self.limits.max_slots.is_none_or(|max| wanted <= max)
     }
-}
-
-fn key(attempt: &AttemptId) -> (u64, u32, u32) {
-    (attempt.experiment, attempt.trial, attempt.attempt)
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use toprung_proto::v1::{AttemptId, Slot, SlotKind};
 
-use super::{AgentSlots, Allocation, Limits, MAX_SLOTLESS, Scheduler};
+use super::{AgentSlots, Allocation, Limits, MAX_SLOTLESS, Scheduler, Wish};
 
 fn cpus(count: u32) -> AgentSlots {
     slots(count, SlotKind::Cpu)
@@ -159,6 +159,71 @@ fn an_agent_that_is_away_gets_nothing_and_keeps_what_it_runs() {
     assert!(scheduler.allocate().is_empty(), "it came back with the attempt");
     scheduler.release(&attempt(1, 1));
     assert_eq!(given(&scheduler.allocate()), [(1, 2)]);
+}
+
+fn wish(without: &[&str], avoid: &[&str]) -> Wish {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Wish { only_on: None, without: names(without), avoid: names(avoid) }
+}
+
+fn agents(allocations: &[Allocation]) -> Vec<(u32, &str)> {
+    allocations.iter().map(|given| (given.attempt.trial, given.agent.as_str())).collect()
+}
+
+#[test]
+fn an_agent_is_avoided_as_long_as_another_fits() {
+    let mut scheduler = pool(&[("a", 1), ("b", 2)]);
+    scheduler.add_experiment(1, limits(1));
+    scheduler.request(attempt(1, 1), wish(&[], &["a"]));
+    assert_eq!(agents(&scheduler.allocate()), [(1, "b")], "although a is the best fit");
+    scheduler.request(attempt(1, 2), wish(&[], &["b"]));
+    scheduler.request(attempt(1, 3), wish(&[], &["a"]));
+    scheduler.request(attempt(1, 4), wish(&[], &["a"]));
+    assert_eq!(agents(&scheduler.allocate()), [(2, "a"), (3, "b")]);
+    scheduler.release(&attempt(1, 2));
+    assert_eq!(agents(&scheduler.allocate()), [(4, "a")], "rather a than none");
+}
+
+#[test]
+fn a_request_without_an_agent_waits_for_another_and_holds_up_nobody() {
+    let mut scheduler = pool(&[("a", 1), ("b", 1)]);
+    scheduler.add_experiment(1, limits(1));
+    scheduler.request(attempt(1, 1), wish(&["a"], &[]));
+    scheduler.request(attempt(1, 2), wish(&["a"], &[]));
+    scheduler.request(attempt(1, 3), None);
+    assert_eq!(agents(&scheduler.allocate()), [(1, "b"), (3, "a")]);
+    assert_eq!(scheduler.why_waiting(1).unwrap(), "waits for 1 of 2 slots (0 free); it does without a");
+    scheduler.release(&attempt(1, 3));
+    assert!(scheduler.allocate().is_empty(), "b is known and could hold it");
+    scheduler.agent_away("b");
+    assert!(scheduler.allocate().is_empty(), "b may come back");
+    scheduler.agent_lost("b");
+    assert_eq!(agents(&scheduler.allocate()), [(2, "a")], "rather a than none");
+}
+
+#[test]
+fn an_excluded_agent_gives_its_experiment_nothing_while_another_is_there() {
+    let mut scheduler = pool(&[("a", 2), ("b", 1)]);
+    scheduler.add_experiment(1, limits(1));
+    scheduler.add_experiment(2, limits(1));
+    scheduler.exclude(1, "a".into(), "3 trials failed".into());
+    assert_eq!((scheduler.capacity(1), scheduler.agents_for(1)), (1, 1));
+    assert_eq!((scheduler.capacity(2), scheduler.agents_for(2)), (3, 2));
+    assert_eq!(scheduler.excluded().collect::<Vec<_>>(), [(1, "a", "3 trials failed")]);
+    scheduler.request(attempt(1, 1), None);
+    scheduler.request(attempt(1, 2), None);
+    scheduler.request(attempt(2, 1), None);
+    assert_eq!(agents(&scheduler.allocate()), [(1, "b"), (1, "a")], "the other experiment may");
+    // Another request without b: the excluded agent goes before the one it does without.
+    scheduler.request(attempt(1, 3), wish(&["b"], &[]));
+    assert_eq!(agents(&scheduler.allocate()), [(3, "a")]);
+    scheduler.agent_lost("b");
+    assert_eq!((scheduler.capacity(1), scheduler.agents_for(1)), (2, 0));
+    scheduler.release(&attempt(1, 3));
+    assert_eq!(agents(&scheduler.allocate()), [(2, "a")], "rather an excluded agent than none");
+    // Forgotten when the experiment joins again, which tells anew.
+    scheduler.experiment_joined(1, limits(1), Vec::new());
+    assert_eq!(scheduler.excluded().count(), 0);
 }
 
 proptest! {

@@ -236,3 +236,51 @@ async fn an_unreadable_snapshot_is_made_up_for_by_the_journal() {
     assert_eq!((found.state(), found.length, found.best_metric), (TrialState::Running, 4, Some(0.5)));
     after.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn an_agent_on_which_everything_fails_is_excluded_also_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = engine(directory.path()).await;
+    let mut calls = client(&before).await;
+    let mut good = Agent::connect(&before, "good", "1", 1, Vec::new()).await;
+    let id = create(&mut calls, random_search(8, 9)).await.id;
+    let attempt = good.start().await.attempt.unwrap();
+    let mut bad = Agent::connect(&before, "bad", "1", 3, Vec::new()).await;
+    let mut failed = Vec::new();
+    for _ in 0..3 {
+        failed.push(bad.start().await.attempt.unwrap());
+    }
+    for attempt in &failed {
+        let sequence = bad.tell(*attempt, vec![started(), exit(ExitCause::Failed)]).await;
+        bad.acknowledged(sequence).await;
+    }
+    let sequence = good.tell(attempt, vec![started(), report(1, 0.5)]).await;
+    good.acknowledged(sequence).await;
+    let seen = until(&mut calls, id, "the exclusion", |seen| !seen.excluded_agents.is_empty()).await;
+    assert_eq!(seen.excluded_agents[0].agent, "bad");
+    for attempt in &failed {
+        assert_eq!(trial(&mut calls, id, attempt.trial).await.restarts, 0, "given back");
+    }
+    before.shutdown().await.unwrap();
+    drop((good, bad, calls));
+
+    let after = engine(directory.path()).await;
+    let mut calls = client(&after).await;
+    // The good one has kept its attempt and is full; the bad one is free and gets nothing.
+    let _good = Agent::connect(&after, "good", "1", 1, vec![attempt]).await;
+    let _bad = Agent::connect(&after, "bad", "1", 3, Vec::new()).await;
+    let agents = calls.list_agents(v1::ListAgentsRequest {}).await.unwrap().into_inner().agents;
+    let bad = agents.iter().find(|agent| agent.name == "bad").unwrap();
+    assert_eq!(bad.excluded_from[0].experiment, id);
+    let waits = tokio::time::timeout(super::world::DEADLINE, async {
+        loop {
+            let found = trial(&mut calls, id, failed[0].trial).await;
+            assert!(found.agent.is_empty(), "{found:?}");
+            if found.reason.contains("it does without bad") {
+                return;
+            }
+        }
+    });
+    waits.await.expect("it says what it waits for");
+    after.shutdown().await.unwrap();
+}

@@ -86,7 +86,7 @@ async fn a_search_from_creation_to_deletion() {
 
     let refused = client.pause_experiment(v1::PauseExperimentRequest { id }).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
-    client.delete_experiment(v1::DeleteExperimentRequest { id, ..Default::default() }).await.unwrap();
+    client.delete_experiment(v1::DeleteExperimentRequest { id, keep_checkpoints: false }).await.unwrap();
     let gone = client.get_experiment(v1::GetExperimentRequest { id }).await.unwrap_err();
     assert_eq!(gone.code(), Code::NotFound);
     assert_eq!(create(&mut client, random_search(1, 1)).await.id, id + 1, "a number is never given twice");

@@ -38,6 +38,13 @@ async fn answer(agent: &mut Agent, order: &v1::DeleteCheckpoints, error: &str) {
     agent.say(agent_message::Kind::CheckpointsDeleted(answer)).await;
 }
 
+/// Returns when everything that was said before has arrived: when what is said now is acknowledged.
+async fn heard(agent: &mut Agent, experiment: u64) {
+    let attempt = v1::AttemptId { experiment, trial: 1, attempt: 1 };
+    let said = agent.tell(attempt, vec![started()]).await;
+    agent.acknowledged(said).await;
+}
+
 fn names(order: &v1::DeleteCheckpoints) -> Vec<&str> {
     order.checkpoints.iter().map(|place| place.uuid.as_str()).collect()
 }
@@ -174,15 +181,13 @@ async fn the_checkpoints_of_a_deleted_experiment_are_removed_when_their_agent_is
     partly.checkpoints.truncate(2);
     answer(&mut agent, &partly, "").await;
     answer(&mut agent, &order, "not now").await;
-    // What was said before this has arrived when it is acknowledged.
-    let attempt = v1::AttemptId { experiment: id, trial: 1, attempt: 1 };
-    let said = agent.tell(attempt, vec![started()]).await;
-    agent.acknowledged(said).await;
+    heard(&mut agent, id).await;
     drop(agent);
     let mut agent = Agent::connect(&after, "a", "3", 1, Vec::new()).await;
     let order = told(&mut agent).await;
     assert_eq!(names(&order), ["1-3"], "what is gone is not asked for again");
     answer(&mut agent, &order, "").await;
+    heard(&mut agent, id).await;
     drop(agent);
     let mut agent = Agent::connect(&after, "a", "4", 1, Vec::new()).await;
     let mut calls = client(&after).await;

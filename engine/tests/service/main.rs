@@ -6,5 +6,6 @@ mod agents;
 mod calls;
 mod collection;
 mod limits;
+mod priorities;
 mod sources;
 mod world;

@@ -6,8 +6,15 @@ use crate::Key;
 use crate::keys::{Kind, u32_at, u64_at};
 
 /// The kinds of records that are exported one by one, in this order.
-pub(super) const KINDS: [Kind; 6] =
-    [Kind::Experiment, Kind::Trial, Kind::ReportChunk, Kind::Checkpoint, Kind::Request, Kind::Meta];
+pub(super) const KINDS: [Kind; 7] = [
+    Kind::Experiment,
+    Kind::Trial,
+    Kind::ReportChunk,
+    Kind::Checkpoint,
+    Kind::Request,
+    Kind::Meta,
+    Kind::Agent,
+];
 
 /// The key that these bytes are.
 pub(super) fn parse(bytes: &[u8]) -> Option<Key> {
@@ -19,6 +26,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Key> {
         Kind::ReportChunk => Key::ReportChunk(u64_at(bytes, 1)?, u32_at(bytes, 9)?, u64_at(bytes, 13)?),
         Kind::Checkpoint => Key::Checkpoint(u64_at(bytes, 1)?, u32_at(bytes, 9)?, text(13)?),
         Kind::Request => Key::Request(text(1)?),
+        Kind::Agent => Key::Agent(text(1)?),
         _ => Key::Meta(text(1)?),
     };
     (key.encode() == bytes).then_some(key)
@@ -30,7 +38,7 @@ pub(super) fn experiment(key: &Key) -> Option<u64> {
         Key::Experiment(id) | Key::Trial(id, _) | Key::ReportChunk(id, ..) | Key::Checkpoint(id, ..) => {
             Some(*id)
         }
-        Key::Request(_) | Key::Meta(_) => None,
+        Key::Request(_) | Key::Meta(_) | Key::Agent(_) => None,
     }
 }
 
@@ -41,6 +49,7 @@ pub(super) fn message(key: &Key) -> Option<&'static str> {
         Key::Trial(..) => Some("Trial"),
         Key::ReportChunk(..) => Some("ReportChunk"),
         Key::Checkpoint(..) => Some("Checkpoint"),
+        Key::Agent(_) => Some("AgentRecord"),
         Key::Request(_) | Key::Meta(_) => None,
     }
 }
@@ -56,6 +65,7 @@ pub(super) fn to_json(key: &Key) -> Map<String, Value> {
         Key::Checkpoint(..) => "checkpoint",
         Key::Request(_) => "request",
         Key::Meta(_) => "meta",
+        Key::Agent(_) => "agent",
     };
     add("kind", kind.into());
     if let Some(experiment) = experiment(key) {
@@ -69,7 +79,7 @@ pub(super) fn to_json(key: &Key) -> Map<String, Value> {
     }
     match key {
         Key::ReportChunk(_, _, chunk) => add("chunk", (*chunk).into()),
-        Key::Checkpoint(_, _, name) | Key::Request(name) | Key::Meta(name) => {
+        Key::Checkpoint(_, _, name) | Key::Request(name) | Key::Meta(name) | Key::Agent(name) => {
             add("name", name.as_str().into())
         }
         _ => {}
@@ -89,6 +99,7 @@ pub(super) fn from_json(line: &Value) -> Option<Key> {
         "checkpoint" => Key::Checkpoint(experiment()?, trial()?, name()?),
         "request" => Key::Request(name()?),
         "meta" => Key::Meta(name()?),
+        "agent" => Key::Agent(name()?),
         _ => return None,
     })
 }
@@ -106,6 +117,7 @@ mod tests {
             Key::Checkpoint(1, 2, "aa".to_owned()),
             Key::Request("r \"x\"".to_owned()),
             Key::Meta(String::new()),
+            Key::Agent("gpu-1".to_owned()),
         ];
         for key in keys {
             assert_eq!(parse(&key.encode()), Some(key.clone()));

@@ -137,6 +137,7 @@ impl Export<'_> {
 fn what(record: &JournalRecord) -> &'static str {
     use toprung_proto::v1::journal_record::Input;
     match record.input {
+        Some(Input::Preempted(_)) => "preempted",
         Some(Input::Created(_)) => "created",
         Some(Input::Capacity(_)) => "capacity",
         Some(Input::Allocated(_)) => "allocated",

@@ -53,6 +53,11 @@ fn filled(store: &Store) {
                 (Key::ReportChunk(1, 1, 2), chunk.encode_to_vec()),
                 (Key::Request("r".to_owned()), 1_u64.to_be_bytes().to_vec()),
                 (Key::Meta("m".to_owned()), vec![0, 255]),
+                (
+                    Key::Agent("gpu-1".to_owned()),
+                    toprung_proto::v1::AgentRecord { name: "gpu-1".to_owned(), ..Default::default() }
+                        .encode_to_vec(),
+                ),
             ],
             deletes: Vec::new(),
         })

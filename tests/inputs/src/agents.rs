@@ -189,7 +189,9 @@ impl World {
     fn perform(&mut self, effect: Effect) {
         let id = |trial, attempt| v1::AttemptId { experiment: 1, trial, attempt };
         match effect {
-            Effect::Request { trial, attempt, only_on } => self.places.request(id(trial, attempt), only_on),
+            Effect::Request { trial, attempt, wish } => self.places.request(id(trial, attempt), wish),
+            Effect::Exclude { agent, reason } => self.places.exclude(1, agent, reason),
+            Effect::Leaves { trial, attempt } => self.places.leaves(&id(trial, attempt)),
             Effect::Withdraw { trial } => self.places.withdraw(1, trial),
             Effect::Release { trial, attempt } => self.places.release(&id(trial, attempt)),
             Effect::RetryAfter { trial, attempt, .. } => drop(self.retries.insert((trial, attempt))),
@@ -213,8 +215,13 @@ impl World {
                     agent: given.agent,
                     slots: given.slots,
                 })),
-                Notice::Capacity { trials, .. } => {
-                    self.input(Input::Capacity(v1::CapacityChanged { trials }))
+                Notice::Preempted(leaves) => self.input(Input::Preempted(v1::AttemptPreempted {
+                    trial: leaves.attempt.trial,
+                    attempt: leaves.attempt.attempt,
+                    reason: leaves.reason,
+                })),
+                Notice::Capacity { trials, agents, .. } => {
+                    self.input(Input::Capacity(v1::CapacityChanged { trials, agents }))
                 }
             }
         }

@@ -49,6 +49,8 @@ pub struct Agent {
     gone: bool,
     link: Link,
     backoff: u64,
+    /// Before this time no script starts well here.
+    pub bad_until: u64,
     scripts: BTreeMap<AttemptKey, Script>,
 }
 
@@ -70,6 +72,7 @@ impl Agent {
             gone: false,
             link: Link::Down,
             backoff: 200,
+            bad_until: 0,
             scripts: BTreeMap::new(),
         }
     }

@@ -49,11 +49,19 @@ pub enum Bug {
     ForgetsLost,
     /// An experiment that is loaded does not tell the pool what it holds.
     ForgetsHeld,
+    /// Slots freed for an urgent experiment are offered to all others first.
+    GivesFreedAway,
+    /// A preempted attempt counts as one that failed.
+    ChargesPreemption,
+    /// After a start nobody knows which agents are drained.
+    ForgetsDrains,
+    /// After a start the pool is not told which agents an experiment does without.
+    ForgetsExclusion,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::AcknowledgesEarly,
         Self::ActsEarly,
         Self::ForgetsBatches,
@@ -76,5 +84,9 @@ impl Bug {
         Self::ForgetsDead,
         Self::ForgetsLost,
         Self::ForgetsHeld,
+        Self::GivesFreedAway,
+        Self::ChargesPreemption,
+        Self::ForgetsDrains,
+        Self::ForgetsExclusion,
     ];
 }

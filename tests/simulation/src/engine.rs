@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use toprung_agent::parts::AttemptKey;
 use toprung_engine::cores::routes::Failed;
-use toprung_engine::cores::{Batches, Places, Registry, Returned, Route, Routes};
+use toprung_engine::cores::{Batches, Places, Registry, Returned, Roster, Route, Routes};
 use toprung_engine::experiment::{Machine, Spec};
 use toprung_proto::v1::{self, agent_message, engine_message::Kind};
 
+mod drains;
 mod pool;
 mod registration;
 
+use crate::book::Book;
 use crate::bug::Bug;
 use crate::experiments::{Experiment, Message, Out, Reply};
 use crate::messages::{Actor, ExperimentsMessage, PoolMessage, SessionMessage, SessionsMessage};
@@ -23,6 +25,9 @@ pub const LEASE: Duration = Duration::from_mins(1);
 const CALL_DEADLINE: u64 = 10_000;
 /// Batches that an agent may send before the first is acknowledged.
 const IN_FLIGHT: u32 = 8;
+
+/// In the place of an experiment's number: what is on its way to the disk is the record of an agent.
+pub const NO_EXPERIMENT: u64 = 0;
 
 /// What the sessions do when the pool has answered.
 enum Wait {
@@ -70,10 +75,18 @@ pub struct Engine {
     /// Starts from before a registration, for the planted fault.
     starts: Vec<(String, Kind)>,
     numbers: u64,
+    /// Agents that were ever here.
+    pub roster: Roster,
+    /// Records of agents on their way to the disk.
+    records: VecDeque<v1::AgentRecord>,
+    book: Book,
 }
 
 impl Engine {
     /// Loads what the disk has.
+    ///
+    /// # Panics
+    /// The store in memory cannot be read.
     pub fn start(start: u64, specs: Vec<Spec>, outer: &mut Outer) -> Self {
         let mut engine = Self {
             start,
@@ -91,7 +104,14 @@ impl Engine {
             readers: BTreeMap::new(),
             starts: Vec::new(),
             numbers: 0,
+            roster: Roster::load(&outer.store).expect("memory can be read"),
+            records: VecDeque::new(),
+            book: Book::default(),
         };
+        if outer.bug != Bug::ForgetsDrains {
+            let drained = engine.roster.drained().map(|(name, why)| (name.to_owned(), why.to_owned()));
+            engine.pool.extend(drained.map(|(name, why)| PoolMessage::Drain(name, why)));
+        }
         for experiment in engine.specs.iter().map(|spec| spec.id).collect::<Vec<_>>() {
             engine.load(experiment, outer);
         }
@@ -154,6 +174,7 @@ impl Engine {
         match actor {
             Actor::Pool => {
                 if let Some(message) = self.pool.pop_front() {
+                    self.book.hears(&message);
                     self.on_pool(message, outer);
                     self.notices(outer);
                 }
@@ -232,6 +253,13 @@ impl Engine {
             }
             SessionsMessage::Expect(agent) => self.registry.expect(agent, now),
             SessionsMessage::Tell(agent, kind) => self.tell(&agent, kind, outer),
+            SessionsMessage::Drain(agent, reason) => {
+                // One that was never here is unknown.
+                if let Ok(record) = self.roster.change(&agent, reason, outer.calendar_ms()) {
+                    self.record(record, outer);
+                }
+            }
+            SessionsMessage::Recorded(durable) => self.recorded(durable),
             SessionsMessage::EndAll => {
                 for session in self.registry.sessions() {
                     self.tell_session(session, SessionMessage::End(true));

@@ -1,10 +1,10 @@
 //! An experiment's actor, as `toprung_engine` has it around a [`Keeper`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use toprung_engine::cores::registry::allocation;
 use toprung_engine::cores::{Keeper, Returned};
 use toprung_engine::experiment::{Effect, Machine, snapshot};
-use toprung_proto::v1::{self, engine_message::Kind, journal_record::Input};
+use toprung_proto::v1::{self, attempt_event, engine_message::Kind, journal_record::Input};
 
 use crate::bug::Bug;
 use crate::messages::{PoolMessage, SessionsMessage};
@@ -63,6 +63,8 @@ pub struct Experiment {
     start: u64,
     /// The planted fault of a forgotten dedupe counts for itself.
     sequences: u64,
+    /// Of the planted fault of charged preemption: (trial, attempt).
+    asked: BTreeSet<(u32, u32)>,
 }
 
 impl Experiment {
@@ -76,7 +78,8 @@ impl Experiment {
     ) -> (Self, Out) {
         let keeper = Keeper::new(machine, SNAPSHOT_EVERY);
         let sequences = 1 << 40;
-        let mut own = Self { keeper, mailbox: VecDeque::new(), generation, start, sequences };
+        let (mailbox, asked) = (VecDeque::new(), BTreeSet::new());
+        let mut own = Self { keeper, mailbox, generation, start, sequences, asked };
         let mut out = Out::default();
         if created {
             let created = v1::ExperimentCreated { id: own.id(), ..v1::ExperimentCreated::default() };
@@ -87,6 +90,10 @@ impl Experiment {
         let held = held.map(|held| allocation(own.id(), held)).collect();
         out.pool.push(PoolMessage::Add(own.id(), limits, held));
         if outer.bug != Bug::ForgetsReconcile {
+            let forgotten = |effect: &Effect| {
+                outer.bug == Bug::ForgetsExclusion && matches!(effect, Effect::Exclude { .. })
+            };
+            let effects: Vec<Effect> = effects.into_iter().filter(|effect| !forgotten(effect)).collect();
             effects.into_iter().for_each(|effect| own.perform(effect, outer, &mut out));
         }
         (own, out)
@@ -130,6 +137,12 @@ impl Experiment {
     }
 
     fn input(&mut self, input: Input, outer: &mut Outer, out: &mut Out) {
+        if let Input::Preempted(preempted) = &input
+            && outer.bug == Bug::ChargesPreemption
+        {
+            self.ask_to_leave(preempted, out);
+            return;
+        }
         let taken = self.keeper.input(input, outer.calendar_ms());
         for line in taken.lines {
             outer.log(|| format!("engine: {line}"));
@@ -137,11 +150,39 @@ impl Experiment {
         out.pool.extend(taken.refused.map(PoolMessage::Release));
     }
 
+    /// The planted fault: the agent is told, and the journal is not.
+    fn ask_to_leave(&mut self, preempted: &v1::AttemptPreempted, out: &mut Out) {
+        let experiment = self.id();
+        let trial = self.keeper.machine.trial(preempted.trial);
+        let found = trial.filter(|trial| trial.attempt == preempted.attempt);
+        if let Some(placement) = found.and_then(|trial| trial.placement.as_ref()) {
+            let attempt = v1::AttemptId { experiment, trial: preempted.trial, attempt: preempted.attempt };
+            self.asked.insert((attempt.trial, attempt.attempt));
+            let (kind, reason) = (v1::StopKind::Preempt.into(), preempted.reason.clone());
+            let stop = v1::StopAttempt { attempt: Some(attempt), kind, reason };
+            out.sessions.push(SessionsMessage::Tell(placement.agent.to_string(), Kind::Stop(stop)));
+        }
+    }
+
+    /// The planted fault: whoever had to leave has failed.
+    fn blame(&self, events: &mut v1::AgentEvents) {
+        for event in &mut events.events {
+            if let (Some(attempt), Some(attempt_event::Kind::Exit(exit))) = (&event.attempt, &mut event.kind)
+                && self.asked.contains(&(attempt.trial, attempt.attempt))
+            {
+                exit.set_cause(v1::ExitCause::Failed);
+            }
+        }
+    }
+
     fn events(&mut self, mut events: v1::AgentEvents, session: u64, outer: &mut Outer, out: &mut Out) {
         let sequence = events.sequence;
         if outer.bug == Bug::ForgetsBatches {
             self.sequences += 1;
             events.sequence = self.sequences;
+        }
+        if outer.bug == Bug::ChargesPreemption {
+            self.blame(&mut events);
         }
         if outer.bug == Bug::DropsFence {
             for attempt in events.events.iter_mut().filter_map(|event| event.attempt.as_mut()) {
@@ -192,10 +233,14 @@ impl Experiment {
         let id = self.id();
         let attempt = |trial, attempt| v1::AttemptId { experiment: id, trial, attempt };
         match effect {
-            Effect::Request { trial, attempt: number, only_on } => {
-                out.pool.push(PoolMessage::Request(attempt(trial, number), only_on));
+            Effect::Request { trial, attempt: number, wish } => {
+                out.pool.push(PoolMessage::Request(attempt(trial, number), wish));
             }
+            Effect::Exclude { agent, reason } => out.pool.push(PoolMessage::Exclude(id, agent, reason)),
             Effect::Withdraw { trial } => out.pool.push(PoolMessage::Withdraw(id, trial)),
+            Effect::Leaves { trial, attempt: number } => {
+                out.pool.push(PoolMessage::Leaves(attempt(trial, number)));
+            }
             Effect::Release { .. } if outer.bug == Bug::ForgetsRelease => {}
             Effect::Release { trial, attempt: number } => {
                 out.pool.push(PoolMessage::Release(attempt(trial, number)));

@@ -11,6 +11,11 @@
 //! | INV-7 | when faults stop, everything ends |
 //! | INV-8 | an attempt's exit is in the journal at most once |
 //! | INV-9 | a spool opens after each death of its daemon, and nothing in it counts as damaged |
+//! | INV-10 | an agent that is drained gets nothing new |
+//! | INV-11 | nobody gets a slot before an experiment of better priority that waits for one |
+//! | INV-12 | a trial is charged no more than its scripts failed |
+//! | INV-13 | an agent that is excluded from an experiment gets nothing of it while another will do; the last is never excluded |
+//! | INV-14 | no trial is charged more than `max_restarts` failures |
 
 use std::collections::{BTreeMap, BTreeSet};
 use toprung_agent::parts::AttemptKey;
@@ -53,6 +58,12 @@ pub struct Ledger {
     started: BTreeSet<AttemptKey>,
     /// Experiments whose end is durable: they take nothing any more.
     ended: BTreeSet<u64>,
+    /// Drained agents: the pool has heard of it, and nobody has undone it for good.
+    drained: BTreeSet<String>,
+    /// How often scripts of a trial failed by themselves.
+    failures: BTreeMap<(u64, u32), u32>,
+    /// Experiment and agent: the pool was told to do without it.
+    excluded: BTreeSet<(u64, String)>,
     /// The first violation.
     pub violation: Option<Violation>,
 }
@@ -114,6 +125,41 @@ impl Ledger {
     pub fn starts(&mut self, key: AttemptKey) {
         if !self.started.insert(key) {
             self.fail("INV-3", format!("{key} is started twice"));
+        }
+    }
+
+    /// The pool has heard that an agent is drained.
+    pub fn drained(&mut self, agent: &str) {
+        self.drained.insert(agent.to_owned());
+    }
+
+    /// The record of an agent is durable.
+    pub fn recorded(&mut self, record: &v1::AgentRecord) {
+        if record.drain.is_none() {
+            self.drained.remove(&record.name);
+        }
+    }
+
+    /// An attempt gets slots of an agent.
+    pub fn gets(&mut self, agent: &str) {
+        if self.drained.contains(agent) {
+            self.fail("INV-10", format!("{agent} is drained and gets an attempt"));
+        }
+    }
+
+    /// A script failed by itself.
+    pub fn failed(&mut self, key: AttemptKey) {
+        *self.failures.entry((key.experiment, key.trial)).or_insert(0) += 1;
+    }
+
+    /// At the end: so much a trial was charged.
+    pub fn check_charge(&mut self, experiment: u64, trial: u32, restarts: u32) {
+        let failures = self.failures.get(&(experiment, trial)).copied().unwrap_or(0);
+        if restarts > failures {
+            let what = format!(
+                "trial {trial} of experiment {experiment} failed {failures} times, charged {restarts}"
+            );
+            self.fail("INV-12", what);
         }
     }
 
@@ -187,6 +233,21 @@ impl Ledger {
     /// Whether the end of an experiment is durable.
     pub fn has_ended(&self, experiment: u64) -> bool {
         self.ended.contains(&experiment)
+    }
+
+    /// The pool is told that an experiment does without an agent.
+    pub fn excluded(&mut self, experiment: u64, agent: &str) {
+        self.excluded.insert((experiment, agent.to_owned()));
+    }
+
+    /// Whether the pool was told so, in this or a former life of the engine.
+    pub fn is_excluded(&self, experiment: u64, agent: &str) -> bool {
+        self.excluded.contains(&(experiment, agent.to_owned()))
+    }
+
+    /// How often an agent was excluded from an experiment.
+    pub fn exclusions(&self) -> usize {
+        self.excluded.len()
     }
 
     /// Reports accepted and in the journal.

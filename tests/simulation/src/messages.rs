@@ -1,7 +1,7 @@
 //! What the engine's actors say to each other.
 
 use toprung_engine::cores::Returned;
-use toprung_engine::scheduler::{Allocation, Limits};
+use toprung_engine::scheduler::{Allocation, Limits, Wish};
 use toprung_proto::v1::{self, engine_message::Kind};
 
 /// What the pool is told.
@@ -14,9 +14,17 @@ pub enum PoolMessage {
     /// An experiment has ended.
     Ended(u64),
     /// An attempt wants slots.
-    Request(v1::AttemptId, Option<String>),
+    Request(v1::AttemptId, Wish),
+    /// An experiment does without an agent.
+    Exclude(u64, String, String),
     /// A trial wants none any more.
     Withdraw(u64, u32),
+    /// An attempt was told to end.
+    Leaves(v1::AttemptId),
+    /// An agent is drained by a person, for this reason.
+    Drain(String, String),
+    /// It is not drained any more.
+    Undrain(String),
     /// An attempt gives its slots back.
     Release(v1::AttemptId),
     /// An agent is there.
@@ -42,6 +50,10 @@ pub enum SessionsMessage {
     Expect(String),
     /// To an agent.
     Tell(String, Kind),
+    /// A person drains an agent, or undoes it.
+    Drain(String, Option<String>),
+    /// The record of an agent has reached the disk, or has not.
+    Recorded(bool),
     /// All sessions are to end.
     EndAll,
     /// Time passes.

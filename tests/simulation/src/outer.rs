@@ -1,11 +1,12 @@
 //! What engine and agents stand on: time, network, disk and chance. All of it may fail while [`Outer::faults`] says so.
 
+use prost::Message as _;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use toprung_engine::experiment::{Machine, Spec, snapshot};
 use toprung_engine::load;
 use toprung_proto::v1;
-use toprung_store::{Batch, Store};
+use toprung_store::{Batch, Key, Store};
 
 use crate::bug::Bug;
 use crate::ledger::Ledger;
@@ -224,11 +225,16 @@ impl Outer {
     /// Writes a batch for good.
     pub fn write(&mut self, batch: Batch) -> Result<(), toprung_store::Error> {
         let (sender, receiver) = std::sync::mpsc::channel();
-        let records = batch.journal.clone();
+        let (records, puts) = (batch.journal.clone(), batch.puts.clone());
         self.store.submit(batch, move |result| drop(sender.send(result)))?;
         receiver.recv().map_err(|_| toprung_store::Error::Closed)??;
         for (experiment, record) in &records {
             self.ledger.durable(*experiment, record);
+        }
+        for (key, value) in &puts {
+            if let (Key::Agent(_), Ok(record)) = (key, v1::AgentRecord::decode(value.as_slice())) {
+                self.ledger.recorded(&record);
+            }
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ pub use scenarios::Scenarios;
 
 use crate::agent::Agent;
 use crate::bug::Bug;
-use crate::engine::Engine;
+use crate::engine::{Engine, NO_EXPERIMENT};
 use crate::experiments::Message;
 use crate::ledger::Violation;
 use crate::messages::Actor;
@@ -31,6 +31,8 @@ pub struct Summary {
     pub faults: u64,
     /// Reports that scripts were told are accepted.
     pub reports: u64,
+    /// Agents that were excluded from an experiment.
+    pub exclusions: u64,
 }
 
 /// Runs one seed.
@@ -73,16 +75,21 @@ impl World {
         let mut specs = Vec::new();
         let shared = chance.one(1, 4);
         let scenarios = if shared { &scenarios.shared } else { &scenarios.beside };
-        for id in 1..=1 + u64::from(chance.one(1, 3)) {
+        for id in 1..=1 + u64::from(chance.one(1, 2)) {
             let (mut spec, limit) = scenarios[chance.below(scenarios.len() as u64) as usize].clone();
             spec.id = id;
             spec.seed = chance.below(1_000) as u32;
+            spec.config.resources.priority = [10, 42, 42, 90][chance.below(4) as usize];
             specs.push((spec, limit));
         }
         let count = 1 + chance.below(3) as usize;
-        let agents: Vec<Agent> =
+        let mut agents: Vec<Agent> =
             (0..count).map(|index| Agent::new(index, 1 + chance.below(3) as u32)).collect();
         let faults_until = chance.below(120_000);
+        if chance.one(1, 6) {
+            // The last: the first may be lost for good.
+            agents[count - 1].bad_until = faults_until;
+        }
         let rarity = [40, 150, 600, 4_000][chance.below(4) as usize];
         outer.after(0, Timer::EngineStarts);
         for index in 0..agents.len() {
@@ -135,6 +142,7 @@ impl World {
             (Choice::Actor(actor), Some(engine)) => {
                 engine.handle(actor, outer);
                 self.check_holding(actor);
+                self.check_failures(actor);
             }
             (Choice::Up(id), engine) => {
                 let Some(connection) = outer.connections.get_mut(&id) else { return };
@@ -254,6 +262,11 @@ impl World {
         let result = if written { outer.write(batch) } else { Ok(()) };
         // A batch after one that failed is out of sequence and fails too; its actor is gone by then.
         let durable = result.is_ok() && written && !full;
+        if id == NO_EXPERIMENT {
+            let engine = self.engine.iter_mut().filter(|engine| engine.start == generation);
+            engine.for_each(|engine| engine.written(durable));
+            return;
+        }
         let engine = self.engine.as_mut().and_then(|engine| engine.experiments.get_mut(&id));
         if let Some(experiment) = engine.filter(|experiment| experiment.generation == generation) {
             experiment.mailbox.push_back(Message::Committed(durable));
@@ -272,6 +285,20 @@ impl World {
         }
     }
 
+    fn check_failures(&mut self, actor: Actor) {
+        let Actor::Experiment(id) = actor else { return };
+        let found = self.engine.as_ref().and_then(|engine| engine.experiments.get(&id));
+        let Some(machine) = found.map(|found| &found.keeper.machine) else { return };
+        let max = machine.spec.config.max_restarts;
+        let most = machine.fold.trials.iter().map(|trial| trial.restarts).max().unwrap_or(0);
+        if most > max {
+            self.outer.ledger.fail("INV-14", format!("a trial of {id} is charged {most} failures of {max}"));
+        }
+        if machine.fold.nodes.excluded().count() >= self.agents.len() {
+            self.outer.ledger.fail("INV-13", format!("experiment {id} excludes all agents"));
+        }
+    }
+
     fn is_over(&self) -> bool {
         let Some(engine) = &self.engine else { return false };
         let idle = self.agents.iter().all(|agent| agent.is_gone() || agent.is_up() && agent.is_idle());
@@ -285,6 +312,7 @@ impl World {
         let gone: Vec<String> = gone.map(|agent| agent.name().to_owned()).collect();
         self.outer.ledger.check_end(&gone);
         self.summary.reports = self.outer.ledger.counts().0 as u64;
+        self.summary.exclusions = self.outer.ledger.exclusions() as u64;
         for (spec, _) in self.specs.clone() {
             if let Err(what) = self.check_fold(&spec) {
                 self.outer.ledger.fail("INV-6", what);
@@ -301,6 +329,9 @@ impl World {
         }
         if !folded.fold.state.is_end() {
             return Err(format!("experiment {} has not ended in its journal", spec.id));
+        }
+        for (trial, id) in folded.fold.trials.iter().zip(1..) {
+            self.outer.ledger.check_charge(spec.id, id, trial.restarts);
         }
         let loaded = self.outer.load(spec).ok_or("it cannot be loaded")?;
         let bytes = |machine: &Machine| snapshot::encode(machine).map_err(|error| error.to_string());

@@ -38,6 +38,7 @@ fn no_seed_breaks_an_invariant() {
                             total.steps += summary.steps;
                             total.faults += summary.faults;
                             total.reports += summary.reports;
+                            total.exclusions += summary.exclusions;
                         }
                         Err(violation) => failed.lock().unwrap().push((seed, violation)),
                     }

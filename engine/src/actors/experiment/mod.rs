@@ -17,7 +17,7 @@ use super::session::BatchAck;
 use super::sessions::SessionsHandle;
 use super::{Reply, Unavailable, answer, cast};
 use crate::cores::Returned;
-use crate::scheduler::Allocation;
+use crate::scheduler::{Allocation, Preemption};
 
 use shell::ExperimentActor;
 pub use shell::Shell;
@@ -115,14 +115,21 @@ impl ExperimentHandle {
 
     /// The pool gave slots.
     pub fn allocated(&self, allocation: Allocation) {
-        let Allocation { attempt, agent, slots } = allocation;
+        let Allocation { attempt, agent, slots, .. } = allocation;
         let input = v1::AttemptAllocated { trial: attempt.trial, attempt: attempt.attempt, agent, slots };
         cast(&self.actor, Message::Input(Input::Allocated(input)));
     }
 
+    /// The pool wants an attempt's slots back.
+    pub fn preempted(&self, preemption: Preemption) {
+        let Preemption { attempt, reason } = preemption;
+        let input = v1::AttemptPreempted { trial: attempt.trial, attempt: attempt.attempt, reason };
+        cast(&self.actor, Message::Input(Input::Preempted(input)));
+    }
+
     /// The pool could hold so many trials.
-    pub fn capacity(&self, trials: u32) {
-        cast(&self.actor, Message::Input(Input::Capacity(v1::CapacityChanged { trials })));
+    pub fn capacity(&self, trials: u32, agents: u32) {
+        cast(&self.actor, Message::Input(Input::Capacity(v1::CapacityChanged { trials, agents })));
     }
 
     /// A part of an agent's batch. Answers `false` if the actor is gone.

@@ -282,12 +282,16 @@ impl Shell {
     fn perform(&mut self, effect: Effect) {
         let id = self.machine().spec.id;
         match effect {
-            Effect::Request { trial, attempt, only_on } => {
-                self.neighbours.pool.request(self.attempt_id(trial, attempt), only_on)
+            Effect::Request { trial, attempt, wish } => {
+                self.neighbours.pool.request(self.attempt_id(trial, attempt), wish)
             }
+            Effect::Exclude { agent, reason } => self.neighbours.pool.exclude(id, agent, reason),
             Effect::Withdraw { trial } => self.neighbours.pool.withdraw(id, trial),
             Effect::Release { trial, attempt } => {
                 self.neighbours.pool.release(self.attempt_id(trial, attempt))
+            }
+            Effect::Leaves { trial, attempt } => {
+                self.neighbours.pool.leaves(self.attempt_id(trial, attempt));
             }
             Effect::Start { agent, start } => {
                 self.neighbours.sessions.tell(&agent, Kind::Start(*start));

@@ -72,10 +72,27 @@ impl Agent {
             self.exit(key, ExitCause::Requested, outer);
         } else if outer.faults && outer.chance.one(1, 120) {
             self.exit(key, ExitCause::Failed, outer);
+        } else if self.bad_until > outer.now && script.next == Next::Begin {
+            self.fail_here(key, outer);
         } else {
             self.proceed(key, outer);
         }
         self.send(outer);
+    }
+
+    /// The node is broken.
+    fn fail_here(&mut self, key: AttemptKey, outer: &mut Outer) {
+        let cause = [ExitCause::Failed, ExitCause::Environment, ExitCause::Signal, ExitCause::OutOfMemory]
+            [outer.chance.below(4) as usize];
+        if cause != ExitCause::Environment {
+            self.say(key, Kind::Started(v1::Started::default()), outer);
+        }
+        if outer.chance.one(1, 8) {
+            let action = v1::LogPolicyAction::ExcludeNode.into();
+            let matched = v1::PolicyMatched { name: "ECC Error".into(), action, ..Default::default() };
+            self.say(key, Kind::PolicyMatched(matched), outer);
+        }
+        self.exit(key, cause, outer);
     }
 
     pub(super) fn proceed(&mut self, key: AttemptKey, outer: &mut Outer) {
@@ -143,6 +160,9 @@ impl Agent {
     pub(super) fn exit(&mut self, key: AttemptKey, cause: ExitCause, outer: &mut Outer) {
         self.scripts.remove(&key);
         outer.log(|| format!("{} ends {key}: {cause:?}", self.name));
+        if !matches!(cause, ExitCause::Requested | ExitCause::Success) {
+            outer.ledger.failed(key);
+        }
         let message = format!("{SCRIPT} ended");
         let exit = v1::Exit { cause: cause.into(), message, ..v1::Exit::default() };
         self.say(key, Kind::Exit(exit.clone()), outer);

@@ -91,12 +91,18 @@ impl Engine {
         for kind in std::iter::once(answer).chain(orders).chain(meanwhile) {
             self.tell_session(id, SessionMessage::Tell(kind));
         }
+        if let Some(record) = self.roster.registered(&agent, outer.calendar_ms()) {
+            self.record(record, outer);
+        }
         self.pool.push_back(PoolMessage::Joined(agent, register.slots, running));
     }
 
     pub(super) fn agent_returned(&mut self, agent: &str, serial: u64, running: &[v1::AttemptId], task: u64) {
         let Some(found) = self.tasks.get_mut(&task) else { return };
-        if self.routes.returned(agent, serial).is_err() {
+        // One whose actor is gone, and of which the supervisor has not heard that yet, does not answer.
+        let mut active = self.specs.iter().filter(|spec| self.routes.is_active(spec.id));
+        let silent = active.any(|spec| !self.experiments.contains_key(&spec.id));
+        if self.routes.returned(agent, serial).is_err() || silent {
             self.sessions.push_back(SessionsMessage::Reconciled(task, None));
             return;
         }

@@ -11,7 +11,7 @@ impl World {
     pub(super) fn fault(&mut self) {
         self.summary.faults += 1;
         let outer = &mut self.outer;
-        let kind = outer.chance.below(21);
+        let kind = outer.chance.below(22);
         match kind {
             0..=1 => self.crash_engine(),
             2..=3 => {
@@ -28,14 +28,29 @@ impl World {
                 outer.calendar += jump;
                 outer.log(|| format!("the calendar jumps by {jump} ms"));
             }
+            17 => self.drain(),
             20 => {
                 let agent = outer.chance.below(self.agents.len() as u64) as usize;
                 self.agents[agent].fill(Some(outer.chance.below(500) as usize));
                 outer.log(|| format!("the disk of agent {agent} is full"));
                 outer.within(20_000, Timer::Room(agent));
             }
+            21 => {
+                let agent = outer.chance.below(self.agents.len() as u64) as usize;
+                self.agents[agent].bad_until = outer.now + outer.chance.below(120_000);
+                outer.log(|| format!("agent-{agent} is broken for a while"));
+            }
             _ => self.control(),
         }
+    }
+
+    /// A person drains an agent, or undoes it.
+    fn drain(&mut self) {
+        let chance = &mut self.outer.chance;
+        let agent = format!("agent-{}", chance.below(self.agents.len() as u64));
+        let reason = chance.one(1, 2).then(|| "new disks".to_owned());
+        self.outer.log(|| format!("somebody drains {agent}: {reason:?}"));
+        self.engine.iter_mut().for_each(|engine| engine.drain(agent.clone(), reason.clone()));
     }
 
     pub(super) fn disturb(&mut self, kind: u64) {
@@ -99,13 +114,20 @@ impl World {
         for connection in outer.connections.values_mut() {
             (connection.up_until, connection.down_until) = (0, 0);
         }
-        self.agents.iter_mut().for_each(|agent| agent.fill(None));
+        for agent in &mut self.agents {
+            agent.fill(None);
+            agent.bad_until = 0;
+        }
     }
 
-    /// After the last fault whoever paused an experiment lets it go on.
+    /// After the last fault whoever paused an experiment lets it go on, and gives drained agents back.
     pub(super) fn resume(&mut self) {
         if self.outer.faults {
             return;
+        }
+        if let Some(engine) = &mut self.engine {
+            let drained: Vec<String> = engine.roster.drained().map(|(name, _)| name.to_owned()).collect();
+            drained.into_iter().for_each(|name| engine.drain(name, None));
         }
         for experiment in self.engine.iter_mut().flat_map(|engine| engine.experiments.values_mut()) {
             let state = experiment.keeper.machine.fold.state;
