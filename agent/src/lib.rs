@@ -2,10 +2,13 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | `run`, `ending` | what has to be there before the engine is told of this agent; how the agent ends |
 //! | `daemon` | the event loop: connects the parts below |
 //! | `session` | what is said to the engine, decided in pure code ([`session::SessionState`]) |
 //! | `attempt` | the life of one attempt: prepare, start, watch, exit |
 //! | `contract` | what a trial may ask over its socket, and the answers |
+//! | `report` | how an attempt tells the daemon what happened, with credits |
+//! | `checkpoint` | a checkpoint on this disk is complete or absent |
 //! | `deletions` | checkpoints that are not wanted any more leave the disk |
 //! | `remote`, `uploads` | checkpoints in object stores: a bounded cache, and the way there |
 //! | `spool` | what is not acknowledged yet, on disk |
@@ -13,6 +16,7 @@
 //! | `environment` | Python environments, built once per content |
 //! | `model` | model directories, fetched once per content |
 //! | `orphans`, `escaped` | no process outlives its attempt, or the agent |
+//! | `lock`, `layout`, `slots` | one daemon per state directory; where everything lies in it; what this node offers |
 //!
 //! The agent never decides about the search. Invariants: each attempt's `Exit` is sent exactly once; nothing that a
 //! trial was told is accepted is dropped, also when the agent is killed (what cannot be kept holds back the process that

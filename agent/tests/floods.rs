@@ -8,7 +8,7 @@
 mod support;
 
 use std::time::{Duration, Instant};
-use support::{Bench, DEADLINE};
+use support::{Bench, DEADLINE, script};
 use tokio::sync::{Mutex, MutexGuard};
 use toprung_proto::v1::{self, AttemptId, DecisionKind, attempt_event::Kind, engine_message};
 
@@ -18,21 +18,6 @@ const MOST_GROWTH: u64 = 100;
 const DECISIONS: u64 = 20;
 /// A decision that takes longer was held up. A crowded machine needs room.
 const PROMPT: Duration = Duration::from_secs(10);
-
-/// A client of the socket.
-const CLIENT: &str = r#"
-import json, os, socket, sys, time
-def connect():
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(os.environ["TOPRUNG_SOCKET"])
-    return connection
-connection = connect()
-lines = connection.makefile("r")
-def ask(**message):
-    connection.sendall((json.dumps(message) + "\n").encode())
-    return json.loads(lines.readline())
-assert ask(type="hello", sdk="test", version="1") == {"ok": True}
-"#;
 
 /// Reports and waits for its decision again and again.
 const CALM: &str = r#"
@@ -89,7 +74,7 @@ impl Flood {
     ) -> Self {
         let mut bench = Bench::start_with(change).await;
         bench.forgets = true;
-        let mut calm = bench.python(&format!("{CLIENT}{CALM}"));
+        let mut calm = bench.python(&script(CALM));
         calm.attempt = Some(AttemptId { experiment: 2, trial: 2, attempt: 1 });
         calm.train_until = 1;
         calm.max_length = 1_000_000;
@@ -172,8 +157,8 @@ impl Flood {
     }
 }
 
-fn python(script: &str) -> impl FnOnce(&Bench) -> v1::StartAttempt {
-    let script = format!("{CLIENT}{script}");
+fn python(body: &str) -> impl FnOnce(&Bench) -> v1::StartAttempt {
+    let script = script(body);
     move |bench| bench.python(&script)
 }
 

@@ -5,18 +5,11 @@
 mod support;
 
 use std::fs;
-use support::{Bench, attempt, names, runs};
+use support::{Bench, attempt, names, runs, script};
 use toprung_proto::v1::{AttemptId, ExitCause, attempt_event::Kind};
 
-const CLIENT: &str = r#"
-import json, os, pathlib, socket, time
-connection = socket.socket(socket.AF_UNIX)
-connection.connect(os.environ["TOPRUNG_SOCKET"])
-lines = connection.makefile("r")
-def ask(**message):
-    connection.sendall((json.dumps(message) + "\n").encode())
-    return json.loads(lines.readline())
-assert ask(type="hello", sdk="test", version="1") == {"ok": True}
+/// What both scripts begin with.
+const DRAFTS: &str = r#"
 number = os.environ["TOPRUNG_ATTEMPT"]
 root = pathlib.Path(os.environ["TOPRUNG_CHECKPOINT_DIR"])
 def draft(name):
@@ -36,8 +29,8 @@ async fn each_writes_its_own_checkpoints_and_takes_away_only_its_own() {
     let first =
         "assert ask(type='checkpoint', length=1, directory=draft('a'))['ok']\ndraft('b')\nwait_for('end')";
     let second = "name = draft('a')\nprint('drafted', flush=True)\nwait_for('save')\nassert ask(type='checkpoint', length=1, directory=name)['ok']";
-    let order = |bench: &Bench, script: &str, number| {
-        let mut order = bench.python(&format!("{CLIENT}\n{script}"));
+    let order = |bench: &Bench, body: &str, number| {
+        let mut order = bench.python(&script(&format!("{DRAFTS}\n{body}")));
         order.attempt = Some(AttemptId { attempt: number, ..attempt() });
         order.run.as_mut().unwrap().checkpoint_dir = shared.path().to_str().unwrap().to_owned();
         order

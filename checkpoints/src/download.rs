@@ -2,10 +2,13 @@
 
 use crate::{Error, File, Key, Manifest, Progress, Remote, draft::Draft, manifest::LARGEST, tree::hex};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use object_store::{Error as StoreError, GetOptions, ObjectStoreExt as _};
+use object_store::{
+    Error as StoreError, GetOptions, GetResult, ObjectStoreExt as _, path::Path as ObjectPath,
+};
 use sha2::{Digest as _, Sha256};
 use std::{
     io::Write as _,
+    ops::Range,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -105,25 +108,15 @@ impl Remote {
         arrived: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), Error> {
         let path = key.file(&self.place, &file.path)?;
-        let damaged =
-            |what: String| Error::Damaged { address: self.address(key), file: file.path.clone(), what };
-        let failed = |error: StoreError| match &error {
-            StoreError::NotFound { .. } => damaged("it is missing".to_owned()),
-            error => Error::of_store(&self.place, "get", &path, error),
-        };
+        let damaged = |what: String| self.damaged(key, file, what);
         let local = |source| Error::local("write", target)(source);
         let mut output = std::fs::File::create(target).map_err(local)?;
         let (mut hash, mut size) = (Sha256::new(), 0);
         // Part by part, so that each has its own deadline; also an empty file is asked for once.
         loop {
             let end = file.size.min(size + self.limits.part as u64);
-            let range = (size < end).then_some(size..end);
-            let found =
-                self.store.get_opts(&path, GetOptions::new().with_range(range)).await.map_err(failed)?;
-            if found.meta.size != file.size {
-                return Err(damaged(format!("it has {} bytes, saved were {}", found.meta.size, file.size)));
-            }
-            let bytes = found.bytes().await.map_err(failed)?;
+            let found = self.part(key, file, &path, size..end).await?;
+            let bytes = found.bytes().await.map_err(|error| self.failed(key, file, &path, &error))?;
             size += bytes.len() as u64;
             (output, hash) = blocking(target, {
                 let target = target.to_owned();
@@ -157,6 +150,35 @@ impl Remote {
             move || output.sync_all().map_err(Error::local("sync", &target))
         })
         .await
+    }
+
+    /// These bytes of a file, or fewer where it ends.
+    async fn part(
+        &self,
+        key: &Key,
+        file: &File,
+        path: &ObjectPath,
+        range: Range<u64>,
+    ) -> Result<GetResult, Error> {
+        let range = (!range.is_empty()).then_some(range);
+        let found = self.store.get_opts(path, GetOptions::new().with_range(range)).await;
+        let found = found.map_err(|error| self.failed(key, file, path, &error))?;
+        if found.meta.size != file.size {
+            let what = format!("it has {} bytes, saved were {}", found.meta.size, file.size);
+            return Err(self.damaged(key, file, what));
+        }
+        Ok(found)
+    }
+
+    fn failed(&self, key: &Key, file: &File, path: &ObjectPath, error: &StoreError) -> Error {
+        match error {
+            StoreError::NotFound { .. } => self.damaged(key, file, "it is missing".to_owned()),
+            error => Error::of_store(&self.place, "get", path, error),
+        }
+    }
+
+    fn damaged(&self, key: &Key, file: &File, what: String) -> Error {
+        Error::Damaged { address: self.address(key), file: file.path.clone(), what }
     }
 }
 

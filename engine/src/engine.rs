@@ -131,14 +131,7 @@ impl Engine {
             Agents { sessions: sessions.clone(), collector: collector.clone(), store: store.clone() };
         let (stop_server, stop) = oneshot::channel();
         let server = server::start(listener, options.tls.as_ref(), Auth::new(&token), search, agents, stop)?;
-        let scheme = if options.tls.is_some() { "https" } else { "http" };
-        let url = format!("{scheme}://{}", reachable(address, options.tls.is_some()));
-        let published = if options.publish {
-            let server = Server { url: url.clone(), token: token.clone(), pid: std::process::id() };
-            Published::write(&options.data_dir, address, &server)?
-        } else {
-            Published::default()
-        };
+        let (url, published) = publish(&options, address, &token)?;
         tracing::info!(url, "engine serves");
         Ok(Self {
             url,
@@ -216,6 +209,19 @@ impl Engine {
         }
         Ok(closed?)
     }
+}
+
+/// Where it is reached, written down for programs on this host if they are to find it.
+fn publish(options: &Options, address: SocketAddr, token: &str) -> Result<(String, Published), Error> {
+    let tls = options.tls.is_some();
+    let scheme = if tls { "https" } else { "http" };
+    let url = format!("{scheme}://{}", reachable(address, tls));
+    if !options.publish {
+        return Ok((url, Published::default()));
+    }
+    let server = Server { url: url.clone(), token: token.to_owned(), pid: std::process::id() };
+    let published = Published::write(&options.data_dir, address, &server)?;
+    Ok((url, published))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {

@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `engine` | in which order the parts come up, and how they end |
 //! | [`experiment`] | one experiment as a pure state machine: **where everything about trials is decided** |
 //! | [`scheduler`] | who gets slots, as a pure value |
 //! | [`cores`] | what the actors around both decide, without actors |

@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `store`, `opening` | the handle others use; what happens before it is handed out |
+//! | `store`, `reads`, `opening` | the handle others use; what it reads; what happens before it is handed out |
 //! | `batch`, `writer` | atomic batches, gathered into commits by one thread |
 //! | `keys`, `records` | order-preserving keys; values of any size on a tree that wants small ones |
 //! | `journal` | sequence and checksum chain of an experiment's records |
@@ -54,6 +54,7 @@ mod models;
 mod opening;
 #[cfg(test)]
 mod power_cuts;
+mod reads;
 mod records;
 mod redo;
 mod removal;
@@ -75,6 +76,7 @@ pub use journal::Journal;
 pub use keys::Key;
 pub use logs::{LogPage, Logs};
 pub use models::Models;
+pub use reads::CheckpointRecord;
 pub use snapshot::Snapshot;
-pub use store::{CheckpointRecord, Options, Store};
+pub use store::{Options, Store};
 pub use tools::{Checked, ExperimentChecked, Exported, Imported, check, export, import};

@@ -121,15 +121,25 @@ impl<D: Disk> Spool<D> {
 
     /// Begins the next file with where everything stands.
     pub(crate) fn begin_segment(&mut self) -> io::Result<()> {
-        let number = self.segments.back().map_or(1, |last| last.number + 1);
-        let mut bytes = Vec::new();
-        append(&mut bytes, Kind::Head(self.standing.head()));
-        self.disk.write(number, 0, &bytes)?;
+        let number = self.next_number();
+        let length = self.write_head(number)?;
         if let Some(last) = self.segments.back() {
             self.disk.written(last.number, true);
         }
-        self.segments.push_back(Segment { number, length: bytes.len() as u64 });
+        self.segments.push_back(Segment { number, length });
         Ok(())
+    }
+
+    fn next_number(&self) -> u64 {
+        self.segments.back().map_or(1, |last| last.number + 1)
+    }
+
+    /// Writes where everything stands at the head of a file. Answers its length.
+    fn write_head(&mut self, number: u64) -> io::Result<u64> {
+        let mut bytes = Vec::new();
+        append(&mut bytes, Kind::Head(self.standing.head()));
+        self.disk.write(number, 0, &bytes)?;
+        Ok(bytes.len() as u64)
     }
 
     /// Batches up to this one are acknowledged: files that hold nothing else go. Needs no room on the disk.
@@ -154,7 +164,7 @@ impl<D: Disk> Spool<D> {
     pub fn begin_anew(&mut self, instance: &str, label: &str) -> io::Result<Option<String>> {
         let mut place = None;
         let unsent = self.standing.oldest().is_some();
-        let next = self.segments.back().map_or(1, |last| last.number + 1);
+        let number = self.next_number();
         for segment in &self.segments {
             if unsent {
                 place = Some(self.disk.set_aside(segment.number, label)?);
@@ -165,11 +175,9 @@ impl<D: Disk> Spool<D> {
         // Numbers go on, so that a file that could not be moved is not taken for a new one.
         self.segments = VecDeque::new();
         self.standing = Standing::new(instance);
-        let mut bytes = Vec::new();
-        append(&mut bytes, Kind::Head(self.standing.head()));
-        self.disk.write(next, 0, &bytes)?;
-        self.segments.push_back(Segment { number: next, length: bytes.len() as u64 });
-        self.disk.written(next, true);
+        let length = self.write_head(number)?;
+        self.segments.push_back(Segment { number, length });
+        self.disk.written(number, true);
         Ok(place)
     }
 

@@ -1,10 +1,15 @@
 //! An engine that does as a test says, and an agent that is connected to it.
 
-#![allow(dead_code, reason = "each test binary uses a part of this")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of this")]
+
+mod events;
+mod orders;
+mod service;
+mod system;
 
 use std::{
     collections::{HashMap, VecDeque},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -17,82 +22,18 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tonic::{Request, Response, Status, Streaming};
+use tokio_stream::wrappers::TcpListenerStream;
 use toprung_agent::Options;
 use toprung_proto::v1::{
-    self, AgentMessage, AttemptEvent, AttemptId, EngineMessage, agent_message, agent_service_server,
-    attempt_event, engine_message,
+    self, AttemptEvent, EngineMessage, agent_message, agent_service_server, attempt_event, engine_message,
 };
+
+pub use orders::{CLIENT, attempt, options, script};
+use service::{Heard, Service, ToAgent};
+pub use system::{eventually, names, runs};
 
 /// No state takes longer to come about, also on a crowded machine.
 pub const DEADLINE: Duration = Duration::from_mins(1);
-
-type ToAgent = mpsc::Sender<Result<EngineMessage, Status>>;
-
-/// What the agent said, in order, with the answers a test gives.
-struct Service {
-    said: mpsc::Sender<Heard>,
-    connections: AtomicU64,
-    models: Arc<Mutex<HashMap<String, Vec<u8>>>>,
-    away: Arc<AtomicBool>,
-}
-
-enum Heard {
-    Connected(ToAgent),
-    /// With the number of its connection.
-    Message(u64, Box<AgentMessage>),
-}
-
-#[tonic::async_trait]
-impl agent_service_server::AgentService for Service {
-    type SessionStream = ReceiverStream<Result<EngineMessage, Status>>;
-    type FetchModelStream = ReceiverStream<Result<v1::ModelChunk, Status>>;
-
-    async fn session(
-        &self,
-        request: Request<Streaming<AgentMessage>>,
-    ) -> Result<Response<Self::SessionStream>, Status> {
-        let token = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        if token != Some("Bearer secret") {
-            return Err(Status::unauthenticated("wrong token"));
-        }
-        if self.away.load(Ordering::SeqCst) {
-            return Err(Status::unavailable("away"));
-        }
-        let (to_agent, messages) = mpsc::channel(1024);
-        let said = self.said.clone();
-        let number = self.connections.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut stream = request.into_inner();
-        said.send(Heard::Connected(to_agent)).await.map_err(|_| Status::aborted("the test is over"))?;
-        tokio::spawn(async move {
-            while let Ok(Some(message)) = stream.message().await {
-                if said.send(Heard::Message(number, Box::new(message))).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Response::new(ReceiverStream::new(messages)))
-    }
-
-    async fn fetch_model(
-        &self,
-        request: Request<v1::FetchModelRequest>,
-    ) -> Result<Response<Self::FetchModelStream>, Status> {
-        let hash = request.into_inner().model_sha256;
-        let archive = self.models.lock().unwrap().get(&hash).cloned();
-        let archive = archive.ok_or_else(|| Status::not_found("no such model"))?;
-        let (sender, chunks) = mpsc::channel(64);
-        tokio::spawn(async move {
-            for chunk in archive.chunks(1000) {
-                if sender.send(Ok(v1::ModelChunk { data: chunk.to_vec() })).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Response::new(ReceiverStream::new(chunks)))
-    }
-}
 
 /// A test's engine with one agent.
 pub struct Bench {
@@ -294,103 +235,6 @@ impl Bench {
         }
     }
 
-    /// The next acknowledged event with its attempt.
-    pub async fn whole_event(&mut self) -> AttemptEvent {
-        loop {
-            if let Some(event) = self.events.pop_front() {
-                return event;
-            }
-            self.hear().await;
-        }
-    }
-
-    /// The next acknowledged event, whatever it is.
-    pub async fn event(&mut self) -> attempt_event::Kind {
-        loop {
-            if let Some(event) = self.events.pop_front() {
-                return event.kind.unwrap();
-            }
-            self.hear().await;
-        }
-    }
-
-    /// Hears one message more, as long as the deadline allows.
-    pub async fn until(&mut self, done: impl Fn(&Self) -> bool) {
-        while !done(self) {
-            self.hear().await;
-        }
-    }
-
-    /// The next report.
-    pub async fn report(&mut self) -> v1::Report {
-        loop {
-            match self.event().await {
-                attempt_event::Kind::Report(report) => return report,
-                attempt_event::Kind::Exit(exit) => panic!("no report before the exit: {exit:?}"),
-                _ => {}
-            }
-        }
-    }
-
-    /// The exit, with the reports and checkpoints before it.
-    pub async fn exit(&mut self) -> (v1::Exit, Vec<v1::Report>, Vec<v1::Checkpoint>) {
-        let (mut reports, mut checkpoints) = (Vec::new(), Vec::new());
-        loop {
-            match self.event().await {
-                attempt_event::Kind::Report(report) => reports.push(report),
-                attempt_event::Kind::Checkpoint(checkpoint) => checkpoints.push(checkpoint),
-                attempt_event::Kind::Exit(exit) => return (exit, reports, checkpoints),
-                _ => {}
-            }
-        }
-    }
-
-    /// Waits until the process has started.
-    pub async fn started(&mut self) -> i32 {
-        loop {
-            match self.event().await {
-                attempt_event::Kind::Started(started) => return started.pid,
-                attempt_event::Kind::Exit(exit) => panic!("not started: {exit:?}"),
-                _ => {}
-            }
-        }
-    }
-
-    /// Waits for a printed line.
-    pub async fn line(&mut self, text: &str) {
-        self.until(|bench| bench.log.iter().any(|line| line == text)).await;
-    }
-
-    /// Starts an attempt of `script` (run as `script.py`) and returns its order for changes beforehand.
-    pub fn python(&self, script: &str) -> v1::StartAttempt {
-        let hash = self.model(&[("script.py", script)]);
-        order(vec!["python3".to_owned(), "script.py".to_owned()], hash)
-    }
-
-    /// An attempt of a shell line without a model directory.
-    pub fn shell(&self, line: &str) -> v1::StartAttempt {
-        let mut order = order(Vec::new(), String::new());
-        line.clone_into(&mut order.run.as_mut().unwrap().shell);
-        order
-    }
-
-    /// Packs files as a model that can be fetched; returns its hash.
-    pub fn model(&self, files: &[(&str, &str)]) -> String {
-        use sha2::{Digest as _, Sha256};
-        let mut builder = tar::Builder::new(zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap());
-        for (name, content) in files {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(content.len() as u64);
-            header.set_mode(0o644);
-            header.set_cksum();
-            builder.append_data(&mut header, name, content.as_bytes()).unwrap();
-        }
-        let archive = builder.into_inner().unwrap().finish().unwrap();
-        let hash = format!("{:x}", Sha256::digest(&archive));
-        self.models.lock().unwrap().insert(hash.clone(), archive);
-        hash
-    }
-
     pub async fn begin(&mut self, order: v1::StartAttempt) {
         self.send(engine_message::Kind::Start(order)).await;
     }
@@ -432,66 +276,4 @@ impl Bench {
     pub fn path(&self, name: &str) -> PathBuf {
         self.state_dir.path().join(name)
     }
-}
-
-/// An agent's options for a test.
-pub fn options(server: &str, state_dir: &Path) -> Options {
-    let mut options = Options::new(server, state_dir);
-    options.token = Some("secret".to_owned());
-    options.slots = Some(2);
-    options.name = Some("bench".to_owned());
-    options.drain_timeout = Duration::from_millis(500);
-    options
-}
-
-/// The attempt that all orders here are for.
-pub fn attempt() -> AttemptId {
-    AttemptId { experiment: 1, trial: 1, attempt: 1 }
-}
-
-fn order(argv: Vec<String>, model_sha256: String) -> v1::StartAttempt {
-    v1::StartAttempt {
-        attempt: Some(attempt()),
-        slots: vec![0],
-        hparams_json: r#"{"lr": 0.5, "deep": {"width": 64}}"#.to_owned(),
-        model_sha256,
-        train_until: 3,
-        max_length: 9,
-        time_metric: "epochs".to_owned(),
-        metric: "error".to_owned(),
-        trial_seed: 42,
-        run: Some(v1::RunSpec {
-            argv,
-            grace_seconds: 30,
-            preemption_timeout_seconds: 30,
-            experiment_name: "digits".to_owned(),
-            ..v1::RunSpec::default()
-        }),
-        ..v1::StartAttempt::default()
-    }
-}
-
-/// Waits for something that no message tells.
-pub async fn eventually(what: &str, done: impl Fn() -> bool) {
-    let waiting = async {
-        while !done() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("did not come about: {what}"));
-}
-
-/// Whether a process runs (a zombie does not).
-pub fn runs(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
-}
-
-/// The names in a directory.
-pub fn names(directory: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
 }

@@ -7,14 +7,13 @@ use super::place::{Place, Setting};
 use super::times::Percentiles;
 use super::{bare, events, failed, joined, search};
 use crate::errors::Error;
-use crate::output::format::now_ms;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
-use toprung_proto::v1::{self, AttemptId, DecisionKind, ExitCause, MetricGroup, journal_record::Input};
+use toprung_proto::v1::{AttemptId, DecisionKind, ExitCause, MetricGroup};
 use toprung_store::Batch;
 
 /// Agents that share the trials.
@@ -58,19 +57,8 @@ pub(super) async fn measure(setting: &Setting) -> Result<Vec<Figure>, Error> {
 /// The record of one report.
 fn batch(experiment: u64, sequence: u64) -> Batch {
     let attempt = AttemptId { experiment, trial: sequence as u32, attempt: 1 };
-    let events = v1::AgentEvents {
-        agent: "agent-0".to_owned(),
-        instance: "1".to_owned(),
-        sequence,
-        events: vec![events::report(attempt, MetricGroup::Validation, 1), events::checkpoint(attempt, 1)],
-    };
-    let record = v1::JournalRecord {
-        sequence,
-        time_unix_ms: now_ms(),
-        input: Some(Input::AgentEvents(events)),
-        ..v1::JournalRecord::default()
-    };
-    Batch { journal: vec![(experiment, record)], ..Batch::default() }
+    let said = vec![events::report(attempt, MetricGroup::Validation, 1), events::checkpoint(attempt, 1)];
+    events::record(experiment, sequence, said)
 }
 
 /// The trials that run on one agent.

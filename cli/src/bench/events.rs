@@ -1,7 +1,10 @@
 //! What an agent says about attempts. Pure but for the time.
 
 use crate::output::format::now_ms;
-use toprung_proto::v1::{self, AttemptEvent, AttemptId, ExitCause, MetricGroup, attempt_event::Kind};
+use toprung_proto::v1::{
+    self, AttemptEvent, AttemptId, ExitCause, MetricGroup, attempt_event::Kind, journal_record::Input,
+};
+use toprung_store::Batch;
 
 /// The searcher's metric in all benchmarks.
 pub(super) const METRIC: &str = "loss";
@@ -47,4 +50,16 @@ pub(super) fn checkpoint(attempt: AttemptId, length: u64) -> AttemptEvent {
 /// Its process ended.
 pub(super) fn exit(attempt: AttemptId, cause: ExitCause) -> AttemptEvent {
     event(attempt, Kind::Exit(v1::Exit { cause: cause.into(), ..v1::Exit::default() }))
+}
+
+/// What an agent said, as a record of the journal.
+pub(super) fn record(experiment: u64, sequence: u64, events: Vec<AttemptEvent>) -> Batch {
+    let (agent, instance) = ("agent-0".to_owned(), "1".to_owned());
+    let record = v1::JournalRecord {
+        sequence,
+        time_unix_ms: now_ms(),
+        input: Some(Input::AgentEvents(v1::AgentEvents { agent, instance, sequence, events })),
+        ..v1::JournalRecord::default()
+    };
+    Batch { journal: vec![(experiment, record)], ..Batch::default() }
 }

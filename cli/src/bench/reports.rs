@@ -6,10 +6,9 @@ use super::figure::{Figure, Target, Unit};
 use super::place::{Place, Setting};
 use super::{bare, events, joined, search};
 use crate::errors::Error;
-use crate::output::format::now_ms;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
-use toprung_proto::v1::{self, AttemptId, MetricGroup, journal_record::Input};
+use toprung_proto::v1::{self, AttemptId, MetricGroup};
 use toprung_store::Batch;
 
 /// Agents, and experiments.
@@ -99,17 +98,5 @@ fn batch(experiment: u64, sequence: u64) -> Batch {
         let trial = index as u32 % SLOTS + 1;
         report(AttemptId { experiment, trial, attempt: 1 }, sequence * BATCH as u64 + index as u64)
     };
-    let events = v1::AgentEvents {
-        agent: "agent-0".to_owned(),
-        instance: "1".to_owned(),
-        sequence,
-        events: (0..BATCH).map(event).collect(),
-    };
-    let record = v1::JournalRecord {
-        sequence,
-        time_unix_ms: now_ms(),
-        input: Some(Input::AgentEvents(events)),
-        ..v1::JournalRecord::default()
-    };
-    Batch { journal: vec![(experiment, record)], ..Batch::default() }
+    events::record(experiment, sequence, (0..BATCH).map(event).collect())
 }

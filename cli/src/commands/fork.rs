@@ -1,17 +1,12 @@
 //! `toprung fork` and `toprung continue`
 
-use super::run::{Manner, check, request_id, submit};
-use super::watch;
+use super::run::{Manner, check, request_id, submit_and_follow};
 use crate::args::{Fork, Global};
 use crate::connect::{self, Need};
 use crate::errors::Error;
 use crate::exit::Exit;
 use crate::spinner;
-use std::time::Duration;
 use toprung_proto::v1;
-
-/// An agent without trials ends at once.
-const CLOSE: Duration = Duration::from_secs(5);
 
 /// A new experiment from the file and the model of an earlier one, and follows it. `continues`: it starts from that
 /// one's newest checkpoint.
@@ -32,18 +27,6 @@ pub(super) async fn run(global: &Global, args: Fork, continues: bool) -> Result<
         request_id: request_id(),
         ..Default::default()
     };
-    let manner = Manner { detach: args.detach, as_json: args.show.json, slots_given: args.slots.is_some() };
-    match submit(global, &manner, &session, request).await {
-        Ok(Some(id)) => watch::watch(global, session, id, args.show).await,
-        Ok(None) => {
-            session.close(CLOSE).await?;
-            Ok(Exit::Ok)
-        }
-        Err(error) => {
-            if let Err(second) = session.close(CLOSE).await {
-                tracing::warn!(error = %second, "closing after a failed submission");
-            }
-            Err(error)
-        }
-    }
+    let manner = Manner { detach: args.detach, show: args.show, slots_given: args.slots.is_some() };
+    submit_and_follow(global, &manner, session, request, |error| error).await
 }

@@ -2,7 +2,7 @@
 
 use super::source::{self, Loaded};
 use super::watch;
-use crate::args::{Global, Run};
+use crate::args::{Global, Run, Showing};
 use crate::connect::{self, Mode, Need, Session};
 use crate::errors::Error;
 use crate::exit::Exit;
@@ -34,20 +34,8 @@ pub(super) async fn run(global: &Global, args: &Run) -> Result<Exit, Error> {
         request_id: request_id(),
         ..Default::default()
     };
-    let manner = Manner { detach: args.detach, as_json: args.show.json, slots_given: args.slots.is_some() };
-    match submit(global, &manner, &session, request).await {
-        Ok(Some(id)) => watch::watch(global, session, id, args.show).await,
-        Ok(None) => {
-            session.close(CLOSE).await?;
-            Ok(Exit::Ok)
-        }
-        Err(error) => {
-            if let Err(second) = session.close(CLOSE).await {
-                tracing::warn!(error = %second, "closing after a failed submission");
-            }
-            Err(source::drawn(error, &loaded))
-        }
-    }
+    let manner = Manner { detach: args.detach, show: args.show, slots_given: args.slots.is_some() };
+    submit_and_follow(global, &manner, session, request, |error| source::drawn(error, &loaded)).await
 }
 
 /// `slots`: as given. Refuses what does not fit together.
@@ -84,14 +72,37 @@ fn directory_of(file: &Path) -> PathBuf {
 pub(super) struct Manner {
     /// It is not followed.
     pub detach: bool,
-    /// What is said of it then is JSON.
-    pub as_json: bool,
+    /// How it is shown; not followed, what is said of it is JSON or text.
+    pub show: Showing,
     /// Slots of this machine were named.
     pub slots_given: bool,
 }
 
+/// Submits, and follows it if that is wanted. `drawn`: how an error of the submission is shown.
+pub(super) async fn submit_and_follow(
+    global: &Global,
+    manner: &Manner,
+    session: Session,
+    request: v1::CreateExperimentRequest,
+    drawn: impl FnOnce(Error) -> Error,
+) -> Result<Exit, Error> {
+    match submit(global, manner, &session, request).await {
+        Ok(Some(id)) => watch::watch(global, session, id, manner.show).await,
+        Ok(None) => {
+            session.close(CLOSE).await?;
+            Ok(Exit::Ok)
+        }
+        Err(error) => {
+            if let Err(second) = session.close(CLOSE).await {
+                tracing::warn!(error = %second, "closing after a failed submission");
+            }
+            Err(drawn(error))
+        }
+    }
+}
+
 /// Submits. The id to follow; none if it is not followed.
-pub(super) async fn submit(
+async fn submit(
     global: &Global,
     manner: &Manner,
     session: &Session,
@@ -114,7 +125,7 @@ pub(super) async fn submit(
     if !manner.detach {
         return Ok(Some(experiment.id));
     }
-    if manner.as_json {
+    if manner.show.json {
         output::print_json(&serde_json::json!({"experiment": json::experiment(&experiment)}))?;
     } else {
         output::print(&format!("watch it with: toprung show {} --follow{hint}\n", experiment.id))?;

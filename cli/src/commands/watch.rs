@@ -176,35 +176,22 @@ async fn submitted_after(client: &Client, id: u64) -> Result<Option<v1::Experime
 
 /// Says which experiments go on because the engine has started: their process had ended before them.
 pub(super) async fn say_what_goes_on(session: &Session, but: u64, hint: &str) -> Result<(), Error> {
-    if session.mode != Mode::Embedded {
-        return Ok(());
-    }
-    for experiment in session.client.experiments(100).await?.experiments {
-        if experiment.state() == State::Active && experiment.id != but {
-            output::note(&format!(
-                "experiment {} ({}) goes on too; stop it with: toprung pause {}{hint}",
-                experiment.id,
-                format::printable(&experiment.name),
-                experiment.id
-            ));
-        }
-    }
-    Ok(())
+    say_of_others(session, but, hint, "goes on too; stop it with: toprung pause").await
 }
 
 /// Says which other experiments stop working because the engine of this process ends.
 async fn say_what_waits(session: &Session, but: u64, hint: &str) -> Result<(), Error> {
+    say_of_others(session, but, hint, "has not ended; go on with: toprung resume").await
+}
+
+async fn say_of_others(session: &Session, but: u64, hint: &str, what: &str) -> Result<(), Error> {
     if session.mode != Mode::Embedded {
         return Ok(());
     }
     for experiment in session.client.experiments(100).await?.experiments {
         if experiment.state() == State::Active && experiment.id != but {
-            output::note(&format!(
-                "experiment {} ({}) has not ended; go on with: toprung resume {}{hint}",
-                experiment.id,
-                format::printable(&experiment.name),
-                experiment.id
-            ));
+            let (id, name) = (experiment.id, format::printable(&experiment.name));
+            output::note(&format!("experiment {id} ({name}) {what} {id}{hint}"));
         }
     }
     Ok(())

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | [`server`] | the port, TLS, and what is served on it |
 //! | [`auth`] | the token |
-//! | [`search`] | the search service: one method per call |
+//! | [`search`] | the search service: one method per call; what is read and what is changed |
 //! | [`gate`], [`uploads`] | what is let in, and when others may come again |
-//! | [`create`] | from an experiment file to a new experiment; previews |
+//! | [`create`], [`source`] | from an experiment file, or an earlier experiment, to a new one; previews |
+//! | [`agents`] | agents as people see them, and their draining |
 //! | [`streams`] | watching, reports and logs |
 //! | [`backup`] | the store as a stream of files |
 //! | [`agent`] | the agent service |

@@ -19,11 +19,16 @@ fn two(extra: &str) -> World {
     world
 }
 
-/// Allocates and starts on this agent, whatever the pool would do.
-fn run_on(world: &mut World, trial: u32, agent: &str) {
+/// Allocates on this agent, whatever the pool would do.
+fn place_on(world: &mut World, trial: u32, agent: &str) {
     let attempt = world.requested.remove(&trial).unwrap();
     let allocated = v1::AttemptAllocated { trial, attempt, agent: agent.into(), slots: vec![0] };
     assert!(world.input(Input::Allocated(allocated)));
+}
+
+/// The same, and it starts.
+fn run_on(world: &mut World, trial: u32, agent: &str) {
+    place_on(world, trial, agent);
     world.start(trial);
 }
 
@@ -118,9 +123,7 @@ fn what_still_ran_on_an_excluded_agent_is_not_charged_but_what_is_placed_there_a
     while !world.retries.is_empty() {
         world.retry(0);
     }
-    let attempt = world.requested.remove(&1).unwrap();
-    let allocated = v1::AttemptAllocated { trial: 1, attempt, agent: "bad".into(), slots: vec![0] };
-    world.input(Input::Allocated(allocated));
+    place_on(&mut world, 1, "bad");
     assert_eq!(reason(&world, 1), "preparing on bad, which it keeps away from, but no other agent is there");
     fail(&mut world, 1, ExitCause::OutOfMemory);
     assert_eq!(restarts(&world, 1), 1);
@@ -155,9 +158,7 @@ fn failures_on_one_agent_do_not_end_a_search_that_has_begun_on_another() {
 #[test]
 fn an_environment_that_fails_is_tried_on_another_agent_without_charge() {
     let mut world = two("");
-    let attempt = world.requested.remove(&1).unwrap();
-    let allocated = v1::AttemptAllocated { trial: 1, attempt, agent: "bad".into(), slots: vec![0] };
-    world.input(Input::Allocated(allocated));
+    place_on(&mut world, 1, "bad");
     fail(&mut world, 1, ExitCause::Environment);
     assert_eq!(world.machine.fold.state, State::Active, "it may be the agent's");
     assert_eq!(
@@ -167,9 +168,7 @@ fn an_environment_that_fails_is_tried_on_another_agent_without_charge() {
     world.retry(0);
     assert!(world.wishes[&1].without.contains("bad"));
     // It fails there, too: then it is the environment itself.
-    let allocated = v1::AttemptAllocated { trial: 1, attempt: 2, agent: "good".into(), slots: vec![0] };
-    world.requested.remove(&1);
-    world.input(Input::Allocated(allocated));
+    place_on(&mut world, 1, "good");
     fail(&mut world, 1, ExitCause::Environment);
     assert_eq!(world.machine.fold.reason, "no trial can start: no luck");
     world.check_end();
@@ -179,10 +178,8 @@ fn an_environment_that_fails_is_tried_on_another_agent_without_charge() {
 fn environments_are_tried_elsewhere_only_so_often() {
     let mut world = two("max_restarts: 1");
     run_on(&mut world, 4, "good");
-    for attempt in 1..=5 {
-        let allocated = v1::AttemptAllocated { trial: 1, attempt, agent: "bad".into(), slots: vec![0] };
-        world.requested.remove(&1);
-        world.input(Input::Allocated(allocated));
+    for _ in 1..=5 {
+        place_on(&mut world, 1, "bad");
         fail(&mut world, 1, ExitCause::Environment);
         world.retry(0);
     }

@@ -1,6 +1,5 @@
 //! What never changes in an experiment: its checked configuration, ready for use.
 
-use prost::Message as _;
 use std::collections::BTreeMap;
 use toprung_config::{Entrypoint, ExperimentConfig, LogAction, LogPolicy, StoragePlace};
 use toprung_proto::v1;
@@ -99,11 +98,6 @@ impl Spec {
             }),
             source,
         }
-    }
-
-    /// Size of the parts that grow with the file, in bytes.
-    pub fn run_size(&self) -> usize {
-        self.run.encoded_len()
     }
 }
 

@@ -4,27 +4,19 @@
 //! bracket does not use, another may: places left over are offered to all brackets in order. With fewer places than brackets
 //! the earliest come first. Trials are numbered across brackets in the order of creation.
 
-use super::async_halving::{action, fraction, over};
-use super::halving::{Halving, Settings, Step};
+use super::async_halving::{fraction, over};
+use super::halving::{Halving, Settings};
+use super::numbered::Numbered;
 use crate::brackets::Brackets;
-use crate::method::{Action, Context, Event, Method, RungView, TrialId};
+use crate::method::{Action, Context, Event, Method, RungView};
 use crate::plan::BracketPlan;
 use crate::reason::Reason;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Bracket {
-    search: Halving,
-    /// The trial of each member.
-    trials: Vec<TrialId>,
-}
-
 /// The method.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Adaptive {
-    brackets: Vec<Bracket>,
-    /// The bracket and member of each trial.
-    members: Vec<(u8, u32)>,
+    brackets: Numbered<Halving>,
     max_length: u64,
     max_concurrent_trials: u32,
     capacity: u32,
@@ -38,11 +30,10 @@ impl Adaptive {
         let bracket = |plan: &BracketPlan| {
             let rungs = plan.rungs.len() as u32;
             let settings = Settings { rungs, max_trials: plan.trials, divisor, max_length, stop_once };
-            Bracket { search: Halving::new(&settings), trials: Vec::new() }
+            Halving::new(&settings)
         };
         Self {
-            brackets: plans.iter().map(bracket).collect(),
-            members: Vec::new(),
+            brackets: Numbered::new(plans.iter().map(bracket)),
             max_length,
             max_concurrent_trials: settings.places(max_concurrent_trials, &plans),
             capacity: 0,
@@ -50,13 +41,8 @@ impl Adaptive {
         }
     }
 
-    fn member(&self, trial: TrialId) -> Option<(usize, u32)> {
-        let (bracket, member) = *self.members.get((trial.0 as usize).checked_sub(1)?)?;
-        Some((usize::from(bracket), member))
-    }
-
     fn outstanding(&self) -> u32 {
-        self.brackets.iter().map(|bracket| bracket.search.outstanding()).sum()
+        self.brackets.all().map(Halving::outstanding).sum()
     }
 
     fn fill(&mut self, context: Context<'_>, actions: &mut Vec<Action>) {
@@ -79,38 +65,20 @@ impl Adaptive {
         actions: &mut Vec<Action>,
     ) {
         let mut steps = Vec::new();
-        let mut others = self.outstanding() - self.brackets[bracket].search.outstanding();
+        let mut others = self.outstanding() - self.brackets.one_mut(bracket).outstanding();
         others = others.min(most);
-        let search = &mut self.brackets[bracket].search;
+        let search = self.brackets.one_mut(bracket);
         while search.outstanding() < share.min(most - others) && search.start_next(&mut steps) {}
-        self.translate(bracket, steps, context, actions);
-    }
-
-    /// Turns a bracket's steps into actions, and numbers its new members.
-    fn translate(
-        &mut self,
-        bracket: usize,
-        steps: Vec<Step>,
-        context: Context<'_>,
-        actions: &mut Vec<Action>,
-    ) {
-        for step in steps {
-            if let Step::Create { member, .. } = step {
-                self.members.push((bracket as u8, member));
-                self.brackets[bracket].trials.push(TrialId(self.members.len() as u32));
-            }
-            let trials = &self.brackets[bracket].trials;
-            actions.push(action(step, bracket as u32, |member| trials[member as usize - 1], context));
-        }
+        self.brackets.translate(bracket, steps, context, actions);
     }
 
     fn is_over(&self) -> bool {
-        self.brackets.iter().all(|bracket| bracket.search.is_over())
+        self.brackets.all().all(Halving::is_over)
     }
 
     fn end_reason(&self) -> Reason {
-        let trials = self.brackets.iter().map(|bracket| bracket.search.trials()).sum();
-        over(trials, self.brackets.iter().find_map(|bracket| bracket.search.too_many_invalid()))
+        let trials = self.brackets.all().map(Halving::trials).sum();
+        over(trials, self.brackets.all().find_map(Halving::too_many_invalid))
     }
 }
 
@@ -120,20 +88,20 @@ impl Method for Adaptive {
         match *event {
             Event::Capacity(capacity) => self.capacity = capacity,
             Event::Validated { trial, length, metric } => {
-                let Some((bracket, member)) = self.member(trial) else {
+                let Some((bracket, member)) = self.brackets.member(trial) else {
                     return;
                 };
-                self.brackets[bracket].search.validated(member, length, metric, &mut steps);
-                self.translate(bracket, steps, context, actions);
+                self.brackets.one_mut(bracket).validated(member, length, metric, &mut steps);
+                self.brackets.translate(bracket, steps, context, actions);
             }
             Event::Exited { trial, reason } => {
-                let Some((bracket, member)) = self.member(trial) else {
+                let Some((bracket, member)) = self.brackets.member(trial) else {
                     return;
                 };
-                self.brackets[bracket].search.exited(member, reason, &mut steps);
-                let saves = self.brackets[bracket].search.saves();
-                self.brackets.iter_mut().for_each(|bracket| bracket.search.learn_saves(saves));
-                self.translate(bracket, steps, context, actions);
+                self.brackets.one_mut(bracket).exited(member, reason, &mut steps);
+                let saves = self.brackets.one_mut(bracket).saves();
+                self.brackets.all_mut().for_each(|bracket| bracket.learn_saves(saves));
+                self.brackets.translate(bracket, steps, context, actions);
             }
         }
         self.fill(context, actions);
@@ -143,16 +111,15 @@ impl Method for Adaptive {
     }
 
     fn progress(&self) -> f64 {
-        let trained =
-            self.brackets.iter().fold(0_u64, |sum, bracket| sum.saturating_add(bracket.search.trained()));
+        let trained = self.brackets.all().fold(0_u64, |sum, bracket| sum.saturating_add(bracket.trained()));
         fraction(self.is_over(), trained, self.planned_length)
     }
 
     fn rungs(&self) -> Vec<RungView> {
-        let numbered = self.brackets.iter().zip(0..);
+        let numbered = self.brackets.all().zip(0..);
         numbered
             .flat_map(|(bracket, number)| {
-                bracket.search.rungs().map(move |view| RungView { bracket: number, ..view })
+                bracket.rungs().map(move |view| RungView { bracket: number, ..view })
             })
             .collect()
     }

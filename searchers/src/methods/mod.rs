@@ -5,6 +5,7 @@ mod async_halving;
 mod fixed;
 mod halving;
 mod median;
+mod numbered;
 mod pasha;
 mod pbt;
 mod running;

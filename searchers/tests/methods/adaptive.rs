@@ -1,6 +1,6 @@
 //! Adaptive ASHA: how brackets share places.
 
-use crate::world::{capacity, exited, run, start};
+use crate::world::{EXITS, capacity, exited, run, start};
 use proptest::prelude::*;
 use toprung_searchers::{Action, Event, ExitReason, Mode, SearcherConfig, TrialId};
 
@@ -70,16 +70,6 @@ fn every_bracket_brings_a_trial_to_the_top() {
         assert!(tops.iter().all(|rung| rung.trials > 0), "{tops:?}");
     }
 }
-
-const EXITS: [ExitReason; 7] = [
-    ExitReason::Completed,
-    ExitReason::Paused { resumable: true },
-    ExitReason::Paused { resumable: false },
-    ExitReason::Stopped,
-    ExitReason::Errored,
-    ExitReason::InvalidHyperparameters,
-    ExitReason::Killed,
-];
 
 proptest! {
     /// So whatever is shown of `async_halving`, each trap in both rules, is shown of a bracket too.

@@ -4,7 +4,7 @@
 //! end. After every event: ids in order, hyperparameters as the seed says, actions only for trials that can follow them, limits
 //! kept, one end; and a searcher that was stored and restored does the same.
 
-use crate::world::{SEED, space};
+use crate::world::{EXITS, PAUSED, SEED, space};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use toprung_searchers::{
@@ -40,16 +40,6 @@ struct World {
     progress: f64,
     refused: bool,
 }
-
-const REASONS: [ExitReason; 7] = [
-    ExitReason::Completed,
-    ExitReason::Paused { resumable: true },
-    ExitReason::Paused { resumable: false },
-    ExitReason::Stopped,
-    ExitReason::Errored,
-    ExitReason::InvalidHyperparameters,
-    ExitReason::Killed,
-];
 
 const METRICS: [f64; 8] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1.0, 2.0, 3.0];
 
@@ -202,7 +192,7 @@ impl World {
                 };
                 self.tell(Event::Validated { trial, length, metric: METRICS[pick / 7 % METRICS.len()] });
             }
-            (Phase::Pausing, 1..=9) => self.tell(Event::Exited { trial, reason: REASONS[1] }),
+            (Phase::Pausing, 1..=9) => self.tell(Event::Exited { trial, reason: PAUSED }),
             (Phase::Stopping, 1..=9) => self.tell(Event::Exited { trial, reason: ExitReason::Stopped }),
             (Phase::Paused, 1..=14) => {}
             // What must change nothing: a late report.
@@ -212,7 +202,7 @@ impl World {
                 self.tell(Event::Validated { trial, length: self.searcher.max_length(), metric: -1.0 });
                 assert!(!quiet || before == self.trials, "a late report of {trial} changed something");
             }
-            _ => self.tell(Event::Exited { trial, reason: REASONS[pick / 3 % REASONS.len()] }),
+            _ => self.tell(Event::Exited { trial, reason: EXITS[pick / 3 % EXITS.len()] }),
         }
     }
 
@@ -227,7 +217,7 @@ impl World {
                 Phase::Running { until } => {
                     Event::Validated { trial, length: until, metric: f64::from(trial.0) }
                 }
-                Phase::Pausing => Event::Exited { trial, reason: REASONS[1] },
+                Phase::Pausing => Event::Exited { trial, reason: PAUSED },
                 _ => Event::Exited { trial, reason: ExitReason::Stopped },
             });
         }

@@ -45,6 +45,17 @@ pub(crate) fn exited(searcher: &mut Searcher, trial: u32, reason: ExitReason) ->
     searcher.handle(&Event::Exited { trial: TrialId(trial), reason })
 }
 
+/// All that a trial can exit with.
+pub(crate) const EXITS: [ExitReason; 7] = [
+    ExitReason::Completed,
+    PAUSED,
+    ExitReason::Paused { resumable: false },
+    ExitReason::Stopped,
+    ExitReason::Errored,
+    ExitReason::InvalidHyperparameters,
+    ExitReason::Killed,
+];
+
 pub(crate) const PAUSED: ExitReason = ExitReason::Paused { resumable: true };
 
 /// An action in a few letters: `+3` created, `3>9` trains to 9, `3 pause`, `3 stop`, `end`.

@@ -17,27 +17,18 @@
 mod bracket;
 mod exits;
 
-use super::async_halving::{action, fraction, over};
-use super::halving::Step;
+use super::async_halving::{fraction, over};
 use super::limit;
-use crate::method::{Action, Context, Event, Method, RungView, TrialId};
+use super::numbered::Numbered;
+use crate::method::{Action, Context, Event, Method, RungView};
 use crate::plan::BracketPlan;
 use bracket::Bracket;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Numbered {
-    search: Bracket,
-    /// The trial of each member.
-    trials: Vec<TrialId>,
-}
-
 /// The method.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Synchronous {
-    brackets: Vec<Numbered>,
-    /// The bracket and member of each trial.
-    members: Vec<(u8, u32)>,
+    brackets: Numbered<Bracket>,
     max_length: u64,
     max_concurrent_trials: u32,
     capacity: u32,
@@ -47,10 +38,8 @@ pub(crate) struct Synchronous {
 impl Synchronous {
     /// `plans`: the brackets in the order in which they start, at most 64.
     pub(crate) fn new(plans: &[BracketPlan], max_length: u64, max_concurrent_trials: u32) -> Self {
-        let numbered = |plan| Numbered { search: Bracket::new(plan), trials: Vec::new() };
         Self {
-            brackets: plans.iter().map(numbered).collect(),
-            members: Vec::new(),
+            brackets: Numbered::new(plans.iter().map(Bracket::new)),
             max_length,
             max_concurrent_trials: limit(max_concurrent_trials),
             capacity: 0,
@@ -58,43 +47,20 @@ impl Synchronous {
         }
     }
 
-    fn member(&self, trial: TrialId) -> Option<(usize, u32)> {
-        let (bracket, member) = *self.members.get((trial.0 as usize).checked_sub(1)?)?;
-        Some((usize::from(bracket), member))
-    }
-
     fn fill(&mut self, context: Context<'_>, actions: &mut Vec<Action>) {
         let most = self.capacity.min(self.max_concurrent_trials);
-        let mut outstanding: u32 = self.brackets.iter().map(|bracket| bracket.search.outstanding()).sum();
+        let mut outstanding: u32 = self.brackets.all().map(Bracket::outstanding).sum();
         for bracket in 0..self.brackets.len() {
             let mut steps = Vec::new();
-            while outstanding < most && self.brackets[bracket].search.start_next(&mut steps) {
+            while outstanding < most && self.brackets.one_mut(bracket).start_next(&mut steps) {
                 outstanding += 1;
             }
-            self.translate(bracket, steps, context, actions);
-        }
-    }
-
-    /// Turns a bracket's steps into actions, and numbers its new members.
-    fn translate(
-        &mut self,
-        bracket: usize,
-        steps: Vec<Step>,
-        context: Context<'_>,
-        actions: &mut Vec<Action>,
-    ) {
-        for step in steps {
-            if let Step::Create { member, .. } = step {
-                self.members.push((bracket as u8, member));
-                self.brackets[bracket].trials.push(TrialId(self.members.len() as u32));
-            }
-            let trials = &self.brackets[bracket].trials;
-            actions.push(action(step, bracket as u32, |member| trials[member as usize - 1], context));
+            self.brackets.translate(bracket, steps, context, actions);
         }
     }
 
     fn is_over(&self) -> bool {
-        self.brackets.iter().all(|bracket| bracket.search.is_over())
+        self.brackets.all().all(Bracket::is_over)
     }
 }
 
@@ -104,39 +70,38 @@ impl Method for Synchronous {
         match *event {
             Event::Capacity(capacity) => self.capacity = capacity,
             Event::Validated { trial, length, metric } => {
-                let Some((bracket, member)) = self.member(trial) else {
+                let Some((bracket, member)) = self.brackets.member(trial) else {
                     return;
                 };
-                self.brackets[bracket].search.validated(member, length, metric, &mut steps);
-                self.translate(bracket, steps, context, actions);
+                self.brackets.one_mut(bracket).validated(member, length, metric, &mut steps);
+                self.brackets.translate(bracket, steps, context, actions);
             }
             Event::Exited { trial, reason } => {
-                let Some((bracket, member)) = self.member(trial) else {
+                let Some((bracket, member)) = self.brackets.member(trial) else {
                     return;
                 };
-                self.brackets[bracket].search.exited(member, reason, &mut steps);
-                self.translate(bracket, steps, context, actions);
+                self.brackets.one_mut(bracket).exited(member, reason, &mut steps);
+                self.brackets.translate(bracket, steps, context, actions);
             }
         }
         self.fill(context, actions);
         if self.is_over() {
-            let trials = self.brackets.iter().map(|bracket| bracket.search.trials()).sum();
-            let invalid = self.brackets.iter().find_map(|bracket| bracket.search.too_many_invalid());
+            let trials = self.brackets.all().map(Bracket::trials).sum();
+            let invalid = self.brackets.all().find_map(Bracket::too_many_invalid);
             actions.push(Action::Shutdown { reason: over(trials, invalid) });
         }
     }
 
     fn progress(&self) -> f64 {
-        let trained =
-            self.brackets.iter().fold(0_u64, |sum, bracket| sum.saturating_add(bracket.search.trained()));
+        let trained = self.brackets.all().fold(0_u64, |sum, bracket| sum.saturating_add(bracket.trained()));
         fraction(self.is_over(), trained, self.planned_length)
     }
 
     fn rungs(&self) -> Vec<RungView> {
-        let numbered = self.brackets.iter().zip(0..);
+        let numbered = self.brackets.all().zip(0..);
         numbered
             .flat_map(|(bracket, number)| {
-                bracket.search.rungs().map(move |view| RungView { bracket: number, ..view })
+                bracket.rungs().map(move |view| RungView { bracket: number, ..view })
             })
             .collect()
     }

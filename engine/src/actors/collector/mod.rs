@@ -4,28 +4,28 @@
 //! [`CollectorHandle::forget`] answers. A mark outlives the engine; an agent is told again whenever it comes back. An
 //! error of the store only delays: an experiment that has ended is taken up again at the next start.
 
+mod telling;
+mod work;
+
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use toprung_proto::v1::{self, attempt_event, engine_message::Kind};
+use toprung_proto::v1::{self, attempt_event};
 use toprung_store::Store;
 
 use super::experiment::ExperimentHandle;
 use super::session::BatchAck;
 use super::sessions::SessionsHandle;
 use super::{Unavailable, answer, cast, stop};
-use crate::Error;
-use crate::collect::{self, Marked, Terms};
-use crate::deleted::{self, Notes};
+use crate::collect::{self, Terms};
+use crate::deleted::Notes;
 use crate::experiment::collection::OfTrial;
 
 /// Trials that may wait to be looked at; further ones are left to the end of their experiments.
 const WAITING: usize = 1_024;
-/// Checkpoints in one message to an agent.
-const TOLD_AT_ONCE: usize = 256;
 
 enum Message {
     Wire(SessionsHandle),
@@ -261,212 +261,5 @@ impl Actor for Collector {
             }
         }
         Ok(())
-    }
-}
-
-impl State {
-    async fn of_trial(&mut self, terms: Arc<Terms>, asked: OfTrial) -> Result<(), Error> {
-        let of = terms.clone();
-        let marked = self.blocking(move |store| collect::mark_of_trial(store, &of, &asked)).await?;
-        self.entered(terms, marked, false).await
-    }
-
-    async fn of_experiment(&mut self, terms: Arc<Terms>) -> Result<(), Error> {
-        let of = terms.clone();
-        let marked = self.blocking(move |store| collect::mark_of_experiment(store, &of)).await?;
-        self.entered(terms, marked, true).await
-    }
-
-    async fn resume(&mut self, id: u64, ended: bool) -> Result<(), Error> {
-        let (terms, left) = self
-            .blocking(move |store| {
-                let left = collect::marked(store, id)?.len() as u64;
-                Ok((Arc::new(Terms::load(store, id)?), left))
-            })
-            .await?;
-        self.due.insert(id, Due { terms: terms.clone(), left, ended: false });
-        if ended { self.of_experiment(terms).await } else { self.settle(id).await }
-    }
-
-    /// Further checkpoints of an experiment are marked.
-    async fn entered(&mut self, terms: Arc<Terms>, marked: Vec<Marked>, ended: bool) -> Result<(), Error> {
-        let id = terms.experiment;
-        let due = self.due.entry(id).or_insert_with(|| Due { terms, left: 0, ended: false });
-        due.left += marked.len() as u64;
-        due.ended |= ended;
-        if !marked.is_empty() {
-            let agents = self.connected().await?;
-            self.tell(id, marked, &agents);
-        }
-        self.settle(id).await
-    }
-
-    /// An experiment of which nothing is left is forgotten.
-    async fn settle(&mut self, id: u64) -> Result<(), Error> {
-        let Some(due) = self.due.get(&id).filter(|due| due.left == 0) else { return Ok(()) };
-        if due.ended {
-            self.blocking(move |store| collect::finish(store, id)).await?;
-        }
-        self.due.remove(&id);
-        Ok(())
-    }
-
-    async fn agent_back(&mut self, agent: String) -> Result<(), Error> {
-        // It has forgotten what it was told before.
-        self.unanswered.remove(&agent);
-        let agents = BTreeSet::from([agent]);
-        for id in self.due.keys().copied().collect::<Vec<_>>() {
-            let marked = self.blocking(move |store| collect::marked(store, id)).await?;
-            self.tell(id, marked, &agents);
-        }
-        self.tell_of_deleted(self.notes.clone(), &agents);
-        Ok(())
-    }
-
-    async fn late(
-        &mut self,
-        id: u64,
-        agent: String,
-        late: Vec<v1::Checkpoint>,
-        ack: BatchAck,
-    ) -> Result<(), Error> {
-        let marked = self.blocking(move |store| {
-            if crate::archive::experiment(store, id)?.is_none() {
-                return Ok(None);
-            }
-            collect::mark_late(store, id, &agent, late).map(Some)
-        });
-        // Without its acknowledgement it is sent again.
-        let marked = marked.await?;
-        ack.done();
-        match marked {
-            Some((terms, marked)) => self.entered(Arc::new(terms), marked, true).await,
-            None => {
-                tracing::warn!(
-                    experiment = id,
-                    "a checkpoint of a deleted experiment was saved; its files stay"
-                );
-                Ok(())
-            }
-        }
-    }
-
-    async fn weigh(&mut self, terms: &Terms, bytes: u64, experiment: &ExperimentHandle) -> Result<(), Error> {
-        let id = terms.experiment;
-        let weight = match self.weights.get(&id) {
-            Some(weight) => weight + bytes,
-            // It is in the store already.
-            None => self.blocking(move |store| collect::live(store, id)).await?.1,
-        };
-        self.weights.insert(id, weight);
-        if terms.max_size.is_some_and(|most| weight > most) {
-            experiment.collection_due();
-        }
-        Ok(())
-    }
-
-    async fn judge(&mut self, terms: &Terms, experiment: &ExperimentHandle) -> Result<(), Error> {
-        let id = terms.experiment;
-        let (count, weight) = self.blocking(move |store| collect::live(store, id)).await?;
-        self.weights.insert(id, weight);
-        if let Some(most) = terms.max_size.filter(|most| weight > *most) {
-            experiment.quota_exceeded(format!(
-                "the {count} checkpoints that must be kept take {weight} bytes, `checkpoint_storage.max_size` allows \
-                 {most}; `toprung resume {id}` goes on without this limit, `toprung fork {id} --set \
-                 checkpoint_storage.max_size=…` begins again with another"
-            ));
-        }
-        Ok(())
-    }
-
-    async fn of_deleted(&mut self, notes: Notes) -> Result<(), Error> {
-        if notes.is_empty() {
-            return Ok(());
-        }
-        self.notes.extend(notes.clone());
-        let agents = self.connected().await?;
-        self.tell_of_deleted(notes, &agents);
-        Ok(())
-    }
-
-    fn tell_of_deleted(&mut self, notes: Notes, agents: &BTreeSet<String>) {
-        let Some(sessions) = &self.sessions else { return };
-        for note in notes.into_values() {
-            let v1::DeletedCheckpoints { experiment, checkpoint_dir, storage, shared, agent, checkpoints } =
-                note;
-            let any = agents.first().filter(|_| shared);
-            let Some(agent) = agents.get(&agent).or(any) else { continue };
-            *self.unanswered.entry(agent.clone()).or_default() += checkpoints.len();
-            let order = v1::DeleteCheckpoints { experiment, checkpoint_dir, checkpoints, storage };
-            sessions.tell(agent, Kind::DeleteCheckpoints(order));
-        }
-    }
-
-    /// An answer that concerns a deleted experiment.
-    async fn confirm_deleted(&mut self, id: u64, gone: BTreeSet<(u32, String)>) -> Result<(), Error> {
-        let notes = self.notes.clone();
-        if notes.values().any(|note| note.experiment == id) {
-            self.notes = self.blocking(move |store| deleted::confirm(store, notes, id, &gone)).await?;
-        }
-        Ok(())
-    }
-
-    /// Tells these agents what they have to remove. On shared storage any agent will do if the one that saved is away.
-    fn tell(&mut self, id: u64, marked: Vec<Marked>, agents: &BTreeSet<String>) {
-        let (Some(due), Some(sessions)) = (self.due.get(&id), &self.sessions) else { return };
-        let mut orders: BTreeMap<&String, Vec<v1::CheckpointPlace>> = BTreeMap::new();
-        for (agent, place) in marked {
-            let any = agents.first().filter(|_| due.terms.shared());
-            if let Some(agent) = agents.get(&agent).or(any) {
-                orders.entry(agent).or_default().push(place);
-            }
-        }
-        for (agent, checkpoints) in orders {
-            *self.unanswered.entry(agent.clone()).or_default() += checkpoints.len();
-            for part in checkpoints.chunks(TOLD_AT_ONCE) {
-                let checkpoint_dir = due.terms.checkpoint_dir.clone();
-                let checkpoints = part.to_vec();
-                let storage = due.terms.storage.clone();
-                let order = v1::DeleteCheckpoints { experiment: id, checkpoint_dir, checkpoints, storage };
-                sessions.tell(agent, Kind::DeleteCheckpoints(order));
-            }
-        }
-    }
-
-    async fn deleted(&mut self, agent: &str, deleted: v1::CheckpointsDeleted) -> Result<(), Error> {
-        if let Some(count) = self.unanswered.get_mut(agent) {
-            *count = count.saturating_sub(deleted.checkpoints.len());
-        }
-        let id = deleted.experiment;
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            deleted.checkpoints.into_iter().partition(|checkpoint| checkpoint.error.is_empty());
-        for checkpoint in kept {
-            let v1::CheckpointDeleted { trial, uuid, error } = checkpoint;
-            tracing::warn!(experiment = id, trial, uuid, agent, error, "a checkpoint was not removed");
-        }
-        let gone = gone.into_iter().map(|checkpoint| (checkpoint.trial, checkpoint.uuid)).collect();
-        if !self.due.contains_key(&id) {
-            return self.confirm_deleted(id, gone).await;
-        }
-        let confirmed = self.blocking(move |store| collect::confirm(store, id, &gone)).await?;
-        if let Some(due) = self.due.get_mut(&id) {
-            due.left = due.left.saturating_sub(confirmed);
-        }
-        self.settle(id).await
-    }
-
-    async fn connected(&self) -> Result<BTreeSet<String>, Error> {
-        let Some(sessions) = &self.sessions else { return Ok(BTreeSet::new()) };
-        let agents = sessions.agents().await?;
-        Ok(agents.into_iter().filter(|agent| agent.connected).map(|agent| agent.name).collect())
-    }
-
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        let store = self.store.clone();
-        let worked = tokio::task::spawn_blocking(move || work(&store)).await;
-        worked.map_err(|error| Error::Server { reason: error.to_string() })?
     }
 }

@@ -3,6 +3,9 @@
 //! An agent whose stream breaks is away: it keeps what it runs and gets nothing new. If it does not come back within
 //! its lease, it is lost: its attempts are requeued elsewhere.
 
+mod drains;
+mod registration;
+
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -12,12 +15,11 @@ use toprung_store::Store;
 use super::collector::CollectorHandle;
 use super::experiments::ExperimentsHandle;
 use super::pool::PoolHandle;
-use super::session::{Arguments, Outgoing, SessionHandle};
-use super::{Unavailable, answer, cast, now_ms, stop};
-use crate::cores::registry::allocation;
+use super::session::{Outgoing, SessionHandle};
+use super::{Unavailable, answer, cast, stop};
 use crate::cores::roster::Unknown;
 use crate::cores::{Registry, Returned, Roster};
-use crate::scheduler::Allocation;
+use registration::Registering;
 
 /// How often leases are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -62,14 +64,6 @@ pub struct Registration {
     pub serial: u64,
     /// Ends with it.
     pub ended: oneshot::Receiver<()>,
-}
-
-/// A registration under way.
-struct Registering {
-    register: v1::Register,
-    serial: u64,
-    outgoing: Outgoing,
-    reply: oneshot::Sender<Result<Registration, String>>,
 }
 
 /// The way to the agents.
@@ -253,148 +247,6 @@ impl Actor for Sessions {
 }
 
 impl State {
-    /// The agent gets nothing from here on; then the experiments say what it may keep. In this order, so that what the
-    /// pool gave it before is known to them.
-    async fn register(
-        &mut self,
-        register: v1::Register,
-        outgoing: Outgoing,
-        reply: oneshot::Sender<Result<Registration, String>>,
-    ) {
-        let Some((pool, experiments, _)) = self.siblings.clone() else {
-            drop(reply.send(Err("the engine is starting".to_owned())));
-            return;
-        };
-        if self.registry.is_taken(&register) {
-            let (name, seconds) = (&register.agent, self.lease.as_secs());
-            let refusal = format!(
-                "an agent named {name} is connected already; give this one another --name, or wait up to {seconds} s \
-                 if the other is gone"
-            );
-            drop(reply.send(Err(refusal)));
-            return;
-        }
-        let (agent, running) = (register.agent.clone(), self.registry.running(&register));
-        let (serial, former) = self.registry.register(&register, Instant::now(), now_ms());
-        if let Some(session) = former {
-            session.end("another session of this agent has begun".to_owned(), false);
-        }
-        if let Err(error) = pool.agent_away(agent.clone()).await {
-            self.registry.refused(&agent, serial);
-            drop(reply.send(Err(error.to_string())));
-            return;
-        }
-        let answered = experiments.agent_returned(agent, serial, running);
-        let registering = Box::new(Registering { register, serial, outgoing, reply });
-        let me = self.me.clone();
-        tokio::spawn(async move {
-            let answered = answer("an experiment", answered).await.map_err(|error| error.to_string());
-            cast(&me, Message::Reconciled(registering, answered.and_then(|returned| returned)));
-        });
-    }
-
-    async fn reconciled(&mut self, registering: Registering, returned: Result<Vec<(u64, Returned)>, String>) {
-        let Registering { register, serial, outgoing, reply } = registering;
-        let answer = match returned {
-            Ok(returned) => self.open(register.clone(), serial, outgoing, returned).await,
-            Err(reason) => Err(reason),
-        };
-        if let Err(reason) = &answer {
-            tracing::info!(agent = register.agent, reason, "an agent was asked to come again");
-            self.registry.refused(&register.agent, serial);
-        }
-        // An agent that has gone again registers again.
-        let _gone = reply.send(answer);
-    }
-
-    async fn open(
-        &mut self,
-        register: v1::Register,
-        serial: u64,
-        outgoing: Outgoing,
-        returned: Vec<(u64, Returned)>,
-    ) -> Result<Registration, String> {
-        let starting = || "the engine is starting".to_owned();
-        let (pool, experiments, collector) = self.siblings.clone().ok_or_else(starting)?;
-        let outdated = || "another session of this agent has begun".to_owned();
-        if !self.registry.is_registering(&register.agent, serial) {
-            return Err(outdated());
-        }
-        let (alive, ended) = oneshot::channel();
-        let (agent, instance) = (register.agent.clone(), register.instance);
-        let arguments = Arguments { agent, instance, serial, outgoing, experiments, alive };
-        let session = SessionHandle::start(arguments, self.me.get_cell()).await;
-        let session = session.map_err(|error| error.to_string())?;
-        let now = Instant::now();
-        let meanwhile = self.registry.registered(&register.agent, serial, session.clone(), now);
-        let Some(meanwhile) = meanwhile else {
-            session.end(outdated(), true);
-            return Err(outdated());
-        };
-        let (mut running, mut orders): (Vec<Allocation>, Vec<Kind>) = (Vec::new(), Vec::new());
-        for (experiment, returned) in returned {
-            running.extend(returned.kept.into_iter().map(|held| allocation(experiment, held)));
-            orders.extend(returned.orders);
-        }
-        session.tell(self.registry.answer(&running, super::session::MAX_BATCHES_IN_FLIGHT));
-        orders.into_iter().chain(meanwhile).for_each(|kind| session.tell(kind));
-        let (slots, kept) = (register.slots.len(), running.len());
-        tracing::info!(agent = register.agent, slots, kept, "agent connected");
-        collector.agent_back(register.agent.clone());
-        if let Some(record) = self.roster.registered(&register.agent, now_ms()) {
-            self.record(record, None);
-        }
-        pool.agent_joined(register.agent, register.slots, running);
-        Ok(Registration { session, serial, ended })
-    }
-
-    /// An agent got SIGTERM: it is drained like one that a person drains, until it registers again.
-    fn draining(&mut self, agent: String, serial: u64) {
-        let current = self.registry.is_current(&agent, serial);
-        if let Some((pool, ..)) = self.siblings.as_ref().filter(|_| current) {
-            pool.agent_ends(agent);
-        }
-    }
-
-    fn drain(&mut self, agent: &str, reason: Option<String>, reply: DrainReply) {
-        match self.roster.change(agent, reason, now_ms()) {
-            Ok(record) => self.record(record, Some(reply)),
-            // A caller that has given up waits for nothing.
-            Err(unknown) => drop(reply.send(Err(unknown.into()))),
-        }
-    }
-
-    /// Writes a record; it counts once it is durable.
-    fn record(&mut self, record: v1::AgentRecord, reply: Option<DrainReply>) {
-        let (me, batch) = (self.me.clone(), Roster::batch(&record));
-        let written = move |result| cast(&me, Message::Recorded(Box::new(record), result, reply));
-        if let Err(error) = self.store.submit(batch, written) {
-            tracing::error!(%error, "the record of an agent could not be written");
-        }
-    }
-
-    fn recorded(
-        &mut self,
-        record: v1::AgentRecord,
-        written: Result<(), toprung_store::Error>,
-        reply: Option<DrainReply>,
-    ) {
-        let agent = record.name.clone();
-        if let Err(error) = &written {
-            tracing::error!(agent, %error, "the record of an agent could not be written");
-        } else if let Some((pool, ..)) = &self.siblings {
-            match &record.drain {
-                Some(drain) => pool.drain(agent, drain.reason.clone()),
-                None => pool.undrain(agent),
-            }
-            self.roster.applied(record);
-        }
-        if let Some(reply) = reply {
-            // A caller that has given up waits for nothing.
-            let _gone = reply.send(written.map_err(DrainError::from));
-        }
-    }
-
     async fn stream_ended(&mut self, agent: String, serial: u64) {
         if let Some(session) = self.registry.stream_ended(&agent, serial) {
             session.end("the stream has ended".to_owned(), true);
