@@ -200,8 +200,10 @@ impl Actor for Experiments {
             }
             Message::Restart(id) => state.restart(id).await,
             Message::Ended(id) => {
-                state.active.remove(&id);
                 state.routes.ended(id);
+                if let Some(experiment) = state.active.remove(&id) {
+                    experiment.dismiss();
+                }
             }
             Message::CloseAll(reply) => {
                 state.closing = true;

@@ -217,9 +217,10 @@ impl Engine {
             self.supervisor.push_back(ExperimentsMessage::Failed(id));
         } else if out.ended {
             outer.ledger.ended(id);
+            self.supervisor.push_back(ExperimentsMessage::Ended(id));
+        } else if out.dismissed {
             self.experiments.remove(&id);
             self.unanswered_by(id);
-            self.supervisor.push_back(ExperimentsMessage::Ended(id));
         }
     }
 
@@ -258,7 +259,12 @@ impl Engine {
                 self.load(id, outer);
                 self.sessions.push_back(SessionsMessage::EndAll);
             }
-            ExperimentsMessage::Ended(id) => self.routes.ended(id),
+            ExperimentsMessage::Ended(id) => {
+                self.routes.ended(id);
+                if let Some(experiment) = self.experiments.get_mut(&id) {
+                    experiment.mailbox.push_back(Message::Dismiss);
+                }
+            }
         }
     }
 

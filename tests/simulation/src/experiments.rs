@@ -26,6 +26,8 @@ pub enum Message {
     Lost(String),
     /// What was on its way is durable, or is not.
     Committed(bool),
+    /// Nothing comes any more.
+    Dismiss,
 }
 
 /// What waits until something is durable.
@@ -48,8 +50,10 @@ pub struct Out {
     pub replies: Vec<Reply>,
     /// It has failed.
     pub failed: bool,
-    /// It is done.
+    /// The experiment has ended; said once.
     pub ended: bool,
+    /// The actor is done.
+    pub dismissed: bool,
 }
 
 /// The actor.
@@ -61,6 +65,7 @@ pub struct Experiment {
     /// Distinguishes it from former actors of the same experiment.
     pub generation: u64,
     start: u64,
+    told_end: bool,
     /// The planted fault of a forgotten dedupe counts for itself.
     sequences: u64,
     /// Of the planted fault of charged preemption: (trial, attempt).
@@ -79,7 +84,7 @@ impl Experiment {
         let keeper = Keeper::new(machine, SNAPSHOT_EVERY);
         let sequences = 1 << 40;
         let (mailbox, asked) = (VecDeque::new(), BTreeSet::new());
-        let mut own = Self { keeper, mailbox, generation, start, sequences, asked };
+        let mut own = Self { keeper, mailbox, generation, start, told_end: false, sequences, asked };
         let mut out = Out::default();
         if created {
             let created = v1::ExperimentCreated { id: own.id(), ..v1::ExperimentCreated::default() };
@@ -129,10 +134,12 @@ impl Experiment {
                 return out;
             }
             Message::Committed(true) => self.committed(outer, &mut out),
+            Message::Dismiss => out.dismissed = true,
         }
         self.pump(outer, &mut out);
-        let end = self.keeper.machine.fold.state.is_end();
-        out.ended = end && self.keeper.is_at_rest();
+        let end = self.keeper.machine.fold.state.is_end() && self.keeper.is_at_rest();
+        out.ended = end && !self.told_end;
+        self.told_end |= end;
         out
     }
 

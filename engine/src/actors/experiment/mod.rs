@@ -42,6 +42,8 @@ pub enum Message {
     Committed(Result<(), toprung_store::Error>),
     /// Write a snapshot and end; the experiment goes on at the next start.
     Close(oneshot::Sender<()>),
+    /// The supervisor sends nothing any more: what it sent before has been handled.
+    Dismiss,
 }
 
 /// A command of a person.
@@ -200,6 +202,11 @@ impl ExperimentHandle {
         let (reply, receiver) = oneshot::channel();
         cast(&self.actor, Message::Close(reply));
         answer("the experiment", receiver).await
+    }
+
+    /// Ends the actor of an experiment that has said that it ended, once it has handled what it was sent.
+    pub fn dismiss(&self) {
+        cast(&self.actor, Message::Dismiss);
     }
 
     /// Whether this handle reaches the actor with this id.

@@ -35,6 +35,10 @@ pub struct Shell {
     line: u64,
     saving: Option<tokio::task::JoinHandle<()>>,
     closing: Option<oneshot::Sender<()>>,
+    /// The supervisor was told of the end. Until it has taken that in, parts of batches may come, and each is answered:
+    /// one that were lost here would stay unacknowledged until its agent connects again.
+    told_end: bool,
+    dismissed: bool,
 }
 
 impl Actor for ExperimentActor {
@@ -86,10 +90,13 @@ impl Actor for ExperimentActor {
                 shell.committed();
             }
             Message::Close(reply) => shell.closing = Some(reply),
+            Message::Dismiss => shell.dismissed = true,
         }
         shell.pump();
         if shell.is_finished() {
-            shell.close().await;
+            shell.finish().await;
+        }
+        if shell.dismissed {
             me.stop(None);
         }
         Ok(())
@@ -123,6 +130,8 @@ impl Shell {
             line: 0,
             saving: None,
             closing: None,
+            told_end: false,
+            dismissed: false,
         }
     }
 
@@ -348,16 +357,20 @@ impl Shell {
         }
     }
 
-    async fn close(&mut self) {
+    /// Says that the experiment has ended, or closes.
+    async fn finish(&mut self) {
         let id = self.machine().spec.id;
         self.saved().await;
         if self.machine().fold.state.is_end() {
-            self.neighbours.experiments.ended(id);
+            if !std::mem::replace(&mut self.told_end, true) {
+                self.neighbours.experiments.ended(id);
+            }
         } else if let Ok(bytes) = snapshot::encode(self.machine()) {
             self.save_snapshot(self.machine().fold.sequence, bytes);
             self.saved().await;
         }
         if let Some(reply) = self.closing.take() {
+            self.dismissed = true;
             // A caller that has given up waits for nothing.
             let _gone = reply.send(());
         }
