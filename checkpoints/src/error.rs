@@ -107,6 +107,13 @@ impl Error {
         move |source| Self::Local { action, path, source }
     }
 
+    /// Whether it is the bucket that was not found, and not the object, given why an object was not: by the code of
+    /// S3 and Google, and of Azure.
+    pub(crate) fn is_of_bucket(source: &dyn std::error::Error) -> bool {
+        let answer = source.to_string();
+        ["NoSuchBucket", "ContainerNotFound"].iter().any(|code| answer.contains(code))
+    }
+
     /// What a store's error means. `key`: the object it was about.
     pub(crate) fn of_store(
         place: &Place,
