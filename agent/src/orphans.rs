@@ -4,6 +4,11 @@
 //! its own group) sees the end of a pipe when the agent dies, however it dies, and kills the groups that are written
 //! down and the processes that left them ([`escaped`]); and the next agent on the same state directory kills what both
 //! have missed. It does not start before it has seen them gone: what ran under the former one is certainly dead.
+//!
+//! A group is written down after its start. An agent that dies between the two leaves a process that is in no ledger;
+//! it is found by its mark, as those are that left their group. So every process that gets a group here gets a mark, too.
+//! One that is not yet the program it will be has no mark, and holds copies of the pipe and of the locks until it is:
+//! neither the watchdog nor the next agent looks for it before.
 
 use crate::{Error, escaped, layout::Layout};
 use nix::{
@@ -65,7 +70,13 @@ impl Ledger {
         Ok(Self { directory, _lock: lock, watchdog: Mutex::new(watchdog) })
     }
 
-    /// Writes the group down. `pid` leads it and was started just now.
+    /// The mark of a process that belongs to no attempt: the value of [`escaped::VARIABLE`].
+    pub(crate) fn mark(&self) -> String {
+        let instance = self.directory.file_name().unwrap_or_default().to_string_lossy();
+        format!("{}environment", escaped::marks_of(&instance))
+    }
+
+    /// Writes the group down. `pid` leads it and was started just now, with a mark.
     pub(crate) fn enter(&self, pid: u32) -> Group {
         let file = self.directory.join(format!("{pid}.group"));
         let mark = format!("{} {}", boot_id(), start_time(pid).unwrap_or_default());

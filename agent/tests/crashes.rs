@@ -169,6 +169,48 @@ async fn a_process_that_left_its_group_is_dead_before_the_next_agent_registers()
     kill(&mut agent);
 }
 
+/// A process with the mark of an attempt, in no ledger: as it is when its agent dies right after its start.
+fn marked(instance: &str) -> Child {
+    let mut command = Command::new("sleep");
+    command
+        .arg("1000")
+        .env("TOPRUNG_PROCESS_OF", format!("{instance}/1-1-1"))
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_in_no_ledger_is_dead_before_the_next_agent_registers() {
+    let state_dir = tempfile::tempdir().unwrap();
+    let directory = state_dir.path().join("groups/gone");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("lock"), "").unwrap();
+    let (mut left, mut other) = (marked("gone"), marked("gone-too"));
+    let path = state_dir.path().to_owned();
+    let bench = Bench::start_with(|options| options.state_dir = path).await;
+    assert!(!runs(left.id() as i32) && runs(other.id() as i32));
+    assert!(!directory.exists());
+    other.kill().unwrap();
+    left.wait().unwrap();
+    other.wait().unwrap();
+    bench.shut_down();
+    bench.ended().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watchdog_ends_a_process_that_is_in_no_ledger() {
+    let mut bench = Bench::without_agent().await;
+    let mut agent = agent_process(&bench);
+    bench.until_registered().await;
+    let [instance] = names(&bench.path("groups")).try_into().unwrap();
+    let mut left = marked(&instance);
+    kill(&mut agent);
+    let pid = left.id() as i32;
+    eventually("the process ends", || !runs(pid)).await;
+    left.wait().unwrap();
+}
+
 /// The watchdog of the agent with this state directory.
 fn watchdog(state_dir: &Path) -> i32 {
     let state_dir = state_dir.canonicalize().unwrap();

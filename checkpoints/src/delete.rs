@@ -40,9 +40,7 @@ impl Remote {
 
     fn unless_absent(&self, result: object_store::Result<()>, at: &Path) -> Result<(), Error> {
         match result {
-            Err(StoreError::NotFound { source, .. }) if !source.to_string().contains("NoSuchBucket") => {
-                Ok(())
-            }
+            Err(StoreError::NotFound { source, .. }) if !Error::is_of_bucket(source.as_ref()) => Ok(()),
             Err(error) => Err(Error::of_store(&self.place, "delete", at, &error)),
             Ok(()) => Ok(()),
         }

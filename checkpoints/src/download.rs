@@ -26,7 +26,7 @@ impl Remote {
         let path = key.manifest(&self.place)?;
         let address = self.address(key);
         let failed = |error: StoreError| match &error {
-            StoreError::NotFound { source, .. } if !source.to_string().contains("NoSuchBucket") => {
+            StoreError::NotFound { source, .. } if !Error::is_of_bucket(source.as_ref()) => {
                 Error::Absent { address: address.clone() }
             }
             error => Error::of_store(&self.place, "get", &path, error),

@@ -107,6 +107,14 @@ impl Error {
         move |source| Self::Local { action, path, source }
     }
 
+    /// Whether the store says, in this error or its causes, that there is no such bucket: by the code of S3 and Google,
+    /// or of Azure. As an element, because names of objects are in the text, too.
+    pub(crate) fn is_of_bucket(error: &(dyn std::error::Error + 'static)) -> bool {
+        let codes = ["<Code>NoSuchBucket<", "<Code>ContainerNotFound<"];
+        std::iter::successors(Some(error), |error| error.source())
+            .any(|error| codes.iter().any(|code| error.to_string().contains(code)))
+    }
+
     /// What a store's error means. `key`: the object it was about.
     pub(crate) fn of_store(
         place: &Place,
@@ -124,6 +132,7 @@ impl Error {
                 let answer = "no credentials were found".to_owned();
                 Self::Refused { place: name, action, key, answer, advice: place.advice() }
             }
+            _ if Self::is_of_bucket(error) => Self::NoBucket { place: name, answer },
             object_store::Error::NotFound { .. } => Self::NoBucket { place: name, answer },
             _ => Self::Failed { place: name, action, key, answer },
         }

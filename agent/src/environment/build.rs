@@ -3,6 +3,7 @@
 use super::{Wanted, failure, interpreter::Interpreter};
 use crate::{
     attempt::{Failure, LineReader, Tail},
+    escaped,
     orphans::Ledger,
     report::Reporter,
 };
@@ -130,6 +131,7 @@ impl Builder<'_> {
             .env("VIRTUAL_ENV", self.root)
             .env("PATH", self.path())
             .env("PYTHONUNBUFFERED", "1")
+            .env(escaped::VARIABLE, self.ledger.mark())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,5 +1,6 @@
 //! What fails says where and why, leaves nothing that looks complete, and shows no secret.
 
+use crate::cases;
 use crate::round_trip::{bytes, key, limits, place, remote};
 use crate::server::{S3Server, SECRET_KEY};
 use std::fs;
@@ -32,6 +33,7 @@ async fn wrong_credentials_and_a_missing_bucket_are_told_apart() {
     let asked = [
         missing.upload(&key("ab"), root.path(), &manifest, &|_, _| {}).await.unwrap_err(),
         missing.manifest(&key("ab")).await.unwrap_err(),
+        missing.delete(&key("ab")).await.unwrap_err(),
     ];
     for error in asked {
         assert!(matches!(error, Error::NoBucket { .. }), "{error:?}");
@@ -42,23 +44,7 @@ async fn wrong_credentials_and_a_missing_bucket_are_told_apart() {
 
 #[tokio::test]
 async fn a_damaged_object_is_not_given_to_anybody() {
-    let (server, root) = (S3Server::start(), tempfile::tempdir().unwrap());
-    let from = root.path().join("from");
-    fs::create_dir(&from).unwrap();
-    fs::write(from.join("a"), b"12345").unwrap();
-    let remote = remote(&server);
-    remote.upload(&key("ab"), &from, &read_tree(&from, &[]).unwrap(), &|_, _| {}).await.unwrap();
-    for content in [&b"12346"[..], b"1234", b"123456"] {
-        fs::write(server.bucket().join("team/a/1/2/ab/files/a"), content).unwrap();
-        let to = root.path().join("to");
-        let error = remote.download(&key("ab"), &to, &|_, _| {}).await.unwrap_err();
-        assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
-        assert!(!to.exists());
-    }
-    fs::remove_file(server.bucket().join("team/a/1/2/ab/files/a")).unwrap();
-    let error = remote.download(&key("ab"), &root.path().join("to"), &|_, _| {}).await.unwrap_err();
-    assert!(error.to_string().contains("missing"), "{error}");
-    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "nothing lies aside");
+    cases::damaged_is_refused(&S3Server::start(), 1).await;
 }
 
 #[tokio::test]

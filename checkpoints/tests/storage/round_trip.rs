@@ -1,5 +1,6 @@
 //! What is saved comes back, and what is deleted is gone.
 
+use crate::cases::{self, Bucket};
 use crate::server::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY};
 use std::{
     fs,
@@ -58,10 +59,35 @@ pub fn saved(root: &Path) {
     std::os::unix::fs::symlink("../weights.bin", root.join("inner/latest")).unwrap();
 }
 
+impl Bucket for S3Server {
+    fn remote(&self) -> Remote {
+        remote(self)
+    }
+
+    async fn objects_of(&self, experiment: u64) -> Vec<String> {
+        let start = format!("{experiment}/");
+        let names = self.objects().into_iter().map(|name| name.strip_prefix("team/a/").unwrap().to_owned());
+        names.filter(|name| name.starts_with(&start)).collect()
+    }
+
+    async fn put(&self, object: &str, content: &[u8]) {
+        fs::write(self.bucket().join("team/a").join(object), content).unwrap();
+    }
+
+    async fn remove(&self, object: &str) {
+        fs::remove_file(self.bucket().join("team/a").join(object)).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_checkpoint_comes_back_as_it_was() {
+    cases::comes_back(&S3Server::start(), 1).await;
+}
+
+#[tokio::test]
+async fn progress_is_told_and_the_prefix_is_kept() {
     let (server, root) = (S3Server::start(), tempfile::tempdir().unwrap());
-    let (from, to) = (root.path().join("from"), root.path().join("to/there"));
+    let from = root.path().join("from");
     saved(&from);
     let manifest = read_tree(&from, &[]).unwrap();
     let (remote, told, last) = (remote(&server), Mutex::new(Vec::new()), AtomicU64::new(0));
@@ -72,15 +98,6 @@ async fn a_checkpoint_comes_back_as_it_was() {
     remote.upload(&key("ab-1"), &from, &manifest, &progress).await.unwrap();
     assert_eq!(last.load(Ordering::Relaxed), manifest.total_size());
     assert!(told.lock().unwrap().len() >= 5, "a large file tells more than once");
-    assert_eq!(remote.manifest(&key("ab-1")).await.unwrap(), manifest);
-
-    fs::create_dir(root.path().join("to")).unwrap();
-    assert_eq!(remote.download(&key("ab-1"), &to, &|_, _| {}).await.unwrap(), manifest);
-    assert_eq!(read_tree(&to, &[]).unwrap(), manifest);
-    assert!(to.join("inner/empty").is_dir() && to.join("inner/latest").is_symlink());
-    assert_eq!(fs::read_dir(root.path().join("to")).unwrap().count(), 1, "nothing lies aside");
-    assert_eq!(remote.list(1).await.unwrap(), [key("ab-1")]);
-    assert_eq!(remote.list(2).await.unwrap(), []);
     assert!(
         server.objects().iter().all(|name| name.starts_with("team/a/1/2/ab-1/")),
         "{:?}",
@@ -90,30 +107,10 @@ async fn a_checkpoint_comes_back_as_it_was() {
 
 #[tokio::test]
 async fn a_deleted_checkpoint_is_gone_and_its_neighbour_stays() {
-    let (server, root) = (S3Server::start(), tempfile::tempdir().unwrap());
-    fs::write(root.path().join("a"), b"1").unwrap();
-    let manifest = read_tree(root.path(), &[]).unwrap();
-    let remote = remote(&server);
-    for uuid in ["ab", "abc"] {
-        remote.upload(&key(uuid), root.path(), &manifest, &|_, _| {}).await.unwrap();
-    }
-    remote.delete(&key("ab")).await.unwrap();
-    assert_eq!(remote.list(1).await.unwrap(), [key("abc")]);
-    assert_eq!(server.objects(), ["team/a/1/2/abc/files/a", "team/a/1/2/abc/manifest.json"]);
-    remote.delete(&key("ab")).await.unwrap();
-    let error = remote.download(&key("ab"), &root.path().join("x"), &|_, _| {}).await.unwrap_err();
-    assert!(error.to_string().contains("no complete checkpoint at s3://models/team/a/1/2/ab"), "{error}");
+    cases::deleted_is_gone(&S3Server::start(), 1).await;
 }
 
 #[tokio::test]
 async fn what_has_no_manifest_is_absent_and_can_be_deleted() {
-    let (server, root) = (S3Server::start(), tempfile::tempdir().unwrap());
-    fs::write(root.path().join("a"), b"1").unwrap();
-    let remote = remote(&server);
-    remote.upload(&key("ab"), root.path(), &read_tree(root.path(), &[]).unwrap(), &|_, _| {}).await.unwrap();
-    fs::remove_file(server.bucket().join("team/a/1/2/ab/manifest.json")).unwrap();
-    assert_eq!(remote.list(1).await.unwrap(), []);
-    assert!(remote.manifest(&key("ab")).await.is_err());
-    remote.delete(&key("ab")).await.unwrap();
-    assert_eq!(server.objects(), Vec::<String>::new());
+    cases::no_manifest_no_checkpoint(&S3Server::start(), 1).await;
 }
