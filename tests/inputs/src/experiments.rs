@@ -118,7 +118,9 @@ pub fn journal(bytes: &[u8]) {
 
 fn input(u: &mut Unstructured<'_>) -> Result<Input> {
     Ok(match u.int_in_range(0..=14)? {
-        14 => Input::Preempted(v1::AttemptPreempted { trial: small(u)?, attempt: small(u)?, reason: text(u)? }),
+        14 => {
+            Input::Preempted(v1::AttemptPreempted { trial: small(u)?, attempt: small(u)?, reason: text(u)? })
+        }
         0 => Input::Created(v1::ExperimentCreated::default()),
         1 => Input::Capacity(v1::CapacityChanged { trials: small(u)?, agents: small(u)? }),
         2..=4 => Input::Allocated(v1::AttemptAllocated {
@@ -158,7 +160,8 @@ pub(crate) fn look(machine: &Machine) {
 pub(crate) fn exports() -> Vec<Vec<u8>> {
     let (created, mut machine) = created(FILES[0]);
     let mut u = Unstructured::new(&[7; 4000]);
-    let mut inputs = vec![Input::Created(created), Input::Capacity(v1::CapacityChanged { trials: 2, agents: 1 })];
+    let mut inputs =
+        vec![Input::Created(created), Input::Capacity(v1::CapacityChanged { trials: 2, agents: 1 })];
     inputs.push(Input::Allocated(v1::AttemptAllocated {
         trial: 1,
         attempt: 1,
