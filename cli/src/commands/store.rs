@@ -168,8 +168,10 @@ fn text(checked: &Checked, decisions: bool) -> String {
     let mut lines = Vec::new();
     for (id, found) in &checked.experiments {
         let counts = format!(
-            "{} journal records, {} trials, {} log frames",
-            found.journal_records, found.trials, found.log_frames
+            "{}, {}, {}",
+            format::counted(found.journal_records, "journal record", "journal records"),
+            format::counted(found.trials, "trial", "trials"),
+            format::counted(found.log_frames, "log frame", "log frames")
         );
         let verdict = if found.problems.is_empty() { "ok" } else { "broken" };
         lines.push(format!("experiment {id}: {verdict}, {counts}"));
