@@ -44,6 +44,9 @@ pub(crate) enum Error {
     /// No such experiment or trial.
     #[error("{0}")]
     NotFound(String),
+    /// No checkpoint whose name begins so.
+    #[error("there is no checkpoint {0}, or it is removed")]
+    NoCheckpoint(String),
     /// The state of the experiment does not allow it.
     #[error("{0}")]
     Conflict(String),
@@ -164,7 +167,9 @@ impl Error {
             | Self::Problems(_)
             | Self::Model { .. }
             | Self::Unauthenticated { .. } => Exit::Usage,
-            Self::NoExperiments(_) | Self::NotFound(_) | Self::Conflict(_) => Exit::NotFound,
+            Self::NoExperiments(_) | Self::NotFound(_) | Self::NoCheckpoint(_) | Self::Conflict(_) => {
+                Exit::NotFound
+            }
             Self::Unreachable { .. }
             | Self::Later { .. }
             | Self::Server { .. }
@@ -184,6 +189,7 @@ impl Error {
                 "start one with `toprung run FILE`, name another directory with --data-dir, or pass --server URL".into()
             }
             Self::NotFound(_) => "`toprung list` shows the experiments, `toprung trials ID` its trials".into(),
+            Self::NoCheckpoint(_) => "`toprung checkpoints list ID` shows those of an experiment".into(),
             Self::Unreachable { url, cause } => unreachable(url, cause),
             Self::Later { .. } => "it was tried again for a while; `toprung status` says how the engine is".into(),
             Self::Unauthenticated { .. } => {

@@ -49,15 +49,16 @@ fn summary(view: &v1::WatchExperimentResponse, shown: &v1::Experiment) -> String
         0 => String::new(),
         seconds => format!(", about {} left", format::coarse_ms(seconds * 1000)),
     };
+    // Not known while the engine only reads.
+    let of = if view.slots_total == 0 { String::new() } else { format!(" of {}", view.slots_total) };
     format!(
-        "experiment {} {} {:.0} %: {} ({}), slots {} of {}{best}{left}",
+        "experiment {} {} {:.0} %: {} ({}), slots {}{of}{best}{left}",
         shown.id,
         format::experiment_state(shown.state),
         shown.progress * 100.0,
         format::counted(trials.total, "trial", "trials"),
         experiment::counts(&trials),
-        shown.slots_in_use,
-        view.slots_total
+        shown.slots_in_use
     )
 }
 
@@ -87,7 +88,7 @@ mod tests {
         let first = plain.lines(&view(1, &["trial 1 created"]), start);
         assert_eq!(first.len(), 2);
         assert_eq!(first[0], "trial 1 created");
-        assert!(first[1].contains("active 50 %: 1 trial (1 running), slots 0 of 0"), "{first:?}");
+        assert!(first[1].contains("active 50 %: 1 trial (1 running), slots 0"), "{first:?}");
         let soon = plain.lines(&view(2, &["trial 2 created"]), start + Duration::from_secs(9));
         assert_eq!(soon, ["trial 2 created"]);
         let later = plain.lines(&view(2, &[]), start + Duration::from_secs(10));

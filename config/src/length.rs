@@ -64,8 +64,9 @@ pub(crate) fn length_of_rounds(cx: &mut Context, table: &Table<'_>) -> Length {
     let given = table.get("max_length").and_then(|place| read(cx, &place, 1, Some(&unit)));
     let by_time = table.optional_int(cx, "max_time").and_then(|count| u64::try_from(count).ok());
     let by_time = by_time.map(|count| Length { unit: unit.clone(), count });
+    let known = table.has("length_per_round") && table.has("num_rounds");
     for (name, other) in [("max_length", given), ("max_time", by_time)] {
-        let other = other.filter(|other| other.count != count || other.unit != unit);
+        let other = other.filter(|other| known && (other.count != count || other.unit != unit));
         if let (Some(other), Some(place)) = (other, table.get(name)) {
             let message =
                 format!("is {} {}, but all rounds together are {count} {unit}", other.count, other.unit);

@@ -135,7 +135,7 @@ mod tests {
         // A state directory that cannot be written costs the convenience only.
         fs::write(root.path().join("file"), "").unwrap();
         let published = write(&root.path().join("file/a.json"));
-        assert_eq!(published.0, [in_data_dir.clone()]);
+        assert_eq!(published.0, std::slice::from_ref(&in_data_dir));
         // Without the data directory's file nothing is left of the other.
         let nowhere = root.path().join("file/server.json");
         Published::write_both(Some(by_address.clone()), nowhere, &server).unwrap_err();

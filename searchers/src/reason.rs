@@ -32,7 +32,7 @@ pub enum Reason {
     },
     /// Among the best of its rung: it goes on.
     Promoted(Standing),
-    /// Not among the best of its rung yet: it waits for others to report.
+    /// Not among the best of its rung yet, or the rung waits for its last trial: it waits for others to report.
     Waits(Standing),
     /// So many are better that no later report can bring it among the best; `go_on` is the most that can go on.
     Outranked(Standing),
@@ -130,6 +130,14 @@ impl fmt::Display for Reason {
             Self::Waits(standing) if standing.go_on == 0 => {
                 write!(out, "{standing}, none goes on yet")
             }
+            Self::Waits(standing) if standing.rank <= standing.go_on => {
+                write!(
+                    out,
+                    "{standing} so far, waits for the others; best {} {}",
+                    standing.go_on,
+                    go(standing.go_on)
+                )
+            }
             Self::Promoted(standing) | Self::Waits(standing) | Self::Cut(standing) => {
                 write!(out, "{standing}, best {} {}", standing.go_on, go(standing.go_on))
             }
@@ -202,6 +210,11 @@ mod tests {
         assert_eq!(
             Reason::Outranked(standing).to_string(),
             "rung 1 (length 3): rank 5 of 9, at most 3 can go on"
+        );
+        let early = Standing { rank: 2, ..standing };
+        assert_eq!(
+            Reason::Waits(early).to_string(),
+            "rung 1 (length 3): rank 2 of 9 so far, waits for the others; best 3 go on"
         );
         let alone = Standing { rung: 0, length: 1, rank: 1, of: 2, go_on: 0 };
         assert_eq!(Reason::Waits(alone).to_string(), "rung 0 (length 1): rank 1 of 2, none goes on yet");

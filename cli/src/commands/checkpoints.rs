@@ -5,7 +5,7 @@ use crate::args::{CheckpointsCommand, Download, Global, ListCheckpoints};
 use crate::client::Client;
 use crate::errors::Error;
 use crate::exit::Exit;
-use crate::output::{self, format, json};
+use crate::output::{self, format, json, table};
 use crate::spinner::Bytes;
 use std::path::{Path, PathBuf};
 use toprung_checkpoints::{File, Key, Limits, Place, Remote, Secret};
@@ -24,31 +24,34 @@ pub(super) async fn run(global: &Global, command: CheckpointsCommand) -> Result<
 }
 
 async fn list(global: &Global, args: ListCheckpoints) -> Result<Exit, Error> {
-    let mut found =
-        look(global, |client, _| async move { client.checkpoints(args.id, args.trial).await }).await?;
+    let mut found = look(global, |client, _| async move {
+        if let Some(trial) = args.trial {
+            // Says so if there is none.
+            client.trial(args.id, trial).await?;
+        }
+        client.checkpoints(args.id, args.trial).await
+    })
+    .await?;
     found.sort_by(|a, b| (a.trial, a.length, &a.uuid).cmp(&(b.trial, b.length, &b.uuid)));
     if args.json {
         let all: Vec<_> = found.iter().map(json::checkpoint).collect();
         output::print_json(&serde_json::json!({"checkpoints": all}))?;
     } else {
-        output::print(&text(args.id, &found))?;
+        output::print(&text(&args, &found, table::terminal_width()))?;
     }
     Ok(Exit::Ok)
 }
 
-fn text(id: u64, found: &[v1::Checkpoint]) -> String {
-    if found.is_empty() {
-        return format!("experiment {id} has no checkpoints\n");
+fn text(args: &ListCheckpoints, found: &[v1::Checkpoint], width: table::Width) -> String {
+    if !found.is_empty() {
+        return table::checkpoints(found, width);
     }
-    let line = |checkpoint: &v1::Checkpoint| {
-        let v1::Checkpoint { uuid, trial, length, total_size, path, .. } = checkpoint;
-        let (size, path) = (format::bytes(*total_size), format::printable(path));
-        format!("{uuid}  trial {trial}  length {length}  {size}  {path}\n")
-    };
-    found.iter().map(line).collect()
+    let trial = args.trial.map(|trial| format!("trial {trial} of ")).unwrap_or_default();
+    format!("{trial}experiment {} has no checkpoints\n", args.id)
 }
 
 async fn download(global: &Global, args: Download) -> Result<Exit, Error> {
+    may_be_written(&args)?;
     let uuid = args.uuid.clone();
     let found = look(global, |client, _| async move {
         let (experiment, checkpoint) = find(&client, &uuid).await?;
@@ -80,6 +83,24 @@ async fn download(global: &Global, args: Download) -> Result<Exit, Error> {
         ))?;
     }
     Ok(Exit::Ok)
+}
+
+/// Before anything is asked for or fetched.
+fn may_be_written(args: &Download) -> Result<(), Error> {
+    let usage = |message: String, help: &str| Err(Error::Usage { message, help: help.to_owned() });
+    if args.uuid.is_empty() {
+        return usage(
+            "the name of the checkpoint is empty".to_owned(),
+            "`toprung checkpoints list ID` shows them",
+        );
+    }
+    if args.output.symlink_metadata().is_ok() {
+        return usage(
+            format!("{} exists already", args.output.display()),
+            "name a directory that does not exist",
+        );
+    }
+    Ok(())
 }
 
 async fn from_store(
@@ -162,7 +183,7 @@ async fn find(client: &Client, uuid: &str) -> Result<(u64, v1::Checkpoint), Erro
         }
         page_token = page.next_page_token;
         if page_token.is_empty() {
-            return Err(Error::NotFound(format!("there is no checkpoint {uuid}, or it is removed")));
+            return Err(Error::NoCheckpoint(uuid.to_owned()));
         }
     }
 }
@@ -209,16 +230,31 @@ mod tests {
     }
 
     #[test]
-    fn each_checkpoint_is_a_line() {
-        assert_eq!(text(3, &[]), "experiment 3 has no checkpoints\n");
+    fn each_checkpoint_is_a_row() {
+        let mut args = ListCheckpoints { id: 3, trial: None, json: false };
+        assert_eq!(text(&args, &[], None), "experiment 3 has no checkpoints\n");
+        args.trial = Some(2);
+        assert_eq!(text(&args, &[], None), "trial 2 of experiment 3 has no checkpoints\n");
         let one = v1::Checkpoint {
             uuid: "ab".into(),
             trial: 2,
             length: 9,
             total_size: 2048,
-            path: "s3://b/3/2/ab".into(),
+            agent: "gpu-1".into(),
             ..v1::Checkpoint::default()
         };
-        assert!(text(3, &[one]).starts_with("ab  trial 2  length 9  "));
+        let shown = text(&args, &[one], None);
+        let rows: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[0], ["checkpoint", "trial", "length", "size", "agent"]);
+        assert_eq!(rows[1], ["ab", "2", "9", "2.0", "KiB", "gpu-1"]);
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        let args = |uuid: &str, output: PathBuf| Download { uuid: uuid.into(), output, json: false };
+        let here = tempfile::tempdir().unwrap();
+        assert!(may_be_written(&args("ab", here.path().join("new"))).is_ok());
+        assert!(matches!(may_be_written(&args("ab", here.path().into())), Err(Error::Usage { .. })));
+        assert!(may_be_written(&args("", here.path().join("new"))).is_err());
     }
 }

@@ -29,16 +29,17 @@ pub(super) async fn run(global: &Global, args: Delete) -> Result<Exit, Error> {
             "deleted": deleted.as_ref().map(|_| args.id), "checkpoints": left, "waiting_for": waiting,
         }))?;
     } else {
-        output::print(&text(args.id, deleted.as_ref()))?;
+        output::print(&text(args.id, args.keep_checkpoints, deleted.as_ref()))?;
     }
     Ok(Exit::Ok)
 }
 
 /// What was done, and what is left to do.
-fn text(id: u64, deleted: Option<&v1::DeleteExperimentResponse>) -> String {
+fn text(id: u64, keep: bool, deleted: Option<&v1::DeleteExperimentResponse>) -> String {
     let Some(deleted) = deleted else { return "nothing was deleted\n".to_owned() };
+    let kept = if keep { "; its checkpoints stay where they are" } else { "" };
     if deleted.waiting_for.is_empty() {
-        return format!("experiment {id} is deleted\n");
+        return format!("experiment {id} is deleted{kept}\n");
     }
     let agents = deleted.waiting_for.join(", ");
     format!(

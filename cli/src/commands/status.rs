@@ -66,7 +66,7 @@ fn text(found: &GetEngineStatusResponse, running: bool) -> String {
     });
     let store = if found.degraded.is_empty() { "takes writes" } else { "cannot write" };
     lines.push(format!("data         {}", format::printable(&found.data_dir)));
-    lines.push(format!("store        {store}, {} MiB free", found.free_bytes >> 20));
+    lines.push(format!("store        {store}, {} free", format::bytes(found.free_bytes)));
     if running {
         lines.push(format!("agents       {} of {} connected", found.connected_agents, found.known_agents));
     }
@@ -85,7 +85,7 @@ mod tests {
             GetEngineStatusResponse { degraded, connected_agents: 1, known_agents: 2, ..Default::default() };
         let shown = text(&found, true);
         assert!(shown.starts_with("degraded: store cannot write (x)\n"), "{shown}");
-        assert!(shown.contains("cannot write, 0 MiB free") && shown.contains("1 of 2 connected"), "{shown}");
+        assert!(shown.contains("cannot write, 0 B free") && shown.contains("1 of 2 connected"), "{shown}");
         assert_eq!(to_json(&found, true)["degraded"], "degraded: store cannot write (x)");
         let well = text(&GetEngineStatusResponse::default(), false);
         assert!(

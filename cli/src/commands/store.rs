@@ -36,7 +36,7 @@ fn dispatch(data_dir: &Path, command: &StoreCommand) -> Result<Exit, Error> {
             if *decisions {
                 retrace(&store, &mut checked);
             }
-            show(&checked, *json)
+            show(&checked, *decisions, *json)
         }
         StoreCommand::Export { file, json } => {
             let store = open(data_dir, Options::default())?;
@@ -137,11 +137,11 @@ fn remove(dir: &PathBuf) -> Result<(), Error> {
     }
 }
 
-fn show(checked: &Checked, json: bool) -> Result<Exit, Error> {
+fn show(checked: &Checked, decisions: bool, json: bool) -> Result<Exit, Error> {
     if json {
         output::print_json(&to_json(checked))?;
     } else {
-        output::print(&text(checked))?;
+        output::print(&text(checked, decisions))?;
     }
     Ok(if checked.is_sound() { Exit::Ok } else { Exit::Store })
 }
@@ -164,12 +164,14 @@ fn to_json(checked: &Checked) -> Value {
     })
 }
 
-fn text(checked: &Checked) -> String {
+fn text(checked: &Checked, decisions: bool) -> String {
     let mut lines = Vec::new();
     for (id, found) in &checked.experiments {
         let counts = format!(
-            "{} journal records, {} trials, {} log frames",
-            found.journal_records, found.trials, found.log_frames
+            "{}, {}, {}",
+            format::counted(found.journal_records, "journal record", "journal records"),
+            format::counted(found.trials, "trial", "trials"),
+            format::counted(found.log_frames, "log frame", "log frames")
         );
         let verdict = if found.problems.is_empty() { "ok" } else { "broken" };
         lines.push(format!("experiment {id}: {verdict}, {counts}"));
@@ -177,7 +179,9 @@ fn text(checked: &Checked) -> String {
     }
     lines.extend(checked.problems.iter().map(|problem| format!("store: {}", format::printable(problem))));
     if checked.problems.is_empty() {
-        lines.push("store: ok".to_owned());
+        let made_again =
+            if decisions && checked.is_sound() { ", and every decision made again is the same" } else { "" };
+        lines.push(format!("store: ok{made_again}"));
     }
     lines.join("\n") + "\n"
 }
@@ -191,12 +195,13 @@ mod tests {
     fn what_is_broken_is_named_under_its_experiment() {
         let mut checked = Checked::default();
         checked.experiments.insert(1, ExperimentChecked { journal_records: 5, ..Default::default() });
-        assert!(text(&checked).starts_with("experiment 1: ok, 5 journal records"));
+        assert!(text(&checked, false).starts_with("experiment 1: ok, 5 journal records"));
         assert_eq!(to_json(&checked)["ok"], true);
+        assert!(text(&checked, true).ends_with("store: ok, and every decision made again is the same\n"));
         let problems = vec!["a hole".to_owned()];
         checked.experiments.insert(2, ExperimentChecked { problems, ..Default::default() });
         assert!(
-            text(&checked)
+            text(&checked, false)
                 .contains("experiment 2: broken, 0 journal records, 0 trials, 0 log frames\n  a hole\n")
         );
         assert_eq!(to_json(&checked)["experiments"][1]["problems"][0], "a hole");

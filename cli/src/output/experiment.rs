@@ -74,7 +74,12 @@ pub(crate) fn failure(trial: &v1::Trial) -> String {
         return format!("trial {} failed: {}\n", trial.id, format::printable(&trial.reason));
     };
     let cause = match exit.cause() {
-        v1::ExitCause::Unspecified | v1::ExitCause::Failed => String::new(),
+        v1::ExitCause::Unspecified
+        | v1::ExitCause::Failed
+        // Their message says it.
+        | v1::ExitCause::Signal
+        | v1::ExitCause::OutOfMemory
+        | v1::ExitCause::DeviceOutOfMemory => String::new(),
         _ => format!(" ({})", format::exit_cause(exit.cause).replace('_', " ")),
     };
     let mut text = format!("trial {} failed{cause}: {}\n", trial.id, format::printable(&exit.message));

@@ -231,10 +231,23 @@ pub(crate) fn ends(ends: &v1::AttemptEnds) -> [(&'static str, &'static str, u32)
     ]
 }
 
-/// "3 failed, 1 lost with their agent"; empty: nothing happened.
+/// "3 failed, 1 lost with its agent"; empty: nothing happened.
 pub(crate) fn ends_line(counted: Option<&v1::AttemptEnds>) -> String {
     let all = counted.map(ends).into_iter().flatten().filter(|(_, _, count)| *count > 0);
-    all.map(|(_, words, count)| format!("{count} {words}")).collect::<Vec<_>>().join(", ")
+    let part = |(_, words, count): (&str, &str, u32)| {
+        let words = if count == 1 { one(words) } else { words };
+        format!("{count} {words}")
+    };
+    all.map(part).collect::<Vec<_>>().join(", ")
+}
+
+/// Of one attempt.
+fn one(words: &str) -> &str {
+    match words {
+        "lost with their agent" => "lost with its agent",
+        "gave their slots back" => "gave its slots back",
+        other => other,
+    }
 }
 
 /// "stdout", "stderr", "toprung"

@@ -116,8 +116,8 @@ pub(crate) fn agents(agents: &[v1::Agent], now_ms: i64, width: Width) -> String 
             if agent.connected { format::ago(agent.connected_unix_ms, now_ms) } else { "lost".to_owned() };
         let first = [
             format::printable(&agent.name),
-            format::printable(&agent.host),
-            agent.version.clone(),
+            or_dash(format::printable(&agent.host)),
+            or_dash(agent.version.clone()),
             connected,
             format::agent_state(agent),
         ];
@@ -137,6 +137,26 @@ pub(crate) fn agents(agents: &[v1::Agent], now_ms: i64, width: Width) -> String 
     let excluded: Vec<String> = excluded.map(line).collect();
     let gap = if excluded.is_empty() { "" } else { "\n" };
     format!("{}{gap}{}", text(&table), excluded.concat())
+}
+
+/// An agent that has not come since the engine started has said nothing of itself.
+fn or_dash(text: String) -> String {
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+/// `toprung checkpoints list`
+pub(crate) fn checkpoints(checkpoints: &[v1::Checkpoint], width: Width) -> String {
+    let mut table = plain(&["checkpoint", "trial", "length", "size", "agent"], width);
+    for checkpoint in checkpoints {
+        table.add_row(vec![
+            Cell::new(&checkpoint.uuid),
+            right(checkpoint.trial),
+            right(checkpoint.length),
+            right(format::bytes(checkpoint.total_size)),
+            Cell::new(format::printable(&checkpoint.agent)),
+        ]);
+    }
+    text(&table)
 }
 
 fn slot_cells(slot: &v1::AgentSlot) -> [String; 3] {

@@ -24,7 +24,14 @@ pub(crate) fn show(trial: &v1::Trial, reports: &[v1::TrialReport], metric: &str,
     if let Some(latest) = trial.latest_metric {
         row("latest", &format!("{metric} {}", format::metric(latest)));
     }
-    row("attempt", &format!("{} (own failures: {})", trial.attempt, trial.restarts));
+    row(
+        "attempt",
+        &format!(
+            "{} ({} charged)",
+            trial.attempt,
+            format::counted(u64::from(trial.restarts), "restart", "restarts")
+        ),
+    );
     row("attempts", &format::ends_line(trial.ends.as_ref()));
     for policy in &trial.log_policies {
         let name = if policy.name.is_empty() { &policy.pattern } else { &policy.name };

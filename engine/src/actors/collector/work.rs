@@ -115,8 +115,13 @@ impl State {
         let (count, weight) = self.blocking(move |store| collect::live(store, id)).await?;
         self.weights.insert(id, weight);
         if let Some(most) = terms.max_size.filter(|most| weight > *most) {
+            let what = if count == 1 {
+                "the checkpoint that must be kept takes".to_owned()
+            } else {
+                format!("the {count} checkpoints that must be kept take")
+            };
             experiment.quota_exceeded(format!(
-                "the {count} checkpoints that must be kept take {weight} bytes, `checkpoint_storage.max_size` allows \
+                "{what} {weight} bytes, `checkpoint_storage.max_size` allows \
                  {most}; `toprung resume {id}` goes on without this limit, `toprung fork {id} --set \
                  checkpoint_storage.max_size=…` begins again with another"
             ));
