@@ -125,6 +125,9 @@ pub(crate) enum Command {
     Agent(Agent),
     /// Measure what the engine, the agent and the store do on this machine.
     Bench(Bench),
+    /// A trial of the benchmark `neighbours`: only agents start it.
+    #[command(hide = true)]
+    BenchTrial(BenchTrial),
     /// Check, copy or write down the store of a data directory; only `backup` works while an engine uses it.
     Store(StoreArguments),
     /// Print the JSON Schema of the experiment file, for editors.
@@ -363,6 +366,15 @@ pub(crate) struct Bench {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `toprung bench-trial`
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchTrial {
+    /// What it does.
+    pub role: crate::bench::trial::Role,
+    /// Where it writes down what it measured.
+    pub directory: PathBuf,
 }
 
 /// `toprung store`
