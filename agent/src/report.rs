@@ -20,6 +20,9 @@ const LOG_CREDIT: usize = 1 << 20;
 const EVENT_SHARE: usize = 32;
 /// The smallest such part, in bytes.
 const SMALLEST_SHARE: usize = 64 << 10;
+/// Events of one attempt on their way to the spool at once: those of other attempts never wait behind more, however many
+/// connections it reports over.
+const TURNS: usize = 2;
 /// What a message costs beyond its encoded bytes.
 const OVERHEAD: usize = 64;
 
@@ -34,6 +37,8 @@ pub struct Credited<T> {
     pub(crate) credit: Option<Credit>,
     /// Who waits until it is in the spool.
     pub(crate) waiting: Option<oneshot::Sender<()>>,
+    /// Somebody waits for what the engine says to it: it waits for no company.
+    pub(crate) awaited: bool,
 }
 
 /// Given back when it is dropped.
@@ -46,7 +51,7 @@ pub(crate) struct Credit {
 impl<T> Credited<T> {
     /// Something that the daemon itself says, without credit.
     pub fn own(item: T, bytes: usize) -> Self {
-        Self { item, bytes, credit: None, waiting: None }
+        Self { item, bytes, credit: None, waiting: None, awaited: false }
     }
 }
 
@@ -109,6 +114,7 @@ impl Reporters {
             wills: self.wills.clone(),
             event_credit: Arc::clone(&self.event_credit),
             event_bytes: self.event_bytes,
+            turns: Arc::new(Semaphore::new(TURNS)),
             own_credit: Arc::new(Semaphore::new(share)),
             share,
             log_credit: Arc::new(Semaphore::new(LOG_CREDIT)),
@@ -126,6 +132,7 @@ pub(crate) struct Reporter {
     wills: mpsc::Sender<Will>,
     event_credit: Arc<Semaphore>,
     event_bytes: usize,
+    turns: Arc<Semaphore>,
     /// Of this attempt alone.
     own_credit: Arc<Semaphore>,
     share: usize,
@@ -175,6 +182,16 @@ impl Reporter {
     /// Hands an event over and waits until it is in the spool: only then may its trial be told that it is accepted.
     /// Waits as long as the spool cannot be written or is full.
     pub(crate) async fn keep(&self, kind: Kind) -> Result<(), NotKept> {
+        self.hand_over(kind, false).await
+    }
+
+    /// The same of a report that the engine decides on: it is sent at once.
+    pub(crate) async fn keep_awaited(&self, kind: Kind) -> Result<(), NotKept> {
+        self.hand_over(kind, true).await
+    }
+
+    async fn hand_over(&self, kind: Kind, awaited: bool) -> Result<(), NotKept> {
+        let _turn = self.turns.acquire().await.map_err(|_| NotKept)?;
         let event = event(self.key, kind);
         let bytes = event.encoded_len() + OVERHEAD;
         let wanted = bytes.min(self.share) as u32;
@@ -183,7 +200,7 @@ impl Reporter {
         let shared = Arc::clone(&self.event_credit).acquire_many_owned(wanted).await.map_err(|_| NotKept)?;
         let credit = Credit { _own: own, _shared: Some(shared) };
         let (waiting, kept) = oneshot::channel();
-        let credited = Credited { item: event, bytes, credit: Some(credit), waiting: Some(waiting) };
+        let credited = Credited { item: event, bytes, credit: Some(credit), waiting: Some(waiting), awaited };
         self.events.send(credited).await.map_err(|_| NotKept)?;
         kept.await.map_err(|_| NotKept)
     }
@@ -233,7 +250,8 @@ impl Reporter {
         let Ok(credit) = Arc::clone(&self.log_credit).acquire_many_owned(wanted).await else { return };
         let line = LogLine { stream: stream.into(), time_unix_ms: unix_ms(), text };
         let credit = Credit { _own: credit, _shared: None };
-        let credited = Credited { item: (self.key, line), bytes, credit: Some(credit), waiting: None };
+        let credited =
+            Credited { item: (self.key, line), bytes, credit: Some(credit), waiting: None, awaited: false };
         let sent = self.logs.send(credited).await;
         if sent.is_err() {
             tracing::debug!(attempt = %self.key, "a line came after the agent ended");
@@ -272,15 +290,14 @@ mod tests {
             let loud = loud.clone();
             flood.spawn(async move { loud.event(step()).await });
         }
-        // Nothing is written to the spool: what has come is kept, and the flood stands still at its share.
+        // Nothing is written to the spool: what has come is kept, and the flood stands still at its turns.
         let mut kept = Vec::new();
         while let Ok(Some(event)) =
             tokio::time::timeout(Duration::from_millis(200), inbox.events.recv()).await
         {
             kept.push(event);
         }
-        let bytes: usize = kept.iter().map(|event| event.bytes).sum();
-        assert!((100 << 10..=128 << 10).contains(&bytes), "{bytes} bytes");
+        assert_eq!(kept.len(), TURNS);
         let calm = tokio::spawn(async move { calm.event(step()).await });
         let event = tokio::time::timeout(Duration::from_secs(5), inbox.events.recv()).await.unwrap().unwrap();
         assert_eq!(event.item.attempt.unwrap().trial, 2, "another attempt reports");

@@ -16,7 +16,7 @@ pub(crate) use daemons::{Agent, Serve};
 pub(crate) use earlier::{Checkpoints, CheckpointsCommand, Delete, Download, Fork, ListCheckpoints, Resume};
 pub(crate) use global::Global;
 pub(crate) use looking::{Best, List, Logs, Show, Trials};
-pub(crate) use upkeep::{Bench, StoreArguments, StoreCommand};
+pub(crate) use upkeep::{Bench, BenchTrial, StoreArguments, StoreCommand};
 
 /// Distributed hyperparameter search.
 ///
@@ -75,6 +75,9 @@ pub(crate) enum Command {
     Agent(Agent),
     /// Measure what the engine, the agent and the store do on this machine.
     Bench(Bench),
+    /// A trial of the benchmark `neighbours`: only agents start it.
+    #[command(hide = true)]
+    BenchTrial(BenchTrial),
     /// Check, copy or write down the store of a data directory; only `backup` works while an engine uses it.
     Store(StoreArguments),
     /// Print the JSON Schema of the experiment file, for editors.

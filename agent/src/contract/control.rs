@@ -58,10 +58,15 @@ impl Control {
         metrics: Vec<v1::Metric>,
     ) -> Result<(), String> {
         super::request::check(metrics.iter().map(|metric| metric.name.as_str()))?;
-        self.update(|contract| {
+        let decides = self.update(|contract| {
             contract.report(group, length, metrics.iter().map(|metric| metric.name.as_str()))
         })?;
         let report = v1::Report { group: group.to_wire().into(), length, metrics, time_unix_ms: unix_ms() };
-        Ok(reporter.keep(Kind::Report(report)).await?)
+        let kept = if decides {
+            reporter.keep_awaited(Kind::Report(report)).await
+        } else {
+            reporter.keep(Kind::Report(report)).await
+        };
+        Ok(kept?)
     }
 }

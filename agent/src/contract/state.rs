@@ -122,15 +122,16 @@ impl Contract {
         convert(length, unit, &self.terms.time_metric, self.terms.conversion)
     }
 
-    /// A report that comes; to be called before it is sent, so that the decision cannot come earlier.
+    /// A report that comes; to be called before it is sent, so that the decision cannot come earlier. Answers whether the
+    /// engine decides on it.
     pub fn report<'names>(
         &mut self,
         group: Group,
         length: u64,
         names: impl Iterator<Item = &'names str> + Clone,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         if group == Group::Training {
-            return Ok(());
+            return Ok(false);
         }
         if !names.clone().any(|name| name == self.terms.metric) {
             let reported = names.collect::<Vec<_>>().join(", ");
@@ -141,10 +142,11 @@ impl Contract {
         }
         self.broken = None;
         self.complete |= length >= self.terms.max_length;
-        if length >= self.terms.train_until {
+        let decides = length >= self.terms.train_until;
+        if decides {
             self.undecided = self.undecided.max(Some(length));
         }
-        Ok(())
+        Ok(decides)
     }
 
     /// The engine decided on the validation at `at_length`.

@@ -202,10 +202,10 @@ impl SessionState {
         self.waiting.extend(event.waiting.take());
         // What is in the spool needs no credit.
         event.credit = None;
-        let ends = matches!(event.item.kind, Some(Kind::Exit(_)));
+        // Slots wait for an exit, a trial for the decision on what it reported.
+        let hurries = event.awaited || matches!(event.item.kind, Some(Kind::Exit(_)));
         self.events.push(event, bytes, now);
-        if ends {
-            // Slots wait for it.
+        if hurries {
             self.events.hurry();
         }
     }

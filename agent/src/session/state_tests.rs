@@ -224,3 +224,23 @@ fn trials_are_answered_when_their_events_are_written() {
     assert!(kept.try_recv().is_ok());
     assert!(state.unwritten().is_empty());
 }
+
+#[test]
+fn a_report_that_is_decided_on_waits_for_no_company() {
+    let (mut state, now) = (state(), Instant::now());
+    state.on_engine(registered(&[]), now);
+    let report = |trial: u32, awaited: bool| {
+        let item = event(key(trial, 1), Kind::Report(v1::Report::default()));
+        Credited { awaited, ..Credited::own(item, 10) }
+    };
+    let trials = |messages: &[AgentMessage]| -> Vec<Vec<u32>> {
+        let of = |batch: &v1::Batch| batch.events.iter().map(|event| event.attempt.unwrap().trial).collect();
+        sent_batches(messages).iter().map(of).collect()
+    };
+    state.push_event(report(1, false), now);
+    assert_eq!(trials(&state.outgoing(now, &mut NoSpool)), [vec![1]]);
+    state.push_event(report(1, false), now);
+    assert!(state.outgoing(now, &mut NoSpool).is_empty(), "it waits for company");
+    state.push_event(report(2, true), now);
+    assert_eq!(trials(&state.outgoing(now, &mut NoSpool)), [vec![1, 2]]);
+}

@@ -20,6 +20,15 @@ pub(crate) struct Bench {
     pub json: bool,
 }
 
+/// `toprung bench-trial`
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchTrial {
+    /// What it does.
+    pub role: crate::bench::trial::Role,
+    /// Where it writes down what it measured.
+    pub directory: PathBuf,
+}
+
 /// `toprung store`
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StoreArguments {

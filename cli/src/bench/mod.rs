@@ -6,6 +6,7 @@
 //! | `place`, `child` | an engine in this process or in one of its own, over a fresh store |
 //! | `agent`, `events`, `search` | an agent without processes, what it says, and searches for it |
 //! | `bare` | what the figures are compared with: the disk, the store and the wire alone |
+//! | `trial`, `record` | what `neighbours` runs as trials, and what they write down |
 //! | the others | one benchmark each |
 //!
 //! Nothing is simulated but the training: gRPC over loopback, sled on a disk, every answer durable. What a figure is
@@ -22,11 +23,13 @@ mod memory;
 mod neighbours;
 mod place;
 mod processes;
+mod record;
 mod reports;
 mod search;
 mod start;
 mod times;
 mod transitions;
+pub(crate) mod trial;
 mod trials;
 
 use crate::args::Bench;

@@ -1,214 +1,192 @@
-//! What a flood of one search does to another: the time from a report to its decision of a calm search, alone, beside a
-//! search whose trials report without a pause on another agent, and on the same agent.
+//! What misbehaviour of one search does to another: the time from a report to its decision, as the script of the calm
+//! search sees it, alone, beside processes that only use the processor, and beside a search whose trials report without
+//! a pause, on another agent and on the same one.
 //!
-//! The flood keeps as many batches on their way as an agent is allowed, which is also what a real agent lets one attempt
-//! keep unacknowledged. The calm search is measured alone before and after; the ratio is to the mean of both.
+//! All is real: server, agents and trials are processes of their own at their natural priority. A flooding trial has all
+//! the connections that it may have and always a report ready on each; only the agent holds it back. The calm search is
+//! measured alone before and after; ratios are to the mean of both. What only uses the processor shows how much of a
+//! ratio is due to too few processors.
 
-use super::agent::{Agent, BATCH, Heard};
+use super::child::{self, Server};
 use super::figure::{Figure, Target, Unit};
-use super::place::{Place, Setting};
+use super::place::Setting;
 use super::times::Percentiles;
-use super::{events, failed, joined, search};
+use super::{failed, record, search};
+use crate::client::Client;
 use crate::errors::Error;
-use std::collections::{HashMap, VecDeque};
+use crate::model::archive;
+use crate::model::listing::Listing;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tokio::time::{Interval, MissedTickBehavior};
-use toprung_proto::v1::{self, AttemptId, DecisionKind, ExitCause, MetricGroup};
+use tempfile::TempDir;
+use tokio::process::Child;
 
-/// Slots, and running trials, of each search.
-const SLOTS: u32 = 16;
-/// Reports a second of the calm search.
-const RATE: u32 = 100;
-/// A length that is never reached.
+/// Trials of the calm search.
+const CALM: u32 = 4;
+/// Trials that flood, or processes that spin.
+const LOUD: u32 = 2;
+/// A length that is never reached, and the number of rungs up to it: each is a decision.
 const FAR: u64 = 1 << 40;
-/// Rungs at 1, 4, 16, 64 and 256.
-const HALVING: &str =
-    "name: async_halving, num_rungs: 5, divisor: 4, max_length: {batches: 256}, max_trials: 1000000";
+const RUNGS: u32 = 40;
+/// Trials run within this, or never will.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
 
-/// Where the flood is.
+/// What is beside the calm search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flood {
-    Nowhere,
-    OnAnotherAgent,
-    OnTheSameAgent,
+enum Beside {
+    Nothing,
+    Spinning,
+    FloodOnAnotherAgent,
+    FloodOnTheSameAgent,
 }
 
 pub(super) async fn measure(setting: &Setting) -> Result<Vec<Figure>, Error> {
-    let before = one(setting, Flood::Nowhere).await?.0;
-    let (other, other_rate) = one(setting, Flood::OnAnotherAgent).await?;
-    let (same, same_rate) = one(setting, Flood::OnTheSameAgent).await?;
-    let after = one(setting, Flood::Nowhere).await?.0;
+    let before = one(setting, Beside::Nothing).await?.0;
+    let (spinning, _) = one(setting, Beside::Spinning).await?;
+    let (other, other_rate) = one(setting, Beside::FloodOnAnotherAgent).await?;
+    let (same, same_rate) = one(setting, Beside::FloodOnTheSameAgent).await?;
+    let after = one(setting, Beside::Nothing).await?.0;
     let alone =
         Percentiles { p50: f64::midpoint(before.p50, after.p50), p99: f64::midpoint(before.p99, after.p99) };
-    let figure = |place: &str, word: &str, found: Percentiles, value: f64, alone: f64| {
-        let what = format!("report to decision beside a flood on {place}, {word}, against alone");
-        Figure::new(what, value / alone, Unit::Times, Target::AtMost(2.0)).with_times(Some(found))
-    };
-    let rate = |place: &str, rate: f64| {
-        let what = format!("reports of the flood on {place} meanwhile");
-        Figure::new(what, rate, Unit::PerSecond, Target::None)
-    };
     let base = Figure::new(
         "report to decision, calm search alone, p50",
         alone.p50,
         Unit::Milliseconds,
         Target::None,
     );
-    Ok(vec![
-        base.with_times(Some(alone)),
-        figure("another agent", "p50", other, other.p50, alone.p50),
-        figure("another agent", "p99", other, other.p99, alone.p99),
-        rate("another agent", other_rate),
-        figure("the same agent", "p50", same, same.p50, alone.p50),
-        figure("the same agent", "p99", same, same.p99, alone.p99),
-        rate("the same agent", same_rate),
-    ])
+    let mut figures = vec![base.with_times(Some(alone))];
+    let spin = format!("{LOUD} processes that only use the processor");
+    figures.extend(ratios(&spin, spinning, alone, Target::None));
+    for (place, found, rate) in [("another agent", other, other_rate), ("the same agent", same, same_rate)] {
+        let flood = format!("a flood by {LOUD} trials on {place}");
+        figures.extend(ratios(&flood, found, alone, Target::AtMost(2.0)));
+        figures.push(Figure::new(format!("reports of {flood}"), rate, Unit::PerSecond, Target::None));
+    }
+    Ok(figures)
+}
+
+fn ratios(beside: &str, found: Percentiles, alone: Percentiles, target: Target) -> [Figure; 2] {
+    [("p50", found.p50 / alone.p50), ("p99", found.p99 / alone.p99)].map(|(word, ratio)| {
+        let what = format!("report to decision beside {beside}, {word}, against alone");
+        Figure::new(what, ratio, Unit::Times, target).with_times(Some(found))
+    })
 }
 
 /// The times of the calm search, and the flood's reports a second.
-async fn one(setting: &Setting, flood: Flood) -> Result<(Percentiles, f64), Error> {
-    let during = setting.size(Duration::from_secs(8), Duration::from_millis(500));
-    let place = Place::start(setting).await?;
-    let slots = if flood == Flood::OnTheSameAgent { 2 * SLOTS } else { SLOTS };
-    let agent = Agent::connect(place.url(), place.token(), "calm", slots).await?;
-    let file = search::file("\"true\"", &format!("{HALVING}, max_concurrent_trials: {SLOTS}"));
-    let mut calm = Running::new(agent, search::create(&place.client, file, Vec::new()).await?);
-    calm.until_full(SLOTS, 0).await?;
-    // Only now, so that each search is on its agent.
-    let file = search::file("\"true\"", &search::random(u64::from(SLOTS), FAR));
+async fn one(setting: &Setting, beside: Beside) -> Result<(Percentiles, f64), Error> {
+    let warm = setting.size(Duration::from_secs(2), Duration::from_millis(100));
+    let during = setting.size(Duration::from_secs(12), Duration::from_secs(1));
+    let stage = Stage::start(setting).await?;
+    let same = beside == Beside::FloodOnTheSameAgent;
+    let mut processes = vec![stage.agent("calm", if same { CALM + LOUD } else { CALM })?];
+    let halving = format!(
+        "name: async_halving, num_rungs: {RUNGS}, divisor: 2, stop_once: true, max_length: {{batches: {FAR}}}, \
+         max_trials: 1000000, max_concurrent_trials: {CALM}"
+    );
+    let calm = stage.search("calm", &halving, CALM).await?;
     let mut loud = None;
-    match flood {
-        Flood::Nowhere => {}
-        Flood::OnTheSameAgent => {
-            search::create(&place.client, file, Vec::new()).await?;
-            calm.until_full(SLOTS, SLOTS).await?;
-        }
-        Flood::OnAnotherAgent => {
-            let agent = Agent::connect(place.url(), place.token(), "loud", SLOTS).await?;
-            search::create(&place.client, file, Vec::new()).await?;
-            let mut running = Running::new(agent, calm.calm);
-            running.until_full(0, SLOTS).await?;
-            loud = Some(tokio::spawn(running.run(during)));
-        }
-    }
-    let calm = calm.run(during).await?;
-    let loud = match loud {
-        Some(task) => joined(task.await)?.durable,
-        None => 0,
-    };
-    place.stop().await?;
-    // Some of the durable ones are of the calm search: few.
-    let rate = (calm.durable + loud) as f64 / during.as_secs_f64();
-    let times = Percentiles::of(calm.times).ok_or_else(|| failed("no decision came"))?;
-    Ok((times, rate))
-}
-
-/// The trials that run on one agent.
-struct Running {
-    agent: Agent,
-    /// The calm experiment; attempts of others flood.
-    calm: u64,
-    ready: VecDeque<(AttemptId, u64)>,
-    reported: HashMap<(u32, u32), Instant>,
-    floods: Vec<AttemptId>,
-    length: u64,
-    found: Found,
-}
-
-/// What was measured.
-#[derive(Default)]
-struct Found {
-    times: Vec<Duration>,
-    /// Events acknowledged.
-    durable: usize,
-}
-
-impl Running {
-    fn new(agent: Agent, calm: u64) -> Self {
-        let (ready, reported) = (VecDeque::new(), HashMap::new());
-        Self { agent, calm, ready, reported, floods: Vec::new(), length: 0, found: Found::default() }
-    }
-
-    /// Waits until so many trials of each kind run.
-    async fn until_full(&mut self, calm: u32, loud: u32) -> Result<(), Error> {
-        while self.ready.len() < calm as usize || self.floods.len() < loud as usize {
-            let heard = self.agent.next().await?;
-            self.hear(heard)?;
-        }
-        self.agent.flush()
-    }
-
-    async fn run(mut self, during: Duration) -> Result<Found, Error> {
-        let until = tokio::time::Instant::now() + during;
-        let mut pace = pace();
-        loop {
-            self.flood()?;
-            tokio::select! {
-                heard = self.agent.next() => { let heard = heard?; self.hear(heard)?; }
-                _ = pace.tick() => self.report()?,
-                () = tokio::time::sleep_until(until) => return Ok(self.found),
+    match beside {
+        Beside::Nothing => {}
+        Beside::Spinning => {
+            for _ in 0..LOUD {
+                processes.push(stage.spin()?);
             }
         }
+        Beside::FloodOnAnotherAgent | Beside::FloodOnTheSameAgent => {
+            if !same {
+                processes.push(stage.agent("loud", LOUD)?);
+            }
+            loud = Some(stage.search("flood", &search::random(u64::from(LOUD), FAR), LOUD).await?);
+        }
+    }
+    tokio::time::sleep(warm).await;
+    let from = record::now();
+    tokio::time::sleep(during).await;
+    let to = record::now();
+    let times = Percentiles::of(record::times(&stage.records, from, to)?);
+    let rate = record::rate(&stage.records, from, to)?;
+    for id in loud.into_iter().chain([calm]) {
+        stage.end(id).await?;
+    }
+    for mut process in processes {
+        process.kill().await.map_err(Error::io("cannot end a process of the benchmark"))?;
+    }
+    stage.server.kill().await?;
+    Ok((times.ok_or_else(|| failed("no decision came"))?, rate))
+}
+
+/// A server, and where its searches write what they measure.
+struct Stage {
+    server: Server,
+    client: Client,
+    records: PathBuf,
+    scratch: TempDir,
+}
+
+impl Stage {
+    async fn start(setting: &Setting) -> Result<Self, Error> {
+        let scratch = setting.scratch()?;
+        let records = scratch.path().join("records");
+        for directory in [&records, &scratch.path().join("model")] {
+            let failed = Error::io(format!("cannot create {}", directory.display()));
+            std::fs::create_dir(directory).map_err(failed)?;
+        }
+        let server = Server::start(scratch.path()).await?;
+        let (url, token) = (&server.published.url, &server.published.token);
+        let client = Client::connect(url, Some(token), None).await?;
+        Ok(Self { server, client, records, scratch })
     }
 
-    /// As much as is allowed.
-    fn flood(&mut self) -> Result<(), Error> {
-        while !self.floods.is_empty() && self.agent.has_room() {
-            for _ in 0..BATCH / self.floods.len() {
-                self.length += 1;
-                let report =
-                    |attempt: &AttemptId| events::report(*attempt, MetricGroup::Training, self.length);
-                self.agent.say(self.floods.iter().map(report));
+    fn agent(&self, name: &str, slots: u32) -> Result<Child, Error> {
+        let mut command = child::program(self.scratch.path())?;
+        command.env("TOPRUNG_TOKEN", &self.server.published.token).arg("agent");
+        command.args(["--server", &self.server.published.url, "--name", name]);
+        command.args(["--slots", &slots.to_string(), "--state-dir"]).arg(self.scratch.path().join(name));
+        command.spawn().map_err(Error::io("cannot start `toprung agent`"))
+    }
+
+    fn spin(&self) -> Result<Child, Error> {
+        let mut command = child::program(self.scratch.path())?;
+        command.args(["bench-trial", "spin"]).arg(&self.records);
+        command.spawn().map_err(Error::io("cannot start a process"))
+    }
+
+    /// Starts a search and waits until so many of its trials run.
+    async fn search(&self, role: &str, searcher: &str, trials: u32) -> Result<u64, Error> {
+        let program = std::env::current_exe().map_err(Error::io("cannot find this program"))?;
+        let model = self.scratch.path().join("model");
+        let entry = |path: &Path| format!("{:?}", path.to_string_lossy());
+        let entrypoint = format!("[{}, bench-trial, {role}, {}]", entry(&program), entry(&self.absolute()?));
+        let archive = archive::pack(&Listing::of(&model, &self.scratch.path().join("data"))?, |_| {})?;
+        let id = search::create(&self.client, search::file(&entrypoint, searcher), archive).await?;
+        let started = Instant::now();
+        while self.client.experiment(id).await?.trials.is_none_or(|counts| counts.running < u64::from(trials))
+        {
+            if started.elapsed() > PATIENCE {
+                return Err(failed(format!("{trials} {role} trials did not run within {PATIENCE:?}")));
             }
-            self.agent.flush()?;
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(id)
+    }
+
+    /// Trials run elsewhere.
+    fn absolute(&self) -> Result<PathBuf, Error> {
+        std::path::absolute(&self.records).map_err(Error::io("cannot find the working directory"))
+    }
+
+    /// Ends a search and its processes.
+    async fn end(&self, id: u64) -> Result<(), Error> {
+        self.client.kill(id).await?;
+        let started = Instant::now();
+        while self.client.experiment(id).await?.ended_unix_ms == 0 {
+            if started.elapsed() > PATIENCE {
+                return Err(failed(format!("search {id} did not end within {PATIENCE:?}")));
+            }
+            tokio::time::sleep(LOOK).await;
         }
         Ok(())
     }
-
-    /// The next calm trial reports and saves a checkpoint.
-    fn report(&mut self) -> Result<(), Error> {
-        let Some((attempt, length)) = self.ready.pop_front() else { return Ok(()) };
-        let report = events::report(attempt, MetricGroup::Validation, length);
-        self.agent.say([report, events::checkpoint(attempt, length)]);
-        self.reported.insert((attempt.trial, attempt.attempt), Instant::now());
-        self.agent.flush()
-    }
-
-    fn hear(&mut self, heard: Heard) -> Result<(), Error> {
-        match heard {
-            Heard::Start(start) => {
-                let attempt = start.attempt.ok_or_else(|| failed("a start without an attempt"))?;
-                self.agent.say([events::started(attempt)]);
-                if attempt.experiment == self.calm {
-                    self.ready.push_back((attempt, start.train_until));
-                } else {
-                    self.floods.push(attempt);
-                }
-            }
-            Heard::Decision(answer) => self.decided(answer)?,
-            Heard::Durable(events) => self.found.durable += events,
-            Heard::Stop => {}
-        }
-        Ok(())
-    }
-
-    fn decided(&mut self, answer: v1::AttemptDecision) -> Result<(), Error> {
-        let attempt = answer.attempt.ok_or_else(|| failed("a decision without an attempt"))?;
-        let decision = answer.decision.unwrap_or_default();
-        if let Some(left) = self.reported.remove(&(attempt.trial, attempt.attempt)) {
-            self.found.times.push(left.elapsed());
-        }
-        if decision.kind() == DecisionKind::Train {
-            self.ready.push_back((attempt, decision.length));
-        } else {
-            self.agent.say([events::exit(attempt, ExitCause::Requested)]);
-        }
-        Ok(())
-    }
-}
-
-fn pace() -> Interval {
-    let mut pace = tokio::time::interval(Duration::from_secs(1) / RATE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    pace
 }

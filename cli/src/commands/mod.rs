@@ -60,6 +60,7 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
         Command::Serve(args) => serve::run(&global, &args).await,
         Command::Agent(args) => agent::run(&global, &args).await,
         Command::Bench(args) => crate::bench::run(&args).await,
+        Command::BenchTrial(args) => crate::bench::trial::run(args.role, &args.directory).await,
         Command::Store(args) => store::run(&global, args.command).await,
         Command::Schema => schema::print(),
         Command::Completions(args) => schema::completions(args.shell),
