@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-/// Options of [`crate::run`].
+/// Options of [`crate::run()`].
 #[derive(Clone)]
 pub struct Options {
     /// The engine: `http://host:port` or `https://host:port`.

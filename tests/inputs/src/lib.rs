@@ -7,9 +7,9 @@
 //! | [`config`] | an experiment file, template, `--set` | `toprung_config`: parse, merge, complete, and the plan of the search |
 //! | [`journal`] | journal records, as they lie or generated | decoding, and the fold of an experiment |
 //! | [`export`] | the text of `toprung store export` | import, check, decisions made again |
-//! | [`agents`] | messages of several agents, with the engine's own doings between them | sessions, routes, machine, pool |
+//! | [`agents()`] | messages of several agents, with the engine's own doings between them | sessions, routes, machine, pool |
 //! | [`socket`] | what a trial writes to its socket | the agent's server of the trial contract |
-//! | [`api`] | calls of the search and agent services | a whole engine over gRPC |
+//! | [`api()`] | calls of the search and agent services | a whole engine over gRPC |
 
 #![allow(
     clippy::unwrap_used,
