@@ -85,7 +85,7 @@ fn a_trial_goes_on_on_an_agent_that_shares_nothing_but_the_bucket() {
     place.ask(&fetch).expect(0).prints(&["fetched: checkpoint"]);
     let weights = std::fs::read_to_string(place.work().join("fetched/model.json")).unwrap();
     assert!(weights.contains(&format!("\"length\": {}", best["length"])), "{weights}");
-    place.ask(&fetch).expect(3).says(&["exists"]);
+    place.ask(&fetch).expect(2).says(&["exists"]);
 
     place.ask(&["delete", "1", "--yes"]).expect(0).prints(&["experiment 1 is deleted"]);
     let empty = || s3.objects().is_empty().then_some(());
