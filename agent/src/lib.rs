@@ -7,7 +7,7 @@
 //! | `session` | what is said to the engine, decided in pure code ([`session::SessionState`]) |
 //! | `attempt` | the life of one attempt: prepare, start, watch, exit |
 //! | `contract` | what a trial may ask over its socket, and the answers |
-//! | `report` | how an attempt tells the daemon what happened, with credits |
+//! | `report`, `pace` | how an attempt tells the daemon what happened, with credits; how often it may |
 //! | `checkpoint` | a checkpoint on this disk is complete or absent |
 //! | `deletions` | checkpoints that are not wanted any more leave the disk |
 //! | `remote`, `uploads` | checkpoints in object stores: a bounded cache, and the way there |
@@ -42,6 +42,7 @@ mod lock;
 mod model;
 mod options;
 mod orphans;
+mod pace;
 mod python_package;
 mod remote;
 mod report;

@@ -7,9 +7,11 @@
 //! holds back only itself. An attempt that prints without end reaches its limit: what follows is counted and not sent.
 
 use crate::identity::{AttemptKey, unix_ms};
+use crate::pace::{BURST, PER_SECOND, Pace};
 use prost::Message as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use toprung_proto::v1::{self, LogLine, LogStream, attempt_event::Kind};
 
@@ -23,6 +25,8 @@ const SMALLEST_SHARE: usize = 64 << 10;
 /// Events of one attempt on their way to the spool at once: those of other attempts never wait behind more, however many
 /// connections it reports over.
 const TURNS: usize = 2;
+/// How long a report waits for room in the log, to say that it comes too fast.
+const TELLING: Duration = Duration::from_secs(1);
 /// What a message costs beyond its encoded bytes.
 const OVERHEAD: usize = 64;
 
@@ -115,6 +119,8 @@ impl Reporters {
             event_credit: Arc::clone(&self.event_credit),
             event_bytes: self.event_bytes,
             turns: Arc::new(Semaphore::new(TURNS)),
+            pace: Arc::default(),
+            told_of_pace: Arc::default(),
             own_credit: Arc::new(Semaphore::new(share)),
             share,
             log_credit: Arc::new(Semaphore::new(LOG_CREDIT)),
@@ -133,6 +139,9 @@ pub(crate) struct Reporter {
     event_credit: Arc<Semaphore>,
     event_bytes: usize,
     turns: Arc<Semaphore>,
+    pace: Arc<Mutex<Pace>>,
+    /// Whether the trial was told that it reports too fast.
+    told_of_pace: Arc<AtomicBool>,
     /// Of this attempt alone.
     own_credit: Arc<Semaphore>,
     share: usize,
@@ -192,6 +201,7 @@ impl Reporter {
 
     async fn hand_over(&self, kind: Kind, awaited: bool) -> Result<(), NotKept> {
         let _turn = self.turns.acquire().await.map_err(|_| NotKept)?;
+        self.keep_pace().await;
         let event = event(self.key, kind);
         let bytes = event.encoded_len() + OVERHEAD;
         let wanted = bytes.min(self.share) as u32;
@@ -203,6 +213,26 @@ impl Reporter {
         let credited = Credited { item: event, bytes, credit: Some(credit), waiting: Some(waiting), awaited };
         self.events.send(credited).await.map_err(|_| NotKept)?;
         kept.await.map_err(|_| NotKept)
+    }
+
+    /// Waits as long as the attempt is ahead of its pace.
+    async fn keep_pace(&self) {
+        let wait = self.pace.lock().unwrap_or_else(PoisonError::into_inner).wait(Instant::now());
+        if wait.is_zero() {
+            return;
+        }
+        if !self.told_of_pace.swap(true, Ordering::Relaxed) {
+            let text = format!(
+                "this trial reports more than {PER_SECOND} times a second ({BURST} in a burst): its reports are taken at \
+                 that pace; report less often, or several metrics at once"
+            );
+            // Without an engine there may be no room for a line, and reports must not wait for that.
+            let told = tokio::time::timeout(TELLING, self.send_line(LogStream::Toprung, text)).await;
+            if told.is_err() {
+                tracing::debug!(attempt = %self.key, "no room for a line");
+            }
+        }
+        tokio::time::sleep(wait).await;
     }
 
     /// Writes down what is to be said of this attempt if it ends with the daemon.
