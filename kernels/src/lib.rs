@@ -1,0 +1,1 @@
+//! Reductions on CUDA, with a CPU twin of the same contract.
