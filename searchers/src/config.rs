@@ -6,6 +6,7 @@ use crate::brackets;
 use crate::divisor::Divisor;
 use crate::error::Error;
 use crate::method::TrialId;
+use crate::models::ModelConfig;
 use crate::space::{Assignment, Space};
 use serde::{Deserialize, Serialize};
 
@@ -134,6 +135,13 @@ pub enum SearcherConfig {
         /// Nothing is stopped at a length before so many other trials have validated there; at least 1.
         min_trials: u64,
     },
+    /// Another method, whose trials are placed by a model instead of at random.
+    ModelBased {
+        /// The method. One that draws its trials at random, and not itself of this variant.
+        inner: Box<SearcherConfig>,
+        /// The model.
+        model: ModelConfig,
+    },
 }
 
 /// The settings of population based training.
@@ -199,13 +207,18 @@ impl SearcherConfig {
             Self::Pasha { .. } => "pasha",
             Self::Pbt(_) => "pbt",
             Self::MedianStopping { inner, .. } => inner.name(),
+            Self::ModelBased { inner, model } => match **inner {
+                Self::Random { .. } => model.name(),
+                Self::Hyperband { .. } if matches!(model, ModelConfig::Tpe(_)) => "bohb",
+                _ => inner.name(),
+            },
         }
     }
 
     /// The method without what is around it.
     pub fn base(&self) -> &Self {
         match self {
-            Self::MedianStopping { inner, .. } => inner.base(),
+            Self::MedianStopping { inner, .. } | Self::ModelBased { inner, .. } => inner.base(),
             _ => self,
         }
     }
@@ -222,12 +235,12 @@ impl SearcherConfig {
             | Self::Hyperband { max_concurrent_trials, .. }
             | Self::Pasha { max_concurrent_trials, .. } => max_concurrent_trials,
             Self::Pbt(Population { population_size, .. }) => population_size,
-            Self::MedianStopping { .. } => 0,
+            Self::MedianStopping { .. } | Self::ModelBased { .. } => 0,
         }
     }
 
     /// The hyperparameters that this search will give to a trial, unless it begins from another (population based
-    /// training after the first round); `None`: a grid has no such point.
+    /// training after the first round) or a model places it; `None`: a grid has no such point.
     pub fn sample(&self, space: &Space, seed: u32, trial: TrialId) -> Option<Assignment> {
         match self.base() {
             Self::Grid { .. } => space.grid_point(u64::from(trial.0).checked_sub(1)?),
@@ -247,7 +260,7 @@ impl SearcherConfig {
             | Self::Hyperband { max_length, .. }
             | Self::Pasha { max_length, .. } => max_length,
             Self::Pbt(population) => population.max_length(),
-            Self::MedianStopping { ref inner, .. } => inner.max_length(),
+            Self::MedianStopping { ref inner, .. } | Self::ModelBased { ref inner, .. } => inner.max_length(),
         }
     }
 
@@ -289,6 +302,24 @@ impl SearcherConfig {
                     let found = "within another".to_owned();
                     return Err(Error::Setting { setting: "median_stopping", found, allowed: "only once" });
                 }
+                inner.check()
+            }
+            Self::ModelBased { inner, model } => {
+                let draws = !matches!(
+                    **inner,
+                    Self::Single { .. }
+                        | Self::Grid { .. }
+                        | Self::Pbt(_)
+                        | Self::MedianStopping { .. }
+                        | Self::ModelBased { .. }
+                );
+                if !draws {
+                    let found = format!("around {}", inner.name());
+                    let allowed =
+                        "around a searcher that draws its trials at random, such as random, asha, hyperband";
+                    return Err(Error::Setting { setting: "model", found, allowed });
+                }
+                model.check()?;
                 inner.check()
             }
         }

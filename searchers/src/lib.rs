@@ -14,6 +14,8 @@
 //! | [`space`] | hyperparameters, the domains they are drawn from, grids |
 //! | [`stream`] | random numbers that depend on nothing but seed, trial and purpose |
 //! | [`divisor`] | exact arithmetic of rungs |
+//! | [`models`] | where in the space the next trial should be |
+//! | `history` | what trials have reported, as models want it |
 //! | `rung` | one rung: an order-statistics tree of metrics |
 //! | `methods` | the methods themselves |
 
@@ -23,8 +25,10 @@ mod brackets;
 pub mod config;
 pub mod divisor;
 mod error;
+mod history;
 pub mod method;
 mod methods;
+pub mod models;
 pub mod plan;
 pub mod reason;
 mod rung;
@@ -35,6 +39,7 @@ pub mod stream;
 pub use config::{Mode, Population, SearcherConfig};
 pub use error::Error;
 pub use method::{Action, Context, Create, Event, ExitReason, Method, RungView, TrialId};
+pub use models::ModelConfig;
 pub use plan::{Plan, plan};
 pub use reason::{Reason, Standing};
 pub use searcher::Searcher;

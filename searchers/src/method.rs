@@ -11,6 +11,7 @@
 use crate::reason::Reason;
 use crate::space::{Assignment, Space};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Names a trial of one search: 1, 2, 3, … in the order of creation.
@@ -153,6 +154,8 @@ pub struct Context<'a> {
     pub space: &'a Space,
     /// The seed of all its random numbers.
     pub seed: u32,
+    /// In a replay: the hyperparameters that the journal has for trials, which models must not choose again.
+    pub recorded: Option<&'a BTreeMap<TrialId, Assignment>>,
 }
 
 /// A search method: a deterministic state machine, see the [module](self) for what it must keep.

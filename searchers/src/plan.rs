@@ -136,7 +136,9 @@ fn brackets(config: &SearcherConfig, space: &Space) -> Result<Vec<BracketPlan>, 
             Ok(vec![BracketPlan::one_bracket(Divisor::new(divisor)?, max_rungs, max_length, max_trials)])
         }
         SearcherConfig::Pbt(population) => Ok(of_population(&population).brackets),
-        SearcherConfig::MedianStopping { ref inner, .. } => brackets(inner, space),
+        SearcherConfig::MedianStopping { ref inner, .. } | SearcherConfig::ModelBased { ref inner, .. } => {
+            brackets(inner, space)
+        }
     }
 }
 

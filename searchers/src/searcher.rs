@@ -2,10 +2,11 @@
 
 use crate::config::SearcherConfig;
 use crate::error::Error;
-use crate::method::{Action, Context, Event, RungView};
+use crate::method::{Action, Context, Event, RungView, TrialId};
 use crate::methods::Running;
-use crate::space::Space;
+use crate::space::{Assignment, Space};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A search under way.
 ///
@@ -30,13 +31,31 @@ impl Searcher {
     /// Takes one event, and returns what is to be done, in order.
     pub fn handle(&mut self, event: &Event) -> Vec<Action> {
         let mut actions = Vec::new();
-        if self.over {
-            return actions;
-        }
-        let context = Context { space: &self.space, seed: self.seed };
-        self.running.method_mut().handle(event, context, &mut actions);
-        self.over = matches!(actions.last(), Some(Action::Shutdown { .. }));
+        self.handle_into(event, None, &mut actions);
         actions
+    }
+
+    /// The same when it happened before: trials that a model placed get the hyperparameters that were recorded for them.
+    pub fn replay(&mut self, event: &Event, recorded: &BTreeMap<TrialId, Assignment>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.handle_into(event, Some(recorded), &mut actions);
+        actions
+    }
+
+    /// Takes one event, and appends what is to be done, in order.
+    pub fn handle_into(
+        &mut self,
+        event: &Event,
+        recorded: Option<&BTreeMap<TrialId, Assignment>>,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.over {
+            return;
+        }
+        let context = Context { space: &self.space, seed: self.seed, recorded };
+        let before = actions.len();
+        self.running.method_mut().handle(event, context, actions);
+        self.over = matches!(actions[before..].last(), Some(Action::Shutdown { .. }));
     }
 
     /// How far the search is: 0 at first, 1 at the end, never less than before but when hyperparameters turn out invalid.

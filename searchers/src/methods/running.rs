@@ -1,7 +1,7 @@
 //! The closed set of methods, made from their configuration.
 
 use super::halving::Settings;
-use super::{Adaptive, AsyncHalving, Fixed, MedianStopping, Pasha, Pbt, Source, Synchronous};
+use super::{Adaptive, AsyncHalving, Fixed, MedianStopping, ModelBased, Pasha, Pbt, Source, Synchronous};
 use crate::brackets::Brackets;
 use crate::config::SearcherConfig;
 use crate::divisor::Divisor;
@@ -21,6 +21,7 @@ pub(crate) enum Running {
     Pasha(Pasha),
     Pbt(Pbt),
     MedianStopping(MedianStopping),
+    ModelBased(ModelBased),
 }
 
 impl Running {
@@ -67,6 +68,9 @@ impl Running {
                 let inner = Self::new(inner, space)?;
                 Self::MedianStopping(MedianStopping::new(inner, min_length, min_trials))
             }
+            SearcherConfig::ModelBased { ref inner, ref model } => {
+                Self::ModelBased(ModelBased::new(Self::new(inner, space)?, model))
+            }
         })
     }
 
@@ -79,6 +83,7 @@ impl Running {
             Self::Pasha(method) => method,
             Self::Pbt(method) => method,
             Self::MedianStopping(method) => method,
+            Self::ModelBased(method) => method,
         }
     }
 
@@ -91,6 +96,7 @@ impl Running {
             Self::Pasha(method) => method,
             Self::Pbt(method) => method,
             Self::MedianStopping(method) => method,
+            Self::ModelBased(method) => method,
         }
     }
 }

@@ -8,10 +8,12 @@
 //! | `grid` | the points of a grid, one by one |
 //! | `condition` | which hyperparameters are active |
 //! | `check` | what can be wrong with a space |
+//! | [`encoding`] | a space as axes of numbers, for models |
 
 mod check;
 mod condition;
 mod draw;
+pub mod encoding;
 mod explore;
 mod grid;
 mod value;

@@ -1,0 +1,89 @@
+//! Models: what hyperparameters the next trial should have, given what the others have reported.
+//!
+//! A model is asked once for each new trial, by [`crate::methods`]' `ModelBased`, which stands around any method that draws
+//! its trials at random: the method decides how long trials train, the model where they are. A model answers from the
+//! [`History`] alone, so that the same history gives the same answer, also after it was stored and restored; what it keeps
+//! beside is derived from it.
+//!
+//! | folder | model |
+//! |---|---|
+//! | `tpe` | densities of the good and of the others |
+//! | `gp` | a Gaussian process |
+
+mod gp;
+mod tpe;
+
+use crate::error::Error;
+use crate::history::History;
+use crate::method::TrialId;
+use crate::space::encoding::Encoding;
+use crate::space::{Assignment, Space};
+use serde::{Deserialize, Serialize};
+
+pub use gp::GpConfig;
+pub use tpe::TpeConfig;
+
+/// A model and its settings. Serialised by position: append variants, never reorder them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ModelConfig {
+    /// Tree-structured Parzen estimator.
+    Tpe(TpeConfig),
+    /// Gaussian process.
+    Gp(GpConfig),
+}
+
+impl ModelConfig {
+    /// Its name in an experiment file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Tpe(_) => "tpe",
+            Self::Gp(_) => "gp",
+        }
+    }
+
+    /// Checks every setting; the first one out of range is the error.
+    pub fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Tpe(config) => config.check(),
+            Self::Gp(config) => config.check(),
+        }
+    }
+}
+
+/// What a model may look at.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) space: &'a Space,
+    pub(crate) encoding: &'a Encoding,
+    pub(crate) history: &'a History,
+    /// The seed of the search.
+    pub(crate) seed: u32,
+    /// The trial that hyperparameters are wanted for.
+    pub(crate) trial: TrialId,
+    /// What it has if the model has nothing better: a random draw.
+    pub(crate) drawn: &'a Assignment,
+}
+
+/// A model under way. Serialised by position: append variants, never reorder them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Model {
+    Tpe(tpe::Tpe),
+    Gp(gp::Gp),
+}
+
+impl Model {
+    pub(crate) fn new(config: &ModelConfig) -> Self {
+        match config {
+            ModelConfig::Tpe(config) => Self::Tpe(tpe::Tpe::new(*config)),
+            ModelConfig::Gp(config) => Self::Gp(gp::Gp::new(*config)),
+        }
+    }
+
+    /// Hyperparameters for a new trial; none: as drawn at random.
+    pub(crate) fn suggest(&mut self, view: View<'_>) -> Option<Assignment> {
+        match self {
+            Self::Tpe(model) => model.suggest(view),
+            Self::Gp(model) => model.suggest(view),
+        }
+    }
+}
