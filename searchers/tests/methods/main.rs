@@ -4,6 +4,7 @@
 
 mod adaptive;
 mod asha;
+mod constraints;
 mod contract;
 mod distributions;
 mod fixed;
@@ -12,6 +13,7 @@ mod model;
 mod pasha;
 mod plans;
 mod population;
+mod priors;
 mod spaces;
 mod synchronous;
 mod traps;
