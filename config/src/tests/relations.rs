@@ -40,7 +40,7 @@ fn constraints_stand_beside_the_searcher() {
 #[test]
 fn mistakes_in_constraints_are_pointed_at() {
     for (list, path, message, help) in [
-        ("[a >= c]", "constraints[0]", "there is no hyperparameter `c`", "known are `a`"),
+        ("[a >= width]", "constraints[0]", "there is no hyperparameter `width`", "known are `a`"),
         (
             "[a >= b, net.v > 1]",
             "constraints[1]",
