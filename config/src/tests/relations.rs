@@ -29,7 +29,7 @@ fn space(yaml: &str) -> Space {
 fn constraints_stand_beside_the_searcher() {
     let rest = "constraints:\n  - a >= b\n  - \"kind == 'sgd' or net.w < 0.5\"\n";
     let found = space(&file(SEARCHER, rest));
-    let texts: Vec<_> = found.constraints.iter().map(|constraint| constraint.text()).collect();
+    let texts: Vec<_> = found.constraints.iter().map(toprung_searchers::Constraint::text).collect();
     assert_eq!(texts, ["a >= b", "kind == 'sgd' or net.w < 0.5"]);
     assert!(space(&file(SEARCHER, "constraints: null\n")).constraints.is_empty());
     let grid = "searcher: {name: grid, metric: a, max_length: 5}\n";

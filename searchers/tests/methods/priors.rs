@@ -44,7 +44,9 @@ fn search(space: &Space, guided: bool, seed: u32) -> Vec<Create> {
     let history = crate::world::run_seeing(
         &mut searcher,
         1,
-        |create| drop(created.borrow_mut().insert(create.trial.0, loss(&create.hparams))),
+        |create| {
+            created.borrow_mut().insert(create.trial.0, loss(&create.hparams));
+        },
         |trial, _| created.borrow()[&trial],
     );
     history.created
