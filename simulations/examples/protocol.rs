@@ -13,7 +13,7 @@ use toprung_simulations::protocol::CHECKPOINTS;
 use toprung_simulations::{Error, FirstThenBest, Player, Protocol, Rounds, Table, Task};
 
 const NAMES: &str = "random one-epoch asha-promotion asha-stopping adaptive-{conservative,standard,aggressive}[-stopping] \
-                     hyperband sync-halving pasha median";
+                     hyperband sync-halving pasha median; NAME-up: rungs at 1, 3, 9, ...";
 
 fn main() {
     let mut names = Vec::new();
@@ -55,6 +55,11 @@ fn player(name: &str, table: &Table, seed: u32) -> Result<Box<dyn Player>, Error
         stop_once,
     };
     let random = SearcherConfig::Random { max_trials, max_length, max_concurrent_trials: 0 };
+    // Rungs at powers of the divisor from 1 up, the last one beyond the end of the curve.
+    let (max_length, rungs, name) = match name.strip_suffix("-up") {
+        Some(name) => (3_u64.pow(rungs), rungs + 1, name),
+        None => (max_length, rungs, name),
+    };
     let config = match name {
         "random" => random,
         "one-epoch" => {

@@ -7,7 +7,8 @@
 //! capped ones.
 //!
 //! A trial that is stopped or paused in the middle of an epoch loses that epoch. One that reached the length it was told to
-//! train to, and hears nothing, keeps its worker and waits.
+//! train to, and hears nothing, keeps its worker and waits; one that should train beyond the end of its curve has
+//! completed there.
 
 use crate::player::Player;
 use crate::run::{Run, Step};
@@ -249,6 +250,15 @@ impl<'a> Game<'a> {
             Event::Validated { trial: TrialId(worker.trial), length, metric: worker.point.metric },
         );
         true
+    }
+
+    /// A trial that should train beyond the end of its curve has ended by itself.
+    fn end_of_curve(&mut self, player: &mut dyn Player, id: u32) {
+        let most = self.task.max_length();
+        let Some(known) = self.trial(id) else { return };
+        if known.worker.is_some() && known.length >= most && known.train_to > most && self.release(id) {
+            self.tell(player, Event::Exited { trial: TrialId(id), reason: ExitReason::Completed });
+        }
     }
 
     fn score(&mut self, point: Point) {
