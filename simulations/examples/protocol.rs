@@ -46,6 +46,12 @@ fn main() {
 fn player(name: &str, table: &Table, seed: u32) -> Result<Box<dyn Player>, Error> {
     let (max_length, space, max_trials) = (table.max_length(), table.space().clone(), 1_000_000);
     let rungs = (0_u32..40).take_while(|&rung| 3_u64.pow(rung) <= max_length).count() as u32;
+    // Rungs at powers of the divisor from 1 up, the last one beyond the end of the curve.
+    let (max_length, rungs, name) = match name.strip_suffix("-up") {
+        Some(name) if 3_u64.pow(rungs - 1) == max_length => (max_length, rungs, name),
+        Some(name) => (3_u64.pow(rungs), rungs + 1, name),
+        None => (max_length, rungs, name),
+    };
     let asha = |stop_once| SearcherConfig::AsyncHalving {
         num_rungs: rungs,
         max_trials,
@@ -55,11 +61,6 @@ fn player(name: &str, table: &Table, seed: u32) -> Result<Box<dyn Player>, Error
         stop_once,
     };
     let random = SearcherConfig::Random { max_trials, max_length, max_concurrent_trials: 0 };
-    // Rungs at powers of the divisor from 1 up, the last one beyond the end of the curve.
-    let (max_length, rungs, name) = match name.strip_suffix("-up") {
-        Some(name) => (3_u64.pow(rungs), rungs + 1, name),
-        None => (max_length, rungs, name),
-    };
     let config = match name {
         "random" => random,
         "one-epoch" => {

@@ -249,6 +249,7 @@ impl<'a> Game<'a> {
             player,
             Event::Validated { trial: TrialId(worker.trial), length, metric: worker.point.metric },
         );
+        self.end_of_curve(player, worker.trial);
         true
     }
 
