@@ -14,5 +14,6 @@ mod plans;
 mod population;
 mod spaces;
 mod synchronous;
+mod tpe;
 mod traps;
 mod world;

@@ -8,7 +8,9 @@
 //!
 //! Widths follow Scott's rule for the number of observations n and of active axes d, `spread · n^(−1 / (4 + d))`, where the
 //! spread of an axis is the standard deviation of its observed coordinates with one uniform observation more, so that
-//! two that agree by chance are not taken for a certainty. No width is below 1/n of the axis (kernels closer than the mean
+//! two that agree by chance are not taken for a certainty. Below the greatest length no spread is taken for less than [`CAUTIOUS`]:
+//! the order of short trainings agrees only in part with that of long ones, so what they say is kept vague, and the
+//! methods that choose among trials early get trials that differ. No width is below 1/n of the axis (kernels closer than the mean
 //! distance of n points would be spikes; at most [`FINEST`]), nor below [`CELL_PART`] of the cell of its value, so that
 //! the neighbours of an integer stay in sight. For choices the share of all values, a width of its own, shrinks by
 //! the same power of n.
@@ -17,6 +19,8 @@ use super::kernel::{Kernel, Place, prior};
 use crate::space::encoding::{Axis, AxisKind};
 use crate::stream::Stream;
 
+/// The least spread where trials were compared before their end: more than a uniform axis has.
+pub(super) const CAUTIOUS: f64 = 0.5;
 /// The least width of any kernel.
 const FINEST: f64 = 0.01;
 /// The least width, in widths of the cell.
@@ -47,12 +51,15 @@ pub(super) struct Drawn {
 }
 
 impl Density {
-    /// The density around these points.
-    pub(super) fn new(axes: &[Axis], points: &[&[f64]]) -> Self {
+    /// The density around these points. No spread of an axis is taken for less than `least_spread`.
+    pub(super) fn new(axes: &[Axis], points: &[&[f64]], least_spread: f64) -> Self {
         let active = points.iter().flat_map(|point| point.iter()).filter(|at| !at.is_nan()).count();
         let rate = -1.0 / (4.0 + active as f64 / points.len().max(1) as f64);
-        let widths: Vec<f64> =
-            axes.iter().enumerate().map(|(index, axis)| width(axis, index, points, rate)).collect();
+        let widths: Vec<f64> = axes
+            .iter()
+            .enumerate()
+            .map(|(index, axis)| width(axis, index, points, least_spread, rate))
+            .collect();
         let prior: Vec<Kernel> = axes.iter().map(prior).collect();
         let component = |point: &&[f64]| {
             let kernel = |(index, axis): (usize, &Axis)| match Place::new(axis, point[index]) {
@@ -112,7 +119,7 @@ impl Density {
 }
 
 /// The width of the kernels of one axis; for choices the share of all values.
-fn width(axis: &Axis, index: usize, points: &[&[f64]], rate: f64) -> f64 {
+fn width(axis: &Axis, index: usize, points: &[&[f64]], least_spread: f64, rate: f64) -> f64 {
     let observed = points.iter().map(|point| point[index]).filter(|at| !at.is_nan());
     let (count, sum) = observed.clone().fold((0.0, 0.0), |(count, sum), at| (count + 1.0, sum + at));
     let shrink = f64::max(count, 1.0).powf(rate);
@@ -122,7 +129,7 @@ fn width(axis: &Axis, index: usize, points: &[&[f64]], rate: f64) -> f64 {
     let mean = sum / f64::max(count, 1.0);
     let squares: f64 = observed.map(|at| (at - mean) * (at - mean)).sum();
     let spread = ((squares + UNIFORM_VARIANCE) / (count + 1.0)).sqrt();
-    (spread * shrink).max((1.0 / (count + 1.0)).max(FINEST))
+    (spread.max(least_spread) * shrink).max((1.0 / (count + 1.0)).max(FINEST))
 }
 
 fn around(axis: &Axis, place: Place, width: f64) -> Kernel {

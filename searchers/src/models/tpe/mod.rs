@@ -38,7 +38,7 @@ use crate::error::Error;
 use crate::space::encoding::Encoding;
 use crate::space::{Assignment, Space};
 use crate::stream::{Purpose, Stream};
-use density::{Density, Drawn};
+use density::{CAUTIOUS, Density, Drawn};
 use kernel::Place;
 use known::Known;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub struct TpeConfig {
 
 impl Default for TpeConfig {
     fn default() -> Self {
-        Self { startup_trials: 10, candidates: 64, gamma: 0.15, random_fraction: 0.1 }
+        Self { startup_trials: 10, candidates: 32, gamma: 0.15, random_fraction: 0.2 }
     }
 }
 
@@ -116,7 +116,8 @@ impl Tpe {
     /// The candidate with the greatest ratio of densities; none if all were tried before.
     fn best_candidate(&self, view: View<'_>, sides: &Sides<'_>, stream: &mut Stream) -> Option<Assignment> {
         let axes = view.encoding.axes();
-        let (good, bad) = (Density::new(axes, &sides.good), Density::new(axes, &sides.bad));
+        let least = if sides.at_top { 0.0 } else { CAUTIOUS };
+        let (good, bad) = (Density::new(axes, &sides.good, least), Density::new(axes, &sides.bad, least));
         let (mut best, mut room): (Option<(f64, Assignment)>, _) = (None, Vec::new());
         for _ in 0..self.config.candidates {
             let (candidate, point) = candidate(view, &good, stream);
@@ -135,7 +136,7 @@ impl Tpe {
 
     /// A random point that was not tried.
     fn untried(&self, view: View<'_>, stream: &mut Stream) -> Option<Assignment> {
-        let prior = Density::new(view.encoding.axes(), &[]);
+        let prior = Density::new(view.encoding.axes(), &[], 0.0);
         let mut draw = || view.encoding.decode(view.space, &prior.draw(stream).point);
         std::iter::repeat_with(&mut draw).take(TRIES as usize).find(|drawn| self.is_new(view, drawn))
     }
@@ -169,4 +170,122 @@ fn settled(encoding: &Encoding, space: &Space, drawn: &Drawn) -> (Assignment, Ve
     let assignment = encoding.decode(space, &drawn.point);
     let point = encoding.encode(&assignment);
     (assignment, point)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::History;
+    use crate::method::{ExitReason, TrialId};
+    use crate::space::{Dimension, Domain, Value};
+
+    const CONFIG: TpeConfig =
+        TpeConfig { startup_trials: 10, candidates: 32, gamma: 0.15, random_fraction: 0.0 };
+
+    fn double() -> Domain {
+        Domain::Double { min: 0.0, max: 1.0, log: false, quantize: None, count: None }
+    }
+
+    fn text(name: &str) -> Value {
+        Value::String(name.to_owned())
+    }
+
+    fn report(history: &mut History, point: Vec<f64>, metric: f64) {
+        history.begin(point);
+        let trial = TrialId(history.len() as u32);
+        history.validated(trial, 1, metric);
+        history.exited(trial, ExitReason::Stopped);
+    }
+
+    fn suggestion(space: &Space, history: &History, seed: u32) -> Vec<f64> {
+        let (encoding, trial) = (Encoding::new(space), TrialId(history.len() as u32 + 1));
+        let drawn = space.draw(seed, trial);
+        let view = View { space, encoding: &encoding, history, seed, trial, drawn: &drawn };
+        encoding.encode(&Tpe::new(CONFIG).suggest(view).unwrap())
+    }
+
+    /// How far suggestions are on average from where `running` trials run, at the bottom of a bowl.
+    fn distance(running: usize) -> f64 {
+        let space = Space(["a", "b"].map(|name| (name.to_owned(), Dimension::always(double()))).into());
+        let mut history = History::new(vec![1]);
+        for trial in 0..49 {
+            let (a, b) = (f64::from(trial % 7) / 6.0, f64::from(trial / 7) / 6.0);
+            report(&mut history, vec![a, b], (a - 0.5).powi(2) + (b - 0.5).powi(2));
+        }
+        (0..running).for_each(|_| history.begin(vec![0.5, 0.5]));
+        let one = |seed| {
+            let point = suggestion(&space, &history, seed);
+            ((point[0] - 0.5).powi(2) + (point[1] - 0.5).powi(2)).sqrt()
+        };
+        (0..40).map(one).sum::<f64>() / 40.0
+    }
+
+    #[test]
+    fn running_trials_keep_others_away() {
+        let (alone, crowded) = (distance(0), distance(15));
+        assert!(crowded > 1.3 * alone, "{alone} alone, {crowded} with 15 running there");
+    }
+
+    /// `kind` is b or c; only c has the group, in which only `on` = y has the rate.
+    fn nested() -> Space {
+        let given = |name: &str, value, domain| Dimension {
+            domain,
+            condition: [(name.to_owned(), vec![text(value)])].into(),
+        };
+        let choice = |one, other| Dimension::always(Domain::Categorical(vec![text(one), text(other)]));
+        let inner = [("on".to_owned(), choice("x", "y")), ("rate".to_owned(), given("on", "y", double()))];
+        let group = given("kind", "c", Domain::Group(inner.into()));
+        Space([("group".to_owned(), group), ("kind".to_owned(), choice("b", "c"))].into())
+    }
+
+    #[test]
+    fn what_a_condition_makes_active_is_drawn_from_those_that_have_it() {
+        let space = nested();
+        let encoding = Encoding::new(&space);
+        let names: Vec<&str> =
+            encoding.axes().iter().map(|axis| axis.path[axis.path.len() - 1].as_str()).collect();
+        assert_eq!(names, ["on", "rate", "kind"]);
+        // Two good without the group, and two with a rate of 0.9.
+        let points: [&[f64]; 4] =
+            [&[f64::NAN, f64::NAN, 0.0], &[f64::NAN, f64::NAN, 0.0], &[1.0, 0.9, 1.0], &[1.0, 0.9, 1.0]];
+        let density = Density::new(encoding.axes(), &points, 0.0);
+        let mut rates = Vec::new();
+        for trial in 1..=2000 {
+            let mut stream = Stream::new(1, TrialId(trial), SUGGESTION);
+            let drawn = space.draw(1, TrialId(trial));
+            let history = History::new(vec![1]);
+            let view = View {
+                space: &space,
+                encoding: &encoding,
+                history: &history,
+                seed: 1,
+                trial: TrialId(1),
+                drawn: &drawn,
+            };
+            let (_, point) = candidate(view, &density, &mut stream);
+            assert_eq!(point[0].is_nan(), point[2] == 0.0, "{point:?}");
+            assert_eq!(point[1].is_nan(), point[0].is_nan() || point[0] == 0.0, "{point:?}");
+            rates.extend(Some(point[1]).filter(|rate| !rate.is_nan()));
+        }
+        let mean = rates.iter().sum::<f64>() / rates.len() as f64;
+        // Of draws for a point that had no rate, a third are of the prior, as many as one of three components.
+        assert!(rates.len() > 500 && mean > 0.62, "{mean} of {}", rates.len());
+    }
+
+    #[test]
+    fn branches_are_compared_by_what_they_share() {
+        let space = nested();
+        let mut history = History::new(vec![1]);
+        for trial in 0..60 {
+            let rate = f64::from(trial % 20) / 19.0;
+            match trial % 3 {
+                0 => report(&mut history, vec![f64::NAN, f64::NAN, 0.0], 1.0),
+                1 => report(&mut history, vec![0.0, f64::NAN, 1.0], 1.5),
+                _ => report(&mut history, vec![1.0, rate, 1.0], (rate - 0.8).abs()),
+            }
+        }
+        let found: Vec<Vec<f64>> = (0..40).map(|seed| suggestion(&space, &history, seed)).collect();
+        let near = found.iter().filter(|point| (point[1] - 0.8).abs() < 0.2).count();
+        assert!(near >= 32, "{near} of 40: {found:?}");
+    }
 }

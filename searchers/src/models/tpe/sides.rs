@@ -40,6 +40,8 @@ pub(super) const MAX_RUNNING: usize = 64;
 pub(super) struct Sides<'a> {
     pub(super) good: Vec<&'a [f64]>,
     pub(super) bad: Vec<&'a [f64]>,
+    /// Whether they were compared at the greatest length there is.
+    pub(super) at_top: bool,
 }
 
 impl<'a> Sides<'a> {
@@ -66,7 +68,8 @@ impl<'a> Sides<'a> {
         });
         let bad = bad.collect();
         let point = |number: &u32| history.trial(*number).map(|observed| observed.point.as_slice());
-        Some(Self { good: good.iter().filter_map(point).collect(), bad })
+        let good = good.iter().filter_map(point).collect();
+        Some(Self { good, bad, at_top: level + 1 == history.lengths().len() })
     }
 }
 
