@@ -3,7 +3,7 @@
 //! Beside this file, `check` says which settings are out of range, and `population` holds those of population based training.
 //! Lengths are in the searcher's time metric. `max_concurrent_trials: 0` means no limit.
 
-mod check;
+pub(crate) mod check;
 mod population;
 
 use crate::brackets::{self, Brackets};

@@ -16,5 +16,6 @@ mod population;
 mod priors;
 mod spaces;
 mod synchronous;
+mod tpe;
 mod traps;
 mod world;
