@@ -352,7 +352,13 @@ fn fraction(setting: &'static str, found: f64, most: f64, allowed: &'static str)
     }
 }
 
-pub(crate) fn within(setting: &'static str, found: u64, min: u64, max: u64, allowed: &'static str) -> Result<(), Error> {
+pub(crate) fn within(
+    setting: &'static str,
+    found: u64,
+    min: u64,
+    max: u64,
+    allowed: &'static str,
+) -> Result<(), Error> {
     if (min..=max).contains(&found) {
         Ok(())
     } else {

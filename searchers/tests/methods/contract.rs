@@ -7,9 +7,10 @@
 use crate::world::{EXITS, PAUSED, SEED, space};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use toprung_searchers::models::GpConfig;
 use toprung_searchers::{
-    Action, Create, Event, ExitReason, Mode, Population, Searcher, SearcherConfig, Space, TrialId, Value,
-    plan,
+    Action, Create, Event, ExitReason, Mode, ModelConfig, Population, Searcher, SearcherConfig, Space,
+    TrialId, Value, plan,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,7 @@ struct World {
     trials_planned: usize,
     grid: bool,
     population: bool,
+    placed: bool,
     capacity: u32,
     trials: BTreeMap<TrialId, Phase>,
     over: bool,
@@ -53,6 +55,7 @@ impl World {
             trials_planned: plan(config, &space()).unwrap().trials as usize,
             grid: matches!(config.base(), SearcherConfig::Grid { .. }),
             population: matches!(config.base(), SearcherConfig::Pbt(_)),
+            placed: placed(config),
             capacity: 0,
             trials: BTreeMap::new(),
             over: false,
@@ -139,6 +142,9 @@ impl World {
 
     fn check_hparams(&self, create: &Create) {
         let Some(parent) = create.clone_from else {
+            if self.placed {
+                return self.check_domains(create);
+            }
             let expected = if self.grid {
                 self.space.grid_point(u64::from(create.trial.0) - 1).unwrap()
             } else {
@@ -152,6 +158,14 @@ impl World {
         );
         let Some(Value::Double(rate)) = create.hparams.get("rate") else { panic!("{create:?}") };
         assert!((1e-4..=1.0).contains(rate) && create.hparams.len() == 2, "{create:?}");
+    }
+
+    /// What a model placed lies in the domains.
+    fn check_domains(&self, create: &Create) {
+        let Some(Value::Double(rate)) = create.hparams.get("rate") else { panic!("{create:?}") };
+        let kind = create.hparams.get("kind");
+        let known = [Value::String("a".to_owned()), Value::Int(2)].iter().any(|value| kind == Some(value));
+        assert!((1e-4..=1.0).contains(rate) && known && create.hparams.len() == 2, "{create:?}");
     }
 
     fn check_new_work(&self) {
@@ -227,6 +241,38 @@ impl World {
     }
 }
 
+/// Whether a model places the trials.
+fn placed(config: &SearcherConfig) -> bool {
+    match config {
+        SearcherConfig::ModelBased { .. } => true,
+        SearcherConfig::MedianStopping { inner, .. } => placed(inner),
+        _ => false,
+    }
+}
+
+/// Around random search and ASHA, with few trials, since models cost more than methods.
+fn any_model_based() -> impl Strategy<Value = SearcherConfig> {
+    let model = prop_oneof![Just(ModelConfig::Gp(GpConfig { startup_trials: 2, ..GpConfig::default() }))];
+    let inner = prop_oneof![
+        (1..10_u64, 1..40_u64, 0..6_u32).prop_map(|(max_trials, max_length, max_concurrent_trials)| {
+            SearcherConfig::Random { max_trials, max_length, max_concurrent_trials }
+        }),
+        any_halving().prop_map(
+            |(max_trials, divisor, num_rungs, max_length, max_concurrent_trials, stop_once)| {
+                SearcherConfig::AsyncHalving {
+                    num_rungs,
+                    max_trials: max_trials.min(12),
+                    divisor,
+                    max_length,
+                    max_concurrent_trials,
+                    stop_once,
+                }
+            }
+        ),
+    ];
+    (inner, model).prop_map(|(inner, model)| SearcherConfig::ModelBased { inner: Box::new(inner), model })
+}
+
 fn any_halving() -> impl Strategy<Value = (u64, f64, u32, u64, u32, bool)> {
     let divisor = prop::sample::select(vec![2.0, 3.0, 4.0, 1.5, 2.5]);
     (1..40_u64, divisor, 1..6_u32, 1..40_u64, 0..6_u32, any::<bool>())
@@ -294,6 +340,7 @@ fn any_method() -> impl Strategy<Value = SearcherConfig> {
             SearcherConfig::Pasha { max_trials, divisor, max_rungs, max_length, max_concurrent_trials }
         }),
         5 => any_population().prop_map(SearcherConfig::Pbt),
+        3 => any_model_based(),
     ]
 }
 

@@ -7,6 +7,7 @@ mod asha;
 mod contract;
 mod distributions;
 mod fixed;
+mod gp;
 mod median;
 mod model;
 mod pasha;

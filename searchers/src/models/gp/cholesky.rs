@@ -144,6 +144,7 @@ impl Cholesky {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_range_loop, reason = "matrices by their indices, as in the definitions")]
 mod tests {
     use super::*;
 
@@ -171,8 +172,7 @@ mod tests {
         let factor = factor(&matrix);
         for row in 0..27 {
             for column in 0..=row {
-                let product: f64 =
-                    (0..=column).map(|at| factor.row(row)[at] * factor.row(column)[at]).sum();
+                let product: f64 = (0..=column).map(|at| factor.row(row)[at] * factor.row(column)[at]).sum();
                 assert!((product - matrix[row][column]).abs() < 1e-12, "{row} {column}");
             }
         }

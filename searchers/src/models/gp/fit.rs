@@ -25,7 +25,12 @@ pub(super) struct Data<'a> {
 pub(super) fn fit(data: &Data<'_>, start: &Params) -> Params {
     let layout = data.layout;
     let clamp = |at: usize, value: f64| layout.clamp(at, value);
-    Params(descent::minimise(|point| data.objective(&Params(point.to_vec())), clamp, &start.0, MAX_EVALUATIONS))
+    Params(descent::minimise(
+        |point| data.objective(&Params(point.to_vec())),
+        clamp,
+        &start.0,
+        MAX_EVALUATIONS,
+    ))
 }
 
 impl Data<'_> {

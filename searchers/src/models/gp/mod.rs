@@ -8,7 +8,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `rows` | which reports count, and their scores |
+//! | `rows`, `sizes` | which reports count, and their scores |
 //! | `kernel`, `params` | the kernel, its parameters and what is believed of them |
 //! | `fit`, `descent` | their most probable values |
 //! | `posterior`, `cholesky` | means and variances |
@@ -28,6 +28,7 @@ mod params;
 mod posterior;
 mod rows;
 mod search;
+mod sizes;
 #[cfg(test)]
 mod tests;
 
@@ -56,13 +57,15 @@ const MAX_RUNNING: usize = 64;
 const MAX_KNOWN: usize = 64;
 /// A space with fewer points than this never gets one twice, while there are others.
 const COUNTABLE: f64 = 1e7;
+/// Trials before the first suggestion, if the settings leave it open.
+const LEAST_STARTUP: u64 = 8;
 /// The decision for which random numbers are drawn.
 const DECISION: u64 = 0x6770;
 
 /// Settings.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GpConfig {
-    /// So many trials with a report before the first suggestion; 1 to 1000.
+    /// So many trials with a report before the first suggestion, 0 to 1000; 0: two for each axis, at least 8.
     pub startup_trials: u32,
     /// How many reports the model holds, 16 to 2000. Suggestions cost its square.
     pub max_points: u32,
@@ -72,14 +75,14 @@ pub struct GpConfig {
 
 impl Default for GpConfig {
     fn default() -> Self {
-        Self { startup_trials: 8, max_points: 256, random_fraction: 0.05 }
+        Self { startup_trials: 0, max_points: 256, random_fraction: 0.2 }
     }
 }
 
 impl GpConfig {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let (least, most) = (16, u64::from(MOST_POINTS));
-        within("gp.startup_trials", u64::from(self.startup_trials), 1, 1000, "1 to 1000")?;
+        within("gp.startup_trials", u64::from(self.startup_trials), 0, 1000, "0 to 1000")?;
         within("gp.max_points", u64::from(self.max_points), least, most, "16 to 2000")?;
         if (0.0..=1.0).contains(&self.random_fraction) {
             return Ok(());
@@ -133,8 +136,8 @@ impl Gp {
             self.derived.posterior = None;
         }
         let mut stream = Stream::new(view.seed, view.trial, Purpose::Decision(DECISION));
-        let early = self.rows.trials() < u64::from(self.config.startup_trials);
-        if early || view.encoding.axes().is_empty() || stream.unit() < self.config.random_fraction {
+        let by_chance = stream.unit() < self.config.random_fraction;
+        if by_chance || view.encoding.axes().is_empty() || self.is_early(view) {
             return None;
         }
         if self.params.0.is_empty() || 4 * self.rows.reports() >= 5 * self.fitted {
@@ -143,7 +146,7 @@ impl Gp {
         let countable = self.derived.note(view);
         let mut posterior = self.posterior(view);
         let (observed, running) = (posterior.len(), running(view.history));
-        let level = self.target(view);
+        let level = target(view);
         let mut known = self.known(view);
         for trial in running.iter().filter_map(|&trial| view.history.trial(trial)) {
             posterior.push(&trial.point, level);
@@ -185,9 +188,10 @@ impl Gp {
 
     /// The posterior with all rows and their scores as of now.
     fn posterior(&mut self, view: View<'_>) -> Posterior {
-        let mut posterior = self.derived.posterior.take().unwrap_or_else(|| {
-            Posterior::new(view.encoding.axes(), Kernel::new(layout(view), &self.params))
-        });
+        let mut posterior =
+            self.derived.posterior.take().unwrap_or_else(|| {
+                Posterior::new(view.encoding.axes(), Kernel::new(layout(view), &self.params))
+            });
         for row in &self.rows.as_slice()[posterior.len()..] {
             // Rows are of trials that exist.
             if let Some(trial) = view.history.trial(row.trial) {
@@ -198,10 +202,14 @@ impl Gp {
         posterior
     }
 
-    /// The level at which improvement counts.
-    fn target(&self, view: View<'_>) -> usize {
-        let levels = view.history.lengths().len();
-        (0..levels).rev().find(|&level| view.history.ranking(level).len() >= MIN_REPORTS).unwrap_or(0)
+    /// Whether there is too little to tell anything from.
+    fn is_early(&self, view: View<'_>) -> bool {
+        let twice = 2 * view.encoding.axes().len() as u64;
+        let startup = match self.config.startup_trials {
+            0 => twice.max(LEAST_STARTUP),
+            startup => u64::from(startup),
+        };
+        self.rows.trials() < startup
     }
 
     /// The points of the best rows.
@@ -221,8 +229,12 @@ impl Gp {
     }
 }
 
-/// A level counts from so many reports on.
-const MIN_REPORTS: u32 = 4;
+/// The level at which improvement counts: the highest with more reports than there are axes (Falkner et al., ICML 2018).
+fn target(view: View<'_>) -> usize {
+    let enough = view.encoding.axes().len() as u32 + 1;
+    let levels = 0..view.history.lengths().len();
+    levels.rev().find(|&level| view.history.ranking(level).len() >= enough).unwrap_or(0)
+}
 
 impl Derived {
     /// Notes the points of new trials, if the space has few enough to give one twice. Whether it has.
@@ -246,9 +258,10 @@ fn points(encoding: &Encoding) -> f64 {
 
 /// A point as a number (FNV-1a over its coordinates).
 fn hash(point: &[f64]) -> u64 {
-    point.iter().flat_map(|coordinate| coordinate.to_bits().to_le_bytes()).fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-    })
+    point
+        .iter()
+        .flat_map(|coordinate| coordinate.to_bits().to_le_bytes())
+        .fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
 fn layout(view: View<'_>) -> Layout {

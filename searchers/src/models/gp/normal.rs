@@ -53,8 +53,7 @@ pub(super) fn quantile(p: f64) -> f64 {
     let tail = p.min(1.0 - p).max(1e-300);
     let t = (-2.0 * tail.ln()).sqrt();
     let above = t
-        - (2.515517 + t * (0.802853 + t * 0.010328))
-            / (1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
+        - (2.515517 + t * (0.802853 + t * 0.010328)) / (1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
     if p < 0.5 { -above } else { above }
 }
 
@@ -73,8 +72,7 @@ mod tests {
             let u = f64::from(at) * width;
             u * (u * z - 0.5 * u * u).exp()
         };
-        let inner: f64 =
-            (1..steps).map(|at| value(at) * if at % 2 == 1 { 4.0 } else { 2.0 }).sum();
+        let inner: f64 = (1..steps).map(|at| value(at) * if at % 2 == 1 { 4.0 } else { 2.0 }).sum();
         ((value(0) + inner + value(steps)) * width / 3.0).ln() + ln_density(z)
     }
 

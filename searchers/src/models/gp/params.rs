@@ -108,8 +108,7 @@ pub(super) struct Levels {
 impl Levels {
     pub(super) fn new(layout: Layout, params: &Params) -> Self {
         let count = layout.levels;
-        let amplitudes: Vec<f64> =
-            (0..count).map(|level| params.0[layout.amplitude(level)].exp()).collect();
+        let amplitudes: Vec<f64> = (0..count).map(|level| params.0[layout.amplitude(level)].exp()).collect();
         let links: Vec<f64> =
             (1..count).map(|level| MOST_CORRELATION * params.0[layout.link(level - 1)].tanh()).collect();
         let mut levels = Self { count, amplitudes, links, table: vec![0.0; count * count] };

@@ -7,10 +7,11 @@
 //! did not reach. One that was resumed and failed between two suggestions is the exception: its reports alone count.
 //!
 //! Scores are ranks dealt out as normal quantiles (Salinas et al., ICML 2020), so no metric is too large, and the units do not
-//! matter. Ties share their middle. What is not finite is a tie at the end. In a level, trials that ended or wait below it count
+//! matter; where sizes say more, they are blended in ([`super::sizes`]). Ties share their middle. What is not finite is a tie at the end, beyond all that are there. In a level, trials that ended or wait below it count
 //! as worse than those in it: that is why they are not there. So scores of levels are comparable.
 
 use super::normal::quantile;
+use super::sizes::sizes;
 use crate::history::{History, Progress};
 use crate::rung::Key;
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ pub(super) struct Row {
 /// The rows, and how far the history has been followed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Rows {
-    rows: Vec<Row>,
+    held: Vec<Row>,
     /// Reports of each level that were seen.
     seen: Vec<u32>,
     /// The newest trials that failed.
@@ -44,7 +45,7 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn as_slice(&self) -> &[Row] {
-        &self.rows
+        &self.held
     }
 
     /// How many reports there were, also those that are no rows.
@@ -61,21 +62,21 @@ impl Rows {
     pub(super) fn follow(&mut self, history: &History, limit: usize) -> bool {
         let levels = history.lengths().len();
         self.seen.resize(levels, 0);
-        let before = self.rows.len();
+        let before = self.held.len();
         for level in 0..levels {
             let ranking = history.ranking(level);
             for entry in self.seen[level]..ranking.len() {
-                self.rows.push(Row { level: level as u8, trial: ranking.trial(entry) });
+                self.held.push(Row { level: level as u8, trial: ranking.trial(entry) });
             }
             self.seen[level] = ranking.len();
         }
         self.follow_failures(history);
         let most = limit + limit / 4;
-        let anew = self.rows.len() > most;
+        let anew = self.held.len() > most;
         if anew {
-            self.rows = chosen(history, &self.failed, limit);
+            self.held = chosen(history, &self.failed, limit);
         }
-        debug_assert!(anew || self.rows.len() >= before);
+        debug_assert!(anew || self.held.len() >= before);
         anew
     }
 
@@ -84,7 +85,7 @@ impl Rows {
         let looked_at = std::mem::take(&mut self.watched).into_iter().chain(known + 1..=newest);
         for trial in looked_at {
             if let Some(row) = failure(history, trial) {
-                self.rows.push(row);
+                self.held.push(row);
                 self.failed.push(trial);
             }
         }
@@ -96,12 +97,12 @@ impl Rows {
 
     /// The rows that parameters are fitted to: all, or fewer chosen the same way.
     pub(super) fn fitted(&self, history: &History, limit: usize) -> Vec<Row> {
-        if self.rows.len() <= limit { self.rows.clone() } else { chosen(history, &self.failed, limit) }
+        if self.held.len() <= limit { self.held.clone() } else { chosen(history, &self.failed, limit) }
     }
 
     /// The score of each row.
     pub(super) fn scores(&self, history: &History) -> Vec<f64> {
-        scores(history, &self.rows)
+        scores(history, &self.held)
     }
 }
 
@@ -157,11 +158,40 @@ pub(super) fn scores(history: &History, rows: &[Row]) -> Vec<f64> {
             }
             None => {
                 let good = ranking.better_than(Key::new(f64::INFINITY)) as f64;
-                quantile((0.5 * (good + population) / population).min(1.0 - 0.5 / population)).max(BAD)
+                quantile(0.5 * (good + population + 1.0) / (population + 1.0)).max(BAD)
             }
         }
     };
-    rows.iter().map(score).collect()
+    let mut ranks: Vec<f64> = rows.iter().map(score).collect();
+    blend(history, rows, &mut ranks);
+    ranks
+}
+
+/// A metric of a row, where it is one.
+fn metric(history: &History, row: Row) -> Option<f64> {
+    let key = history.at_level(row.trial, usize::from(row.level))?;
+    key.metric().filter(|metric| metric.is_finite())
+}
+
+/// Puts sizes in the place of ranks, as far as they are as normal as those.
+fn blend(history: &History, rows: &[Row], scores: &mut [f64]) {
+    for level in 0..history.lengths().len() {
+        let of_level = || rows.iter().enumerate().filter(|(_, row)| usize::from(row.level) == level);
+        let found: Vec<(usize, f64)> =
+            of_level().filter_map(|(at, row)| Some((at, metric(history, *row)?))).collect();
+        let ranks: Vec<f64> = found.iter().map(|&(at, _)| scores[at]).collect();
+        let metrics: Vec<f64> = found.iter().map(|&(_, metric)| metric).collect();
+        for (&(at, _), size) in found.iter().zip(sizes(&metrics, &ranks)) {
+            scores[at] = size;
+        }
+        // What did not end well is never better than what did.
+        let worst = found.iter().fold(BAD, |worst, &(at, _)| worst.max(scores[at]));
+        for (at, row) in of_level() {
+            if scores[at] >= BAD && metric(history, *row).is_none() {
+                scores[at] = scores[at].max(worst);
+            }
+        }
+    }
 }
 
 /// Of each level, how many trials are in it, or would be if they had been good enough.
@@ -199,8 +229,7 @@ mod tests {
 
     #[test]
     fn scores_are_ranks_whatever_the_metrics() {
-        let history =
-            history(&[3.0, 6e18, f64::NAN, 1.0, f64::INFINITY, 1.0, f64::NEG_INFINITY, -5.0, 2.0]);
+        let history = history(&[3.0, 6e18, f64::NAN, 1.0, f64::INFINITY, 1.0, f64::NEG_INFINITY, -5.0, 2.0]);
         let mut rows = Rows::default();
         assert!(!rows.follow(&history, 100));
         let scores = rows.scores(&history);
@@ -221,7 +250,9 @@ mod tests {
         rows.follow(&history, 100);
         let scores = rows.scores(&history);
         assert_eq!(rows.as_slice()[6..], [1, 2].map(|trial| Row { level: 1, trial }));
-        assert_eq!(scores[6..], [scores[1], scores[0]]);
+        for (above, below) in [(6, 1), (7, 0)] {
+            assert!((scores[above] - scores[below]).abs() < 0.2, "{scores:?}");
+        }
     }
 
     #[test]
@@ -237,7 +268,9 @@ mod tests {
         rows.follow(&history, 100);
         assert_eq!(rows.as_slice()[4..], [Row { level: 1, trial: 2 }, Row { level: 0, trial: 5 }]);
         let scores = rows.scores(&history);
-        assert!(scores[4..].iter().all(|&score| score >= BAD && scores[..4].iter().all(|&good| good < score)));
+        assert!(
+            scores[4..].iter().all(|&score| score >= BAD && scores[..4].iter().all(|&good| good < score))
+        );
         assert_eq!((rows.reports(), rows.trials()), (6, 6));
     }
 

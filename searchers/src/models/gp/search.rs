@@ -51,7 +51,8 @@ impl Search<'_> {
             self.offer(point, &mut candidates);
         }
         for at in 0..if bases.is_empty() { 0 } else { LOCAL } {
-            let point = self.neighbour(&bases[at % bases.len()], SCALES[at / bases.len() % SCALES.len()], stream);
+            let point =
+                self.neighbour(&bases[at % bases.len()], SCALES[at / bases.len() % SCALES.len()], stream);
             self.offer(point, &mut candidates);
         }
         let mut valued = self.best_of(&candidates, best);
@@ -110,8 +111,7 @@ impl Search<'_> {
     fn best_of(&self, candidates: &[Vec<f64>], best: f64) -> Vec<Valued> {
         let asked = self.posterior.ask(self.axes(), candidates, self.level);
         let bound = |(mean, variance): (f64, f64)| improvement(best, mean, variance);
-        let bounds: Vec<f64> =
-            self.posterior.means(&asked, self.level).into_iter().map(bound).collect();
+        let bounds: Vec<f64> = self.posterior.means(&asked, self.level).into_iter().map(bound).collect();
         let mut order: Vec<usize> = (0..candidates.len()).collect();
         order.sort_by(|&left, &right| bounds[right].total_cmp(&bounds[left]));
         let mut valued: Vec<Valued> = Vec::new();

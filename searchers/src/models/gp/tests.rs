@@ -1,5 +1,7 @@
 //! The model against naive references: gradients by differences, posteriors by dense algebra, kernels by their factor.
 
+#![allow(clippy::needless_range_loop, reason = "matrices by their indices, as in the definitions")]
+
 use super::cholesky::Cholesky;
 use super::fit::Data;
 use super::kernel::{Kernel, Points};
@@ -67,7 +69,10 @@ fn the_gradient_is_what_differences_say() {
                 data.objective(&near).0
             };
             let expected = (by(1e-4) - by(-1e-4)) / 2e-4;
-            assert!((slope - expected).abs() < 1e-4 * expected.abs().max(1.0), "{at}: {slope}, not {expected}");
+            assert!(
+                (slope - expected).abs() < 1e-4 * expected.abs().max(1.0),
+                "{at}: {slope}, not {expected}"
+            );
         }
     }
 }
@@ -76,7 +81,8 @@ fn the_gradient_is_what_differences_say() {
 fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
     let len = right.len();
     for step in 0..len {
-        let pivot = (step..len).max_by(|&a, &b| matrix[a][step].abs().total_cmp(&matrix[b][step].abs())).unwrap();
+        let pivot =
+            (step..len).max_by(|&a, &b| matrix[a][step].abs().total_cmp(&matrix[b][step].abs())).unwrap();
         matrix.swap(step, pivot);
         right.swap(step, pivot);
         for row in step + 1..len {
@@ -149,7 +155,10 @@ fn a_trial_that_runs_changes_variances_alone() {
     let before = posterior.beliefs(&asked, 0, 1);
     posterior.push(&all[10], 1);
     let after = posterior.beliefs(&asked, 0, 1);
-    assert!((before[0].0 - after[0].0).abs() < 1e-12 && after[0].1 < 0.2 * before[0].1, "{before:?} {after:?}");
+    assert!(
+        (before[0].0 - after[0].0).abs() < 1e-12 && after[0].1 < 0.2 * before[0].1,
+        "{before:?} {after:?}"
+    );
     posterior.truncate(10);
     assert_eq!(posterior.beliefs(&asked, 0, 1), before);
 }
