@@ -8,7 +8,7 @@ use crate::tpe::check_within;
 use crate::world::{EXITS, PAUSED, SEED, space};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use toprung_searchers::models::TpeConfig;
+use toprung_searchers::models::{GpConfig, TpeConfig};
 use toprung_searchers::{
     Action, Create, Event, ExitReason, Mode, ModelConfig, Population, Searcher, SearcherConfig, Space,
     TrialId, Value, plan,
@@ -36,7 +36,7 @@ struct World {
     trials_planned: usize,
     grid: bool,
     population: bool,
-    modelled: bool,
+    placed: bool,
     capacity: u32,
     trials: BTreeMap<TrialId, Phase>,
     over: bool,
@@ -56,7 +56,7 @@ impl World {
             trials_planned: plan(config, &space()).unwrap().trials as usize,
             grid: matches!(config.base(), SearcherConfig::Grid { .. }),
             population: matches!(config.base(), SearcherConfig::Pbt(_)),
-            modelled: matches!(config, SearcherConfig::ModelBased { .. }),
+            placed: placed(config),
             capacity: 0,
             trials: BTreeMap::new(),
             over: false,
@@ -143,7 +143,7 @@ impl World {
 
     fn check_hparams(&self, create: &Create) {
         let Some(parent) = create.clone_from else {
-            if self.modelled {
+            if self.placed {
                 return check_within(&self.space, &create.hparams);
             }
             let expected = if self.grid {
@@ -161,6 +161,7 @@ impl World {
         assert!((1e-4..=1.0).contains(rate) && create.hparams.len() == 2, "{create:?}");
     }
 
+    /// What a model placed lies in the domains.
     fn check_new_work(&self) {
         assert!(self.outstanding() <= self.limit, "{} outstanding, limit {}", self.outstanding(), self.limit);
         assert!(self.outstanding() <= self.capacity as usize, "new work above the capacity");
@@ -232,6 +233,39 @@ impl World {
         assert_eq!(self.searcher.progress(), 1.0);
         self.tell(Event::Capacity(9));
     }
+}
+
+/// Whether a model places the trials.
+fn placed(config: &SearcherConfig) -> bool {
+    match config {
+        SearcherConfig::ModelBased { .. } => true,
+        SearcherConfig::MedianStopping { inner, .. } => placed(inner),
+        _ => false,
+    }
+}
+
+/// Around random search and ASHA, with few trials, since models cost more than methods.
+fn any_model_based() -> impl Strategy<Value = SearcherConfig> {
+    let model = Just(ModelConfig::Gp(GpConfig { startup_trials: 2, ..GpConfig::default() }));
+    let inner = prop_oneof![
+        (1..10_u64, 1..40_u64, 0..6_u32).prop_map(|(max_trials, max_length, max_concurrent_trials)| {
+            SearcherConfig::Random { max_trials, max_length, max_concurrent_trials }
+        }),
+        any_halving().prop_map(
+            |(max_trials, divisor, num_rungs, max_length, max_concurrent_trials, stop_once)| {
+                SearcherConfig::AsyncHalving {
+                    num_rungs,
+                    max_trials: max_trials.min(12),
+                    divisor,
+                    min_length: None,
+                    max_length,
+                    max_concurrent_trials,
+                    stop_once,
+                }
+            }
+        ),
+    ];
+    (inner, model).prop_map(|(inner, model)| SearcherConfig::ModelBased { inner: Box::new(inner), model })
 }
 
 fn any_halving() -> impl Strategy<Value = (u64, f64, u32, u64, u32, bool)> {
@@ -326,6 +360,7 @@ fn any_method() -> impl Strategy<Value = SearcherConfig> {
             SearcherConfig::Pasha { max_trials, divisor, max_rungs, min_length: None, max_length, max_concurrent_trials }
         }),
         5 => any_population().prop_map(SearcherConfig::Pbt),
+        3 => any_model_based(),
     ]
 }
 

@@ -8,6 +8,7 @@ mod constraints;
 mod contract;
 mod distributions;
 mod fixed;
+mod gp;
 mod median;
 mod model;
 mod pasha;
