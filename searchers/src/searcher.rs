@@ -30,13 +30,19 @@ impl Searcher {
     /// Takes one event, and returns what is to be done, in order.
     pub fn handle(&mut self, event: &Event) -> Vec<Action> {
         let mut actions = Vec::new();
-        if self.over {
-            return actions;
-        }
-        let context = Context { space: &self.space, seed: self.seed };
-        self.running.method_mut().handle(event, context, &mut actions);
-        self.over = matches!(actions.last(), Some(Action::Shutdown { .. }));
+        self.handle_into(event, &mut actions);
         actions
+    }
+
+    /// The same, appended to `actions`, for who gives many events and keeps the memory.
+    pub fn handle_into(&mut self, event: &Event, actions: &mut Vec<Action>) {
+        if self.over {
+            return;
+        }
+        let before = actions.len();
+        let context = Context { space: &self.space, seed: self.seed };
+        self.running.method_mut().handle(event, context, actions);
+        self.over = actions.len() > before && matches!(actions.last(), Some(Action::Shutdown { .. }));
     }
 
     /// How far the search is: 0 at first, 1 at the end, never less than before but when hyperparameters turn out invalid.

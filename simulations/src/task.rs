@@ -21,7 +21,7 @@ pub enum Curve {
         /// What they mean is the formula's business.
         numbers: [f64; 4],
         /// The noise of the curve is drawn by this.
-        noise: u64,
+        noise: u32,
     },
 }
 
