@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`task`] | what a search is played on |
 //! | [`table`] | tasks of recorded learning curves |
+//! | [`recording`] | tasks of an experiment that ran |
 //! | [`synthetic`] | tasks made from formulae and seeds |
 //! | [`player`] | who plays: searchers and baselines |
 //! | [`world`] | a simulated cluster: slots, overheads, faults, in virtual time |
@@ -19,6 +20,7 @@ mod error;
 pub mod noise;
 pub mod player;
 pub mod protocol;
+pub mod recording;
 pub mod run;
 pub mod synthetic;
 pub mod table;
@@ -28,7 +30,8 @@ pub mod world;
 pub use error::Error;
 pub use player::{FirstThenBest, Player, Rounds};
 pub use protocol::Protocol;
+pub use recording::{RecordedTrial, Recording};
 pub use run::{Run, Step};
-pub use table::{Row, Table};
+pub use table::{Mapping, Report, Row, Table};
 pub use task::{Curve, Point, Scale, Task};
 pub use world::{Limits, Outcome, Reports, World};

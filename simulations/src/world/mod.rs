@@ -53,6 +53,8 @@ pub struct Outcome {
     pub attempts: u64,
     /// Trials that failed for good.
     pub errored: u64,
+    /// Reports of points that were never measured but predicted ([`Task::is_predicted`]).
+    pub predicted: u64,
     /// The most slots that trials held at once.
     pub most_slots: u32,
     /// Whether the searcher ended the search (else a limit did, or nothing was left to happen).
@@ -127,6 +129,7 @@ impl<'a, T: Task + ?Sized, P: Player + ?Sized> Game<'a, T, P> {
             node_losses: 0,
             attempts: 0,
             errored: 0,
+            predicted: 0,
             most_slots: 0,
             over: false,
             held: 0,
@@ -216,6 +219,7 @@ impl<'a, T: Task + ?Sized, P: Player + ?Sized> Game<'a, T, P> {
         let id = self.slots[index as usize].trial;
         let trial = self.trials[id as usize - 1];
         let metric = self.task.point(&trial.curve, u64::from(trial.length)).metric;
+        self.out.predicted += u64::from(self.task.is_predicted(&trial.curve, u64::from(trial.length)));
         self.score(metric);
         self.tell(Event::Validated { trial: TrialId(id), length: u64::from(trial.length), metric });
         self.go_on(id);
