@@ -191,10 +191,12 @@ fn baselines(comparison: &Comparison) -> Option<Paragraph> {
             count(all, "searcher")
         );
         if !same.is_empty() {
-            sentence += &format!("; no significant difference for {}", list(&same));
+            sentence.push_str("; no significant difference for ");
+            sentence.push_str(&list(&same));
         }
         if !worse.is_empty() {
-            sentence += &format!("; worse: {}", list(&worse));
+            sentence.push_str("; worse: ");
+            sentence.push_str(&list(&worse));
         }
         sentences.push(sentence + ".");
     }
