@@ -12,15 +12,19 @@
 //! | [`world`] | a simulated cluster: slots, overheads, faults, in virtual time |
 //! | [`noise`] | the random numbers of the simulated world |
 //! | [`protocol`] | the protocol of comparison on recorded tables |
+//! | [`judge`] | who was better, by when, and whether it is more than luck |
+//! | [`report`] | the same as tables, files and a page to look at |
 //! | [`run`] | what one simulated search did: the border between simulating and judging |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod error;
+pub mod judge;
 pub mod noise;
 pub mod player;
 pub mod protocol;
 pub mod recording;
+pub mod report;
 pub mod run;
 pub mod synthetic;
 pub mod table;
