@@ -7,7 +7,9 @@ use crate::config::{
 };
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
-use toprung_searchers::{Dimension, Domain, Mode, SearcherConfig, Value};
+use toprung_searchers::{Dimension, Domain, SearcherConfig, Value};
+
+mod method;
 
 const MASK: &str = "********";
 
@@ -160,7 +162,7 @@ fn object(fields: Vec<(&str, Json)>) -> Map<String, Json> {
 }
 
 fn searcher(settings: &SearcherSettings) -> Json {
-    let mut searcher = method(&settings.method);
+    let mut searcher = method::method(&settings.method);
     if let Json::Object(map) = &mut searcher {
         map.insert("metric".into(), json!(settings.metric));
         map.insert("smaller_is_better".into(), json!(settings.smaller_is_better));
@@ -179,74 +181,6 @@ fn searcher(settings: &SearcherSettings) -> Json {
         }
     }
     searcher
-}
-
-fn method(method: &SearcherConfig) -> Json {
-    match method {
-        SearcherConfig::Single { .. } => json!({"name": "single"}),
-        SearcherConfig::Random { max_trials, max_concurrent_trials, .. } => json!({
-            "name": "random", "max_trials": max_trials, "max_concurrent_trials": max_concurrent_trials,
-        }),
-        SearcherConfig::Grid { max_concurrent_trials, .. } => json!({
-            "name": "grid", "max_concurrent_trials": max_concurrent_trials,
-        }),
-        SearcherConfig::AsyncHalving {
-            num_rungs,
-            max_trials,
-            divisor,
-            max_concurrent_trials,
-            stop_once,
-            ..
-        } => json!({
-            "name": "async_halving", "num_rungs": num_rungs, "max_trials": max_trials, "divisor": divisor,
-            "max_concurrent_trials": max_concurrent_trials, "stop_once": stop_once,
-        }),
-        SearcherConfig::AdaptiveAsha {
-            max_trials,
-            mode,
-            divisor,
-            max_rungs,
-            bracket_rungs,
-            max_concurrent_trials,
-            stop_once,
-            ..
-        } => json!({
-            "name": "adaptive_asha", "max_trials": max_trials, "mode": mode_word(*mode), "divisor": divisor,
-            "max_rungs": max_rungs, "bracket_rungs": bracket_rungs,
-            "max_concurrent_trials": max_concurrent_trials, "stop_once": stop_once,
-        }),
-        SearcherConfig::SyncHalving { max_trials, divisor, max_concurrent_trials, .. }
-        | SearcherConfig::Hyperband { max_trials, divisor, max_concurrent_trials, .. } => json!({
-            "name": method.name(), "max_trials": max_trials, "divisor": divisor,
-            "max_concurrent_trials": max_concurrent_trials,
-        }),
-        SearcherConfig::Pasha { max_trials, divisor, max_rungs, max_concurrent_trials, .. } => json!({
-            "name": "pasha", "max_trials": max_trials, "divisor": divisor, "max_rungs": max_rungs,
-            "max_concurrent_trials": max_concurrent_trials,
-        }),
-        SearcherConfig::Pbt(settings) => json!({
-            "name": "pbt", "population_size": settings.population_size, "num_rounds": settings.num_rounds,
-            "length_per_round": settings.length_per_round,
-            "replace_function": {"truncate_fraction": settings.truncate_fraction},
-            "explore_function": {
-                "resample_probability": settings.resample_probability,
-                "perturb_factor": settings.perturb_factor,
-            },
-        }),
-        SearcherConfig::MedianStopping { inner, min_length, min_trials } => {
-            let mut searcher = self::method(inner);
-            searcher["median_stopping"] = json!({"min_length": min_length, "min_trials": min_trials});
-            searcher
-        }
-    }
-}
-
-fn mode_word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Conservative => "conservative",
-        Mode::Standard => "standard",
-        Mode::Aggressive => "aggressive",
-    }
 }
 
 fn length(length: &Length) -> Json {

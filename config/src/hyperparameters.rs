@@ -1,7 +1,7 @@
 //! The `hyperparameters` map: leaves, constants, nested groups, and conditions between neighbours.
 
 use crate::context::{Context, Place, Table};
-use crate::language::search::LEAVES;
+use crate::language::hyperparameters::LEAVES;
 use crate::nearest::{listed, nearest};
 use crate::node::{Kind, Node};
 use crate::value;

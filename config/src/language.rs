@@ -1,6 +1,8 @@
 //! The words of the experiment file, described once: the parser takes its known keys, ranges and defaults from here, the
 //! JSON Schema and the reference are generated from here, so the three cannot disagree.
 
+pub(crate) mod hyperparameters;
+pub(crate) mod models;
 pub(crate) mod population;
 pub(crate) mod search;
 pub(crate) mod surroundings;
@@ -196,7 +198,8 @@ mod tests {
     #[test]
     fn every_field_is_named_once_and_described() {
         check(&top::EXPERIMENT);
-        for (_, section) in search::SEARCHERS.iter().chain(search::LEAVES) {
+        let sections = search::SEARCHERS.iter().chain(hyperparameters::LEAVES).chain(models::MODELS);
+        for (_, section) in sections {
             check(section);
         }
     }

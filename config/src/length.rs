@@ -76,15 +76,21 @@ pub(crate) fn length_of_rounds(cx: &mut Context, table: &Table<'_>) -> Length {
     Length { unit, count }
 }
 
-/// A length that is compared with the searcher's own; the default if it is absent.
-pub(crate) fn in_time_metric(cx: &mut Context, table: &Table<'_>, name: &str, time_metric: &str) -> u64 {
-    let Some(place) = table.get(name) else { return table.large(cx, name) };
-    let Some(length) = read(cx, &place, 0, Some(time_metric)) else { return 0 };
+/// A length of at least `least` that is compared with the searcher's own; `None` if it is absent, or after a mistake.
+pub(crate) fn in_time_metric(
+    cx: &mut Context,
+    table: &Table<'_>,
+    name: &str,
+    least: i64,
+    time_metric: &str,
+) -> Option<u64> {
+    let place = table.get(name)?;
+    let length = read(cx, &place, least, Some(time_metric))?;
     if length.unit != time_metric {
         let message = format!("counts {}, but the searcher counts {time_metric}", length.unit);
         cx.error(place.node.span, &place.path, message, "write a bare number in the time metric");
     }
-    length.count
+    Some(length.count)
 }
 
 fn check_agreement(cx: &mut Context, table: &Table<'_>, length: &Length, unit: &str, by_time: Option<u64>) {

@@ -1,5 +1,7 @@
 //! The reference of the file for people, written from its schema.
 
+use crate::language::models::WORDS;
+use crate::nearest::listed;
 use crate::schema::schema;
 use serde_json::Value as Json;
 use std::fmt::Write as _;
@@ -169,6 +171,7 @@ fn kind(property: &Json) -> String {
         return match name.rsplit('/').next().unwrap_or_default() {
             "entrypoint" => "command, or list of arguments".to_owned(),
             "searcher_name" => "name".to_owned(),
+            "model" => format!("{}, or a map with `name`", listed(WORDS.iter().copied())),
             "log_action" => "`cancel_retries`, `exclude_node`".to_owned(),
             _ => "map".to_owned(),
         };

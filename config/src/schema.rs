@@ -2,7 +2,9 @@
 //!
 //! Whatever the parser accepts, the schema accepts too, but for truth values written as `yes`, `no`, `on`, `off`.
 
-use crate::language::search::{LEAVES, SEARCHERS};
+use crate::language::hyperparameters::LEAVES;
+use crate::language::models::{MODELS, WORDS};
+use crate::language::search::SEARCHERS;
 use crate::language::top::{EXPERIMENT, LOG_ACTION};
 use crate::language::{Field, Section, Shape, Status};
 use crate::length::UNITS;
@@ -20,6 +22,7 @@ pub fn schema() -> Json {
             "hyperparameter": hyperparameter(),
             "searcher": searcher(),
             "searcher_name": {"enum": SEARCHERS.iter().map(|(name, _)| *name).collect::<Vec<_>>()},
+            "model": model(),
             "log_action": {"anyOf": [{"enum": ["cancel_retries", "exclude_node"]}, section(&LOG_ACTION)]},
         });
         map.insert("$defs".into(), defs);
@@ -159,6 +162,17 @@ fn hyperparameter() -> Json {
     json!({"if": is_leaf, "then": {"allOf": leaves}, "else": group})
 }
 
+/// A word, or a map whose `name` says which settings there are.
+fn model() -> Json {
+    let mut choices = vec![json!({"enum": WORDS})];
+    for (_, model) in MODELS {
+        let mut map = section(model);
+        map["required"] = json!(["name"]);
+        choices.push(map);
+    }
+    json!({"anyOf": choices})
+}
+
 fn searcher() -> Json {
     let mut methods = Vec::new();
     for (name, method) in SEARCHERS {
@@ -166,6 +180,10 @@ fn searcher() -> Json {
         // Rounds say how long a trial trains.
         if method.field("num_rounds").is_none() {
             then["anyOf"] = json!([{"required": ["max_length"]}, {"required": ["max_time"]}]);
+        }
+        if method.field("num_rungs").is_some() {
+            let rungs = json!([{"required": ["num_rungs"]}, {"required": ["min_length"]}]);
+            then["allOf"] = json!([{"anyOf": rungs}]);
         }
         methods.push(
             json!({"if": {"required": ["name"], "properties": {"name": {"const": name}}}, "then": then}),

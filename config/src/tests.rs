@@ -2,6 +2,7 @@
 
 mod accepted;
 mod drawn;
+mod models;
 mod properties;
 mod refused;
 mod refused_search;

@@ -74,6 +74,7 @@ fn halfway(trials: u64, stop_once: bool) -> World {
         num_rungs: 5,
         max_trials: trials,
         divisor: 4.0,
+        min_length: None,
         max_length: 256,
         max_concurrent_trials: 0,
         stop_once,
@@ -111,6 +112,7 @@ fn events_with_median_stopping(bencher: Bencher<'_, '_>, trials: u64) {
         num_rungs: 5,
         max_trials: trials,
         divisor: 4.0,
+        min_length: None,
         max_length: 256,
         max_concurrent_trials: 0,
         stop_once: false,
@@ -125,6 +127,7 @@ fn events_of_pasha(bencher: Bencher<'_, '_>, trials: u64) {
         max_trials: trials,
         divisor: 4.0,
         max_rungs: 5,
+        min_length: None,
         max_length: 256,
         max_concurrent_trials: 0,
     };

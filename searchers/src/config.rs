@@ -1,14 +1,21 @@
 //! What a search is configured with, and what is allowed.
 //!
+//! Beside this file, `check` says which settings are out of range, and `population` holds those of population based training.
 //! Lengths are in the searcher's time metric. `max_concurrent_trials: 0` means no limit.
 
-use crate::brackets;
+mod check;
+mod population;
+
+use crate::brackets::{self, Brackets};
 use crate::divisor::Divisor;
 use crate::error::Error;
+use crate::ladder::Ladder;
 use crate::method::TrialId;
 use crate::models::ModelConfig;
 use crate::space::{Assignment, Space};
 use serde::{Deserialize, Serialize};
+
+pub use population::Population;
 
 /// The most trials a search may be asked for. Leaves room in a trial's id for those that refuse their hyperparameters.
 pub const MAX_TRIALS: u64 = 100_000_000;
@@ -57,12 +64,14 @@ pub enum SearcherConfig {
     },
     /// ASHA with one bracket.
     AsyncHalving {
-        /// How many rungs, 1 to 64.
+        /// How many rungs, 1 to 64; with `min_length` the most, of which the highest are kept.
         num_rungs: u32,
         /// How many trials.
         max_trials: u64,
         /// One in so many goes on; greater than 1.
         divisor: f64,
+        /// The length of the lowest rung, 1 to `max_length`; none: rungs are divided down from `max_length`.
+        min_length: Option<u64>,
         /// The length of the top rung, at least 1.
         max_length: u64,
         /// At most so many at once; 0: no limit.
@@ -82,6 +91,8 @@ pub enum SearcherConfig {
         max_rungs: u32,
         /// The brackets by their numbers of rungs; empty: `mode` says.
         bracket_rungs: Vec<u32>,
+        /// The length of the lowest rung, 1 to `max_length`; none: rungs are divided down from `max_length`.
+        min_length: Option<u64>,
         /// The length of the top rung, at least 1.
         max_length: u64,
         /// At most so many at once; 0: as many as the brackets can use.
@@ -95,6 +106,8 @@ pub enum SearcherConfig {
         max_trials: u64,
         /// One in so many goes on; greater than 1.
         divisor: f64,
+        /// The length of the lowest rung, 1 to `max_length`; none: rungs are divided down from `max_length`.
+        min_length: Option<u64>,
         /// The length of the top rung, at least 1.
         max_length: u64,
         /// At most so many at once; 0: no limit.
@@ -106,6 +119,8 @@ pub enum SearcherConfig {
         max_trials: u64,
         /// One in so many goes on; greater than 1.
         divisor: f64,
+        /// The length of the lowest rung, 1 to `max_length`; none: rungs are divided down from `max_length`.
+        min_length: Option<u64>,
         /// The length of the top rung, at least 1.
         max_length: u64,
         /// At most so many at once; 0: no limit.
@@ -119,6 +134,8 @@ pub enum SearcherConfig {
         divisor: f64,
         /// There are no more rungs than this, 1 to 64.
         max_rungs: u32,
+        /// The length of the lowest rung, 1 to `max_length`; none: rungs are divided down from `max_length`.
+        min_length: Option<u64>,
         /// The length of the top rung, at least 1.
         max_length: u64,
         /// At most so many at once; 0: no limit.
@@ -142,55 +159,6 @@ pub enum SearcherConfig {
         /// The model.
         model: ModelConfig,
     },
-}
-
-/// The settings of population based training.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Population {
-    /// How many trials there are in a round, 1 to [`MAX_POPULATION`].
-    pub population_size: u32,
-    /// How many rounds, at least 1.
-    pub num_rounds: u32,
-    /// How long a trial trains in a round, at least 1.
-    pub length_per_round: u64,
-    /// The fraction of the population that is replaced after a round, `0.0 ..= 0.5`.
-    pub truncate_fraction: f64,
-    /// The probability with which a child's hyperparameter is drawn anew, `0.0 ..= 1.0`.
-    pub resample_probability: f64,
-    /// How far it moves else, relative to its value, `0.0 ..= 1.0`.
-    pub perturb_factor: f64,
-}
-
-impl Population {
-    /// The length at the end of the last round.
-    pub fn max_length(&self) -> u64 {
-        self.length_per_round.saturating_mul(u64::from(self.num_rounds))
-    }
-
-    /// How many are replaced after a round: the fraction of the population, floored.
-    pub fn replaced(&self) -> u32 {
-        // A fraction such as 0.29 of 100 must not lose one by rounding.
-        let exact = self.truncate_fraction * f64::from(self.population_size) * (1.0 + 1e-12);
-        (exact.floor() as u32).min(self.population_size / 2)
-    }
-
-    /// How many trials there are if none is lost.
-    pub fn trials(&self) -> u64 {
-        u64::from(self.population_size)
-            + u64::from(self.replaced()) * u64::from(self.num_rounds).saturating_sub(1)
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let most = u64::from(MAX_POPULATION);
-        within("population_size", u64::from(self.population_size), 1, most, "1 to 10000")?;
-        within("num_rounds", u64::from(self.num_rounds), 1, u64::from(u32::MAX), "at least 1")?;
-        within("length_per_round", self.length_per_round, 1, u64::MAX, "at least 1")?;
-        // A trial may refuse its hyperparameters in place of each that is trained.
-        check_trials(self.trials())?;
-        fraction("replace_function.truncate_fraction", self.truncate_fraction, 0.5, "0 to 0.5")?;
-        fraction("explore_function.resample_probability", self.resample_probability, 1.0, "0 to 1")?;
-        fraction("explore_function.perturb_factor", self.perturb_factor, 1.0, "0 to 1")
-    }
 }
 
 impl SearcherConfig {
@@ -264,71 +232,78 @@ impl SearcherConfig {
         }
     }
 
-    /// Checks every setting; the first one out of range is the error.
-    pub fn check(&self) -> Result<(), Error> {
-        if !matches!(self.base(), Self::Pbt(_)) {
-            within("max_length", self.max_length(), 1, u64::MAX, "at least 1")?;
+    /// The length of the lowest rung, where one is given.
+    pub fn min_length(&self) -> Option<u64> {
+        match *self.base() {
+            Self::AsyncHalving { min_length, .. }
+            | Self::AdaptiveAsha { min_length, .. }
+            | Self::SyncHalving { min_length, .. }
+            | Self::Hyperband { min_length, .. }
+            | Self::Pasha { min_length, .. } => min_length,
+            _ => None,
         }
-        match self {
-            Self::Single { .. } | Self::Grid { .. } => Ok(()),
-            Self::Random { max_trials, .. } => check_trials(*max_trials),
-            Self::AsyncHalving { num_rungs, max_trials, divisor, .. } => {
-                check_trials(*max_trials)?;
-                Divisor::new(*divisor)?;
-                check_rungs("num_rungs", *num_rungs)
-            }
-            Self::AdaptiveAsha { max_trials, divisor, max_rungs, bracket_rungs, .. } => {
-                check_trials(*max_trials)?;
-                Divisor::new(*divisor)?;
-                check_rungs("max_rungs", *max_rungs)?;
-                bracket_rungs.iter().try_for_each(|&rungs| check_rungs("bracket_rungs", rungs))?;
-                let most = (*max_trials).min(MAX_BRACKETS as u64);
-                let allowed = "at most 64 brackets, and no more than max_trials";
-                within("bracket_rungs", bracket_rungs.len() as u64, 0, most, allowed)
-            }
-            Self::SyncHalving { max_trials, divisor, .. } | Self::Hyperband { max_trials, divisor, .. } => {
-                check_trials(*max_trials)?;
-                Divisor::new(*divisor).map(drop)
-            }
-            Self::Pasha { max_trials, divisor, max_rungs, .. } => {
-                check_trials(*max_trials)?;
-                Divisor::new(*divisor)?;
-                check_rungs("max_rungs", *max_rungs)
-            }
-            Self::Pbt(population) => population.check(),
-            Self::MedianStopping { inner, min_trials, .. } => {
-                within("median_stopping.min_trials", *min_trials, 1, MAX_TRIALS, "1 to 100000000")?;
-                if matches!(**inner, Self::MedianStopping { .. }) {
-                    let found = "within another".to_owned();
-                    return Err(Error::Setting { setting: "median_stopping", found, allowed: "only once" });
-                }
-                inner.check()
-            }
-            Self::ModelBased { inner, model } => {
-                let draws = !matches!(
-                    **inner,
-                    Self::Single { .. }
-                        | Self::Grid { .. }
-                        | Self::Pbt(_)
-                        | Self::MedianStopping { .. }
-                        | Self::ModelBased { .. }
-                );
-                if !draws {
-                    let found = format!("around {}", inner.name());
-                    let allowed =
-                        "around a searcher that draws its trials at random, such as random, asha, hyperband";
-                    return Err(Error::Setting { setting: "model", found, allowed });
-                }
-                model.check()?;
-                inner.check()
-            }
+    }
+
+    /// The divisor, where there is one.
+    pub fn divisor(&self) -> Option<f64> {
+        match *self.base() {
+            Self::AsyncHalving { divisor, .. }
+            | Self::AdaptiveAsha { divisor, .. }
+            | Self::SyncHalving { divisor, .. }
+            | Self::Hyperband { divisor, .. }
+            | Self::Pasha { divisor, .. } => Some(divisor),
+            _ => None,
         }
+    }
+
+    /// Whether its trials are drawn from the space at random, so that a model may place them instead.
+    pub fn draws_at_random(&self) -> bool {
+        matches!(
+            self,
+            Self::Random { .. }
+                | Self::AsyncHalving { .. }
+                | Self::AdaptiveAsha { .. }
+                | Self::SyncHalving { .. }
+                | Self::Hyperband { .. }
+                | Self::Pasha { .. }
+        )
+    }
+
+    /// Where its rungs stand. A method without a divisor has one rung.
+    pub(crate) fn ladder(&self) -> Result<Ladder, Error> {
+        let max_length = self.max_length();
+        let Some(divisor) = self.divisor() else {
+            return Ok(Ladder { divisor: Divisor::new(2.0)?, min_length: Some(max_length), max_length });
+        };
+        Ok(Ladder { divisor: Divisor::new(divisor)?, min_length: self.min_length(), max_length })
+    }
+
+    /// What decides about the brackets of adaptive ASHA; of any other method, those that would have its rungs.
+    pub(crate) fn brackets(&self) -> Result<Brackets<'_>, Error> {
+        let ladder = self.ladder()?;
+        Ok(match self.base() {
+            Self::AdaptiveAsha { max_trials, mode, max_rungs, bracket_rungs, .. } => Brackets {
+                max_trials: *max_trials,
+                mode: *mode,
+                ladder,
+                max_rungs: *max_rungs,
+                bracket_rungs,
+            },
+            _ => Brackets {
+                max_trials: 1,
+                mode: Mode::Aggressive,
+                ladder,
+                max_rungs: MAX_RUNGS,
+                bracket_rungs: &[],
+            },
+        })
     }
 }
 
 /// How many trials Hyperband has by the paper's numbers; `None`: more than a search may have, or the divisor is none.
-pub fn hyperband_round(divisor: f64, max_length: u64) -> Option<u64> {
-    let round = brackets::round(Divisor::new(divisor).ok()?, max_length.max(1))?;
+pub fn hyperband_round(divisor: f64, min_length: Option<u64>, max_length: u64) -> Option<u64> {
+    let ladder = ladder(divisor, min_length, max_length)?;
+    let round = brackets::round(&ladder)?;
     round
         .into_iter()
         .map(|(_, trials)| trials)
@@ -336,60 +311,26 @@ pub fn hyperband_round(divisor: f64, max_length: u64) -> Option<u64> {
         .filter(|sum| *sum <= MAX_TRIALS)
 }
 
-fn check_trials(trials: u64) -> Result<(), Error> {
-    within("max_trials", trials, 1, MAX_TRIALS, "1 to 100000000")
+/// How many rungs there is room for up to a length, and in a search of `max_trials` if they count: they do not where the
+/// lowest rung is given. `None`: the divisor is none, or the lengths are out of order.
+pub fn rungs_possible(
+    divisor: f64,
+    min_length: Option<u64>,
+    max_length: u64,
+    max_trials: Option<u64>,
+) -> Option<u32> {
+    let ladder = ladder(divisor, min_length, max_length)?;
+    Some(max_trials.map_or_else(|| ladder.most(), |trials| ladder.fed_by(trials.max(1))))
 }
 
-fn check_rungs(setting: &'static str, rungs: u32) -> Result<(), Error> {
-    within(setting, u64::from(rungs), 1, u64::from(MAX_RUNGS), "1 to 64")
-}
-
-fn fraction(setting: &'static str, found: f64, most: f64, allowed: &'static str) -> Result<(), Error> {
-    if (0.0..=most).contains(&found) {
-        Ok(())
-    } else {
-        Err(Error::Setting { setting, found: found.to_string(), allowed })
-    }
-}
-
-fn within(setting: &'static str, found: u64, min: u64, max: u64, allowed: &'static str) -> Result<(), Error> {
-    if (min..=max).contains(&found) {
-        Ok(())
-    } else {
-        Err(Error::Setting { setting, found: found.to_string(), allowed })
-    }
+fn ladder(divisor: f64, min_length: Option<u64>, max_length: u64) -> Option<Ladder> {
+    let max_length = max_length.max(1);
+    let ordered = min_length.is_none_or(|least| (1..=max_length).contains(&least));
+    let divisor = Divisor::new(divisor).ok().filter(|_| ordered)?;
+    Some(Ladder { divisor, min_length, max_length })
 }
 
 /// So many trials may refuse their hyperparameters before a search of `trials` gives up creating new ones.
 pub(crate) fn invalid_allowed(trials: u64) -> u64 {
     trials.saturating_mul(10).max(100)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settings_out_of_range_are_named() {
-        let halving = |num_rungs, max_trials, divisor, max_length| SearcherConfig::AsyncHalving {
-            num_rungs,
-            max_trials,
-            divisor,
-            max_length,
-            max_concurrent_trials: 0,
-            stop_once: false,
-        };
-        assert_eq!(halving(3, 9, 3.0, 9).check(), Ok(()));
-        for (config, name) in [
-            (halving(0, 9, 3.0, 9), "num_rungs"),
-            (halving(65, 9, 3.0, 9), "num_rungs"),
-            (halving(3, 0, 3.0, 9), "max_trials"),
-            (halving(3, MAX_TRIALS + 1, 3.0, 9), "max_trials"),
-            (halving(3, 9, 1.0, 9), "divisor"),
-            (halving(3, 9, 3.0, 0), "max_length"),
-        ] {
-            let error = config.check().unwrap_err();
-            assert!(matches!(error, Error::Setting { setting, .. } if setting == name), "{error}");
-        }
-    }
 }

@@ -67,6 +67,38 @@ impl Divisor {
         (0..rungs).rev().map(|steps| self.below(max_length, steps)).collect()
     }
 
+    /// The greatest `floor(least · divisor^k)` that is less than `limit`, for k = 0, 1, …; none if `least` is not.
+    pub(crate) fn greatest_below(self, least: u64, limit: u64) -> Option<u64> {
+        if least >= limit {
+            return None;
+        }
+        let Some(divisor) = self.integral() else { return Some(self.estimated_below(least, limit)) };
+        let mut length = least;
+        while let Some(next) = length.checked_mul(divisor).filter(|next| *next < limit) {
+            length = next;
+        }
+        Some(length)
+    }
+
+    /// The same in floating point, `least < limit`.
+    fn estimated_below(self, least: u64, limit: u64) -> u64 {
+        // Powers that are less than 1 apart pass by every length.
+        if limit as f64 * (self.0 - 1.0) <= 1.0 {
+            return (limit - 1).max(least);
+        }
+        let mut exponent = ((limit as f64).ln() - (least as f64).ln()) / self.0.ln();
+        exponent = exponent.ceil() + 1.0;
+        // The estimate is at most two too high, unless the divisor is so near to 1 that a step vanishes in the exponent.
+        for _ in 0..4 {
+            exponent -= 1.0;
+            let length = floor(least as f64 * self.0.powf(exponent));
+            if exponent >= 0.0 && length < limit {
+                return length.max(least);
+            }
+        }
+        least
+    }
+
     /// `floor(log_divisor(count)) + 1` for a `count` of at least 1: how many rungs it can feed.
     pub fn rungs_within(self, count: u64) -> u32 {
         let mut rungs = 1;

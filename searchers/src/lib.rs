@@ -14,6 +14,7 @@
 //! | [`space`] | hyperparameters, the domains they are drawn from, grids |
 //! | [`stream`] | random numbers that depend on nothing but seed, trial and purpose |
 //! | [`divisor`] | exact arithmetic of rungs |
+//! | `ladder` | the lengths of rungs |
 //! | [`models`] | where in the space the next trial should be |
 //! | `history` | what trials have reported, as models want it |
 //! | `rung` | one rung: an order-statistics tree of metrics |
@@ -26,6 +27,7 @@ pub mod config;
 pub mod divisor;
 mod error;
 mod history;
+mod ladder;
 pub mod method;
 mod methods;
 pub mod models;

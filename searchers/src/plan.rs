@@ -4,10 +4,10 @@
 //! far and lets somewhat more trials go on. PASHA's is the most it can cost: as if rankings never agreed. Median
 //! stopping only takes away, so its plan is that of the method alone.
 
-use crate::brackets::{Brackets, hyperband};
+use crate::brackets::hyperband;
 use crate::config::{MAX_TRIALS, Population, SearcherConfig};
-use crate::divisor::Divisor;
 use crate::error::Error;
+use crate::ladder::Ladder;
 use crate::space::Space;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -62,13 +62,13 @@ pub struct Ending {
 }
 
 impl BracketPlan {
-    /// The plan of one bracket of successive halving.
-    pub(crate) fn halving(divisor: Divisor, rungs: u32, max_length: u64, trials: u64) -> Self {
-        let lengths = divisor.rung_lengths(rungs, max_length);
+    /// The plan of one bracket of successive halving with the highest `rungs` rungs.
+    pub(crate) fn halving(ladder: &Ladder, rungs: u32, trials: u64) -> Self {
+        let lengths = ladder.lengths(rungs);
         let top = lengths.len() - 1;
         let mut here = trials;
         let rungs = lengths.into_iter().enumerate().map(|(index, length)| {
-            let go_on = if index == top { 0 } else { divisor.share(here).max(1) };
+            let go_on = if index == top { 0 } else { ladder.divisor.share(here).max(1) };
             let rung = RungPlan { length, trials: here, ending: here - go_on };
             here = go_on;
             rung
@@ -77,9 +77,18 @@ impl BracketPlan {
     }
 
     /// One bracket with as many rungs as its length and trials can feed, at most `max_rungs`.
-    pub(crate) fn one_bracket(divisor: Divisor, max_rungs: u32, max_length: u64, trials: u64) -> Self {
-        let most = divisor.rungs_within(max_length).min(divisor.rungs_within(trials));
-        Self::halving(divisor, most.min(max_rungs), max_length, trials)
+    pub(crate) fn one_bracket(ladder: &Ladder, max_rungs: u32, trials: u64) -> Self {
+        Self::halving(ladder, ladder.fed_by(trials).min(max_rungs), trials)
+    }
+
+    /// The length of its highest rung.
+    pub(crate) fn max_length(&self) -> u64 {
+        self.rungs.last().map_or(1, |rung| rung.length)
+    }
+
+    /// The lengths of its rungs.
+    pub(crate) fn lengths(&self) -> Vec<u64> {
+        self.rungs.iter().map(|rung| rung.length).collect()
     }
 
     /// All lengths of the bracket added up.
@@ -119,21 +128,16 @@ fn brackets(config: &SearcherConfig, space: &Space) -> Result<Vec<BracketPlan>, 
         SearcherConfig::Single { .. } => full(1),
         SearcherConfig::Random { max_trials, .. } => full(max_trials),
         SearcherConfig::Grid { .. } => full(grid_trials(space)?),
-        SearcherConfig::AsyncHalving { num_rungs, max_trials, divisor, .. } => {
-            Ok(vec![BracketPlan::halving(Divisor::new(divisor)?, num_rungs, max_length, max_trials)])
+        SearcherConfig::AsyncHalving { num_rungs, max_trials, .. } => {
+            Ok(vec![BracketPlan::halving(&config.ladder()?, num_rungs, max_trials)])
         }
-        SearcherConfig::AdaptiveAsha { max_trials, mode, divisor, max_rungs, ref bracket_rungs, .. } => {
-            let divisor = Divisor::new(divisor)?;
-            Ok(Brackets { max_trials, mode, divisor, max_rungs, bracket_rungs, max_length }.plans())
+        SearcherConfig::AdaptiveAsha { .. } => Ok(config.brackets()?.plans()),
+        SearcherConfig::SyncHalving { max_trials, .. } => {
+            Ok(vec![BracketPlan::one_bracket(&config.ladder()?, u32::MAX, max_trials)])
         }
-        SearcherConfig::SyncHalving { max_trials, divisor, .. } => {
-            Ok(vec![BracketPlan::one_bracket(Divisor::new(divisor)?, u32::MAX, max_length, max_trials)])
-        }
-        SearcherConfig::Hyperband { max_trials, divisor, .. } => {
-            Ok(hyperband(max_trials, Divisor::new(divisor)?, max_length))
-        }
-        SearcherConfig::Pasha { max_trials, divisor, max_rungs, .. } => {
-            Ok(vec![BracketPlan::one_bracket(Divisor::new(divisor)?, max_rungs, max_length, max_trials)])
+        SearcherConfig::Hyperband { max_trials, .. } => Ok(hyperband(max_trials, config.ladder()?)),
+        SearcherConfig::Pasha { max_trials, max_rungs, .. } => {
+            Ok(vec![BracketPlan::one_bracket(&config.ladder()?, max_rungs, max_trials)])
         }
         SearcherConfig::Pbt(population) => Ok(of_population(&population).brackets),
         SearcherConfig::MedianStopping { ref inner, .. } | SearcherConfig::ModelBased { ref inner, .. } => {
@@ -172,7 +176,8 @@ pub(crate) fn grid_trials(space: &Space) -> Result<u64, Error> {
     if points > MAX_TRIALS { Err(Error::GridTooLarge { allowed: MAX_TRIALS }) } else { Ok(points) }
 }
 
-fn full_training(trials: u64, length: u64) -> BracketPlan {
+/// Trials that all train in full.
+pub(crate) fn full_training(trials: u64, length: u64) -> BracketPlan {
     BracketPlan { trials, rungs: vec![RungPlan { length, trials, ending: trials }] }
 }
 

@@ -1,7 +1,8 @@
-//! The searchers, and the kinds of hyperparameters.
+//! The searchers.
 
+use super::models::{GP, TPE};
 use super::population::POPULATION;
-use super::{Field, POSITIVE, Section, Shape, at_least, field, not_yet, removed, required, small};
+use super::{Field, Section, Shape, at_least, field, removed, required, small};
 
 /// A searcher's section by its name. Other names are in [`NOT_BUILT`].
 pub(crate) static SEARCHERS: &[(&str, &Section)] = &[
@@ -16,13 +17,19 @@ pub(crate) static SEARCHERS: &[(&str, &Section)] = &[
     ("hyperband", &HYPERBAND),
     ("pasha", &PASHA),
     ("pbt", &PBT),
+    ("tpe", &BY_TPE),
+    ("gp", &BY_GP),
+    ("bohb", &BOHB),
 ];
 
 /// The fields of all searchers, for a section whose `name` is a mistake.
 pub(crate) static ANY_SEARCHER: Section = Section {
     title: "`searcher`",
     doc: "The fields of every searcher.",
-    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, STOP_ONCE, NUM_RUNGS, MAX_RUNGS, BRACKETS, POPULATION],
+    groups: &[
+        COMMON, TRIALS, CONCURRENT, DIVISOR, MIN_LENGTH, STOP_ONCE, NUM_RUNGS, MAX_RUNGS, BRACKETS, MODEL,
+        POPULATION,
+    ],
     strangers: ELSEWHERE,
 };
 
@@ -37,10 +44,13 @@ pub(crate) const BUILT: &[&str] = &[
     "hyperband",
     "pasha",
     "pbt",
+    "tpe",
+    "gp",
+    "bohb",
 ];
 
 /// Searchers of the language that this version does not have.
-pub(crate) const NOT_BUILT: &[&str] = &["tpe", "gp", "bohb", "cma_es", "auto", "custom"];
+pub(crate) const NOT_BUILT: &[&str] = &["cma_es", "auto", "custom"];
 
 /// Searchers that left the language, and what to use.
 pub(crate) const OLD: &[(&str, &str)] = &[
@@ -133,11 +143,34 @@ const STOP_ONCE: &[Field] = &[field(
     "whether a trial is stopped for good when it is not among the best of its rung, instead of pausing there and going on when it is",
 )];
 
-const NUM_RUNGS: &[Field] =
-    &[required("num_rungs", Shape::Int { min: 1, max: 64 }, "how many rungs there are")];
+const MIN_LENGTH: &[Field] = &[field(
+    "min_length",
+    Shape::Length { least: 1 },
+    "",
+    "the length of the lowest rung, in the time metric: each rung above it is `divisor` times as long, and the last is the \
+     greatest length; without it rungs are divided down from the greatest length",
+)];
 
-const MAX_RUNGS: &[Field] =
-    &[field("max_rungs", Shape::Int { min: 1, max: 64 }, "5", "how many rungs a bracket has at most")];
+const MODEL: &[Field] = &[field(
+    "model",
+    Shape::Named("model"),
+    "",
+    "what places new trials: a model of what the others have reported, or `none`: they are drawn at random; a map such as `{name: tpe}` gives it settings",
+)];
+
+const NUM_RUNGS: &[Field] = &[field(
+    "num_rungs",
+    Shape::Int { min: 1, max: 64 },
+    "",
+    "how many rungs there are; with `min_length` it may be absent, and of more rungs than this the highest are kept",
+)];
+
+const MAX_RUNGS: &[Field] = &[field(
+    "max_rungs",
+    Shape::Int { min: 1, max: 64 },
+    "5",
+    "how many rungs a bracket has at most: the highest are kept; all if `min_length` is given and this is not",
+)];
 
 const BRACKETS: &[Field] = &[
     field(
@@ -181,6 +214,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
     ("max_concurrent_trials", "it belongs to all searchers but `single` and `pbt`"),
     ("divisor", "it belongs to the searchers with rungs, such as `adaptive_asha`"),
+    (
+        "min_length",
+        "it belongs to the searchers with rungs, such as `adaptive_asha`; `median_stopping` has one of its own",
+    ),
+    (
+        "model",
+        "it belongs to the searchers that draw their trials at random, such as `random` and `adaptive_asha`",
+    ),
     ("stop_once", "it belongs to the searchers `async_halving` and `adaptive_asha`"),
     ("num_rungs", "it belongs to the searcher `async_halving`; `adaptive_asha` has `max_rungs`"),
     ("max_rungs", "it belongs to the searchers `adaptive_asha` and `pasha`; `async_halving` has `num_rungs`"),
@@ -204,7 +245,7 @@ const SINGLE: Section = Section {
 const RANDOM: Section = Section {
     title: "the searcher `random`",
     doc: "Trials with random hyperparameters, each trained to the end.",
-    groups: &[COMMON, TRIALS, CONCURRENT],
+    groups: &[COMMON, TRIALS, CONCURRENT, MODEL],
     strangers: ELSEWHERE,
 };
 
@@ -218,35 +259,35 @@ const GRID: Section = Section {
 const ASYNC_HALVING: Section = Section {
     title: "the searcher `async_halving`",
     doc: "Random trials that train from rung to rung, of which the best go on. `asha` is another name for it.",
-    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, STOP_ONCE, NUM_RUNGS],
+    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, MIN_LENGTH, STOP_ONCE, NUM_RUNGS, MODEL],
     strangers: ELSEWHERE,
 };
 
 const ADAPTIVE_ASHA: Section = Section {
     title: "the searcher `adaptive_asha`",
     doc: "Several `async_halving` searches at once that begin their cuts earlier or later. A good choice for most searches.",
-    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, STOP_ONCE, MAX_RUNGS, BRACKETS],
+    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, MIN_LENGTH, STOP_ONCE, MAX_RUNGS, BRACKETS, MODEL],
     strangers: ELSEWHERE,
 };
 
 const SYNC_HALVING: Section = Section {
     title: "the searcher `sync_halving`",
     doc: "Random trials that train from rung to rung together: when all have arrived, the best go on.",
-    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR],
+    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, MIN_LENGTH, MODEL],
     strangers: ELSEWHERE,
 };
 
 const HYPERBAND: Section = Section {
     title: "the searcher `hyperband`",
     doc: "Several `sync_halving` searches that begin their cuts earlier or later, one filling the places that another leaves.",
-    groups: &[COMMON, HYPERBAND_TRIALS, CONCURRENT, DIVISOR],
+    groups: &[COMMON, HYPERBAND_TRIALS, CONCURRENT, DIVISOR, MIN_LENGTH, MODEL],
     strangers: ELSEWHERE,
 };
 
 const PASHA: Section = Section {
     title: "the searcher `pasha`",
     doc: "`async_halving` that trains its best trials longer only while that changes their ranking.",
-    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, MAX_RUNGS],
+    groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, MIN_LENGTH, MAX_RUNGS, MODEL],
     strangers: ELSEWHERE,
 };
 
@@ -257,111 +298,27 @@ const PBT: Section = Section {
     strangers: ELSEWHERE,
 };
 
-/// The kinds of a hyperparameter by the word after `type`.
-pub(crate) static LEAVES: &[(&str, &Section)] = &[
-    ("const", &CONST),
-    ("int", &INT),
-    ("double", &DOUBLE),
-    ("log", &LOG),
-    ("categorical", &CATEGORICAL),
-    ("ordinal", &ORDINAL),
-];
-
-const LEAF: &[Field] = &[
-    required("type", Shape::Choice(&["const", "int", "double", "log", "categorical", "ordinal"]), "the kind"),
-    field(
-        "condition",
-        Shape::MapOf(&Shape::Anything),
-        "",
-        "the hyperparameter exists only if each named neighbour has this value, or one of a list of values",
-    ),
-    not_yet("prior", "where good values are expected", "narrow the range instead"),
-];
-
-const COUNT: Field =
-    field("count", Shape::Int { min: 1, max: 1_000_000 }, "", "how many values the searcher `grid` takes");
-
-const CONST: Section = Section {
-    title: "a `const` hyperparameter",
-    doc: "Always the same value. `learning_rate: 0.1` is a shorter way to write it.",
-    groups: &[LEAF, &[field("val", Shape::Anything, "", "the value; must be given")]],
-    strangers: &[("value", "did you mean `val`?")],
+const BY_TPE: Section = Section {
+    title: "the searcher `tpe`",
+    doc: "Trials that are each trained to the end, placed where good trials are dense and others are not. The same as `random` with `model: tpe`.",
+    groups: &[COMMON, TRIALS, CONCURRENT, OF_TPE],
+    strangers: ELSEWHERE,
 };
 
-const INT: Section = Section {
-    title: "an `int` hyperparameter",
-    doc: "An integer from `minval` to `maxval`, both of which belong to it.",
-    groups: &[
-        LEAF,
-        &[
-            required("minval", Shape::Int { min: i64::MIN, max: i64::MAX }, "the smallest value"),
-            required("maxval", Shape::Int { min: i64::MIN, max: i64::MAX }, "the largest value"),
-            field(
-                "log",
-                Shape::Flag,
-                "false",
-                "whether small values are drawn as often as large ones, by order of magnitude",
-            ),
-            COUNT,
-        ],
-    ],
-    strangers: MISNAMED,
+const BY_GP: Section = Section {
+    title: "the searcher `gp`",
+    doc: "Trials that are each trained to the end, placed where a Gaussian process expects the most improvement. The same as `random` with `model: gp`.",
+    groups: &[COMMON, TRIALS, CONCURRENT, OF_GP],
+    strangers: ELSEWHERE,
 };
 
-const MISNAMED: &[(&str, &str)] = &[
-    ("min", "did you mean `minval`?"),
-    ("max", "did you mean `maxval`?"),
-    ("values", "did you mean `vals`?"),
-    ("quantize", "it belongs to `double` hyperparameters"),
-    ("base", "it belongs to `log` hyperparameters"),
-];
-
-const DOUBLE: Section = Section {
-    title: "a `double` hyperparameter",
-    doc: "A number from `minval` to `maxval`.",
-    groups: &[
-        LEAF,
-        &[
-            required("minval", Shape::Number { above: None }, "the smallest value"),
-            required("maxval", Shape::Number { above: None }, "the largest value"),
-            field(
-                "log",
-                Shape::Flag,
-                "false",
-                "whether small values are drawn as often as large ones, by order of magnitude",
-            ),
-            field("quantize", POSITIVE, "", "values are rounded to multiples of this"),
-            COUNT,
-        ],
-    ],
-    strangers: MISNAMED,
+const BOHB: Section = Section {
+    title: "the searcher `bohb`",
+    doc: "`hyperband` with trials placed by `tpe`.",
+    groups: &[COMMON, HYPERBAND_TRIALS, CONCURRENT, DIVISOR, MIN_LENGTH, OF_TPE],
+    strangers: ELSEWHERE,
 };
 
-const LOG: Section = Section {
-    title: "a `log` hyperparameter",
-    doc: "`base` to a power from `minval` to `maxval`.",
-    groups: &[
-        LEAF,
-        &[
-            required("minval", Shape::Number { above: None }, "the smallest exponent"),
-            required("maxval", Shape::Number { above: None }, "the largest exponent"),
-            field("base", POSITIVE, "10", "the base; not 1"),
-            COUNT,
-        ],
-    ],
-    strangers: MISNAMED,
-};
+const OF_TPE: &[Field] = &[field("model", Shape::Section(&TPE), "{}", "the settings of the model")];
 
-const CATEGORICAL: Section = Section {
-    title: "a `categorical` hyperparameter",
-    doc: "One of some values, without order.",
-    groups: &[LEAF, &[required("vals", Shape::List(&Shape::Anything), "the values")]],
-    strangers: MISNAMED,
-};
-
-const ORDINAL: Section = Section {
-    title: "an `ordinal` hyperparameter",
-    doc: "One of some values, in order.",
-    groups: &[LEAF, &[required("vals", Shape::List(&Shape::Anything), "the values, from first to last")]],
-    strangers: MISNAMED,
-};
+const OF_GP: &[Field] = &[field("model", Shape::Section(&GP), "{}", "the settings of the model")];

@@ -44,6 +44,7 @@ fn the_smallest_useful_file() {
         divisor: 4.0,
         max_rungs: 5,
         bracket_rungs: vec![],
+        min_length: None,
         max_length: 27,
         max_concurrent_trials: 16,
         stop_once: false,
@@ -286,6 +287,7 @@ fn the_searchers_with_brackets_and_rounds() {
     let expected = SearcherConfig::Hyperband {
         max_trials: 143,
         divisor: 3.0,
+        min_length: None,
         max_length: 81,
         max_concurrent_trials: 16,
     };
@@ -295,6 +297,7 @@ fn the_searchers_with_brackets_and_rounds() {
         max_trials: 9,
         divisor: 4.0,
         max_rungs: 5,
+        min_length: None,
         max_length: 81,
         max_concurrent_trials: 0,
     };

@@ -60,11 +60,29 @@ fn searcher() -> impl Strategy<Value = Json> {
         (1..99_u32, prop::sample::select(vec!["sync_halving", "pasha", "hyperband"]))
             .prop_map(|(n, name)| json!({"name": name, "max_trials": n})),
         (2.0..5.0_f64).prop_map(|divisor| json!({"name": "hyperband", "divisor": divisor})),
+        (1..99_u32, prop::sample::select(vec!["tpe", "gp", "bohb"]))
+            .prop_map(|(n, name)| json!({"name": name, "max_trials": n})),
         (1..99_u32, 1..99_u32, 1..99_u32, 0.0..=0.5_f64, 0.0..=1.0_f64).prop_map(|(n, rounds, length, cut, p)| json!({
             "name": "pbt", "population_size": n, "num_rounds": rounds, "length_per_round": {"epochs": length},
             "replace_function": {"truncate_fraction": cut}, "explore_function": {"resample_probability": p},
         })),
     ];
+    let place = prop_oneof![
+        Just(json!({})),
+        prop::sample::select(vec!["tpe", "gp", "none"]).prop_map(|name| json!({"model": name})),
+        Just(json!({"model": {"name": "tpe"}, "min_length": 1})),
+    ];
+    let methods = (methods, place).prop_map(|(mut method, place)| {
+        let name = method["name"].as_str().unwrap_or_default().to_owned();
+        for (key, value) in place.as_object().into_iter().flatten() {
+            let rungs =
+                ["asha", "adaptive_asha", "sync_halving", "pasha", "hyperband"].contains(&name.as_str());
+            if rungs || (name == "random" && key == "model") {
+                method[key] = value.clone();
+            }
+        }
+        method
+    });
     let median = prop_oneof![
         Just(json!({})),
         Just(json!({"median_stopping": {}})),

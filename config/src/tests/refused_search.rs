@@ -77,7 +77,12 @@ fn searchers() {
         ("name: single, max_length: 1", ".metric", "`metric` is missing", ""),
         ("metric: a, max_length: 1", ".name", "`name` is missing", "one of single"),
         ("name: adaptive_ahsa, metric: a", ".name", "found the text \"adaptive_ahsa\"", "`adaptive_asha`"),
-        ("name: tpe, metric: a", ".name", "`tpe` is not available in this version", "available are single"),
+        (
+            "name: cma_es, metric: a",
+            ".name",
+            "`cma_es` is not available in this version",
+            "available are single",
+        ),
         ("name: adaptive, metric: a", ".name", "no longer part", "use `adaptive_asha`"),
         ("name: single, metric: a", "", "one of `max_length`, `max_time` is missing", "{epochs: 32}"),
         (
@@ -122,7 +127,12 @@ fn searchers() {
             "",
             "",
         ),
-        ("name: asha, metric: a, max_length: 9, max_trials: 1", ".num_rungs", "is missing", ""),
+        (
+            "name: asha, metric: a, max_length: 9, max_trials: 1",
+            "",
+            "one of `num_rungs`, `min_length` is missing",
+            "how many rungs",
+        ),
         (
             "name: asha, metric: a, max_length: 9, max_trials: 1, num_rungs: 1, divisor: 1",
             ".divisor",
@@ -264,5 +274,5 @@ fn keys_beside_an_unknown_searcher_are_checked_too() {
     );
     assert_eq!(said("metric: a, max_trails: 4")[1], unknown);
     // What another searcher's keys are is not known.
-    assert_eq!(said("name: tpe, metric: a, num_candidates: 3").len(), 1);
+    assert_eq!(said("name: cma_es, metric: a, num_candidates: 3").len(), 1);
 }

@@ -49,6 +49,10 @@ fn what_the_parser_accepts_the_schema_accepts() {
         "{name: grid, metric: a, max_length: {steps: 3}, time_metric: steps}",
         "{name: asha, metric: a, time_metric: epochs, max_time: 9, max_trials: 2, num_rungs: 2, stop_once: true}",
         "{name: adaptive_asha, metric: a, max_length: 9, max_trials: 9, mode: aggressive, bracket_rungs: [1], divisor: 3}",
+        "{name: asha, metric: a, max_length: 9, max_trials: 2, min_length: {batches: 1}, model: tpe}",
+        "{name: pasha, metric: a, max_length: 9, max_trials: 2, model: {name: gp}}",
+        "{name: tpe, metric: a, max_length: 9, max_trials: 2, model: {}}",
+        "{name: bohb, metric: a, max_length: 9, model: {name: tpe}}",
         "{name: adaptive_simple, metric: a, max_length: {records: 9}, max_trials: 9, train_stragglers: true}",
     ] {
         let yaml = format!("entrypoint: [python, 3]\nsearcher: {searcher}\n");
@@ -84,7 +88,12 @@ fn what_is_wrong_by_itself_both_refuse() {
     let whole = [
         "searcher: {name: single, metric: a, max_length: 1}\n",
         "entrypoint: a b\n",
+        "entrypoint: a b\nsearcher: {name: cma_es, metric: a, max_length: 1}\n",
         "entrypoint: a b\nsearcher: {name: tpe, metric: a, max_length: 1}\n",
+        "entrypoint: a b\nsearcher: {name: asha, metric: a, max_length: 1, max_trials: 3}\n",
+        "entrypoint: a b\nsearcher: {name: tpe, metric: a, max_length: 1, max_trials: 3, model: {name: gp}}\n",
+        "entrypoint: a b\nsearcher: {name: random, metric: a, max_length: 1, max_trials: 3, model: {}}\n",
+        "entrypoint: a b\nsearcher: {name: random, metric: a, max_length: 1, max_trials: 3, model: tep}\n",
         "entrypoint: a b\nsearcher: {name: single, max_length: 1}\n",
         "entrypoint: a b\nsearcher: {name: single, metric: a}\n",
         "entrypoint: a b\nsearcher: {name: single, metric: a, max_length: 1, max_trials: 3}\n",

@@ -26,15 +26,13 @@ pub(crate) struct Adaptive {
 impl Adaptive {
     pub(crate) fn new(settings: &Brackets<'_>, max_concurrent_trials: u32, stop_once: bool) -> Self {
         let plans = settings.plans();
-        let Brackets { divisor, max_length, .. } = *settings;
         let bracket = |plan: &BracketPlan| {
-            let rungs = plan.rungs.len() as u32;
-            let settings = Settings { rungs, max_trials: plan.trials, divisor, max_length, stop_once };
-            Halving::new(&settings)
+            let divisor = settings.ladder.divisor;
+            Halving::new(&Settings { plan: plan.clone(), divisor, stop_once })
         };
         Self {
             brackets: Numbered::new(plans.iter().map(bracket)),
-            max_length,
+            max_length: settings.ladder.max_length,
             max_concurrent_trials: settings.places(max_concurrent_trials, &plans),
             capacity: 0,
             planned_length: plans.iter().fold(0, |sum, plan| sum.saturating_add(plan.total_length())),

@@ -3,7 +3,6 @@
 use super::halving::{Halving, Settings, Step};
 use super::limit;
 use crate::method::{Action, Context, Create, Event, Method, RungView, TrialId};
-use crate::plan::BracketPlan;
 use crate::reason::Reason;
 use serde::{Deserialize, Serialize};
 
@@ -19,14 +18,12 @@ pub(crate) struct AsyncHalving {
 
 impl AsyncHalving {
     pub(crate) fn new(settings: &Settings, max_concurrent_trials: u32) -> Self {
-        let plan =
-            BracketPlan::halving(settings.divisor, settings.rungs, settings.max_length, settings.max_trials);
         Self {
             bracket: Halving::new(settings),
-            max_length: settings.max_length,
+            max_length: settings.plan.max_length(),
             max_concurrent_trials: limit(max_concurrent_trials),
             capacity: 0,
-            planned_length: plan.total_length(),
+            planned_length: settings.plan.total_length(),
         }
     }
 }

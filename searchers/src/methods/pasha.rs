@@ -25,7 +25,6 @@ use super::async_halving::{action, fraction, over};
 use super::halving::{Halving, Settings, Step};
 use super::limit;
 use crate::method::{Action, Context, Event, ExitReason, Method, RungView, TrialId};
-use crate::plan::BracketPlan;
 use crate::reason::Reason;
 use crate::rung::NO_ENTRY;
 use serde::{Deserialize, Serialize};
@@ -53,15 +52,13 @@ pub(crate) struct Pasha {
 
 impl Pasha {
     pub(crate) fn new(settings: &Settings, max_concurrent_trials: u32) -> Self {
-        let plan =
-            BracketPlan::halving(settings.divisor, settings.rungs, settings.max_length, settings.max_trials);
         Self {
             bracket: Halving::below_ceiling(settings, 1),
             curves: BTreeMap::new(),
-            max_length: settings.max_length,
+            max_length: settings.plan.max_length(),
             max_concurrent_trials: limit(max_concurrent_trials),
             capacity: 0,
-            planned_length: plan.total_length(),
+            planned_length: settings.plan.total_length(),
         }
     }
 

@@ -184,8 +184,9 @@ impl Pbt {
         self.members.insert(trial, member);
     }
 
-    /// Ends rounds as long as everybody has arrived.
-    fn end_rounds(&mut self, actions: &mut Vec<Action>) {
+    /// Ends rounds as long as everybody has arrived. Whether one ended.
+    fn end_rounds(&mut self, actions: &mut Vec<Action>) -> bool {
+        let mut ended = false;
         while self.to_come() == 0 && self.pausing == 0 && self.outstanding == 0 && !self.members.is_empty() {
             if self.is_last_round() {
                 // They had validated past the last round before they paused.
@@ -197,7 +198,9 @@ impl Pbt {
             } else {
                 self.end_round(actions);
             }
+            ended = true;
         }
+        ended
     }
 
     fn end_round(&mut self, actions: &mut Vec<Action>) {
@@ -316,7 +319,10 @@ impl Method for Pbt {
             Event::Exited { trial, reason } => self.exited(trial, reason, actions),
         }
         self.end_rounds(actions);
-        while self.outstanding < self.capacity && self.start_next(context, actions) {}
+        // Births whose parents are all lost come to nothing, and may have been the last that a round waited for.
+        while self.outstanding < self.capacity
+            && (self.start_next(context, actions) || self.end_rounds(actions))
+        {}
         if self.is_over() {
             actions.push(Action::Shutdown { reason: self.end_reason() });
         }

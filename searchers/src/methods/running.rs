@@ -2,12 +2,11 @@
 
 use super::halving::Settings;
 use super::{Adaptive, AsyncHalving, Fixed, MedianStopping, ModelBased, Pasha, Pbt, Source, Synchronous};
-use crate::brackets::Brackets;
 use crate::config::SearcherConfig;
 use crate::divisor::Divisor;
 use crate::error::Error;
 use crate::method::Method;
-use crate::plan::{grid_trials, plan};
+use crate::plan::{full_training, grid_trials, plan};
 use crate::space::Space;
 use serde::{Deserialize, Serialize};
 
@@ -45,19 +44,8 @@ impl Running {
             SearcherConfig::Pasha { divisor, .. } => {
                 Self::Pasha(Pasha::new(&one_bracket(config, space, divisor, false)?, places))
             }
-            SearcherConfig::AdaptiveAsha {
-                max_trials,
-                mode,
-                divisor,
-                max_rungs,
-                ref bracket_rungs,
-                max_length,
-                stop_once,
-                ..
-            } => {
-                let divisor = Divisor::new(divisor)?;
-                let settings = Brackets { max_trials, mode, divisor, max_rungs, bracket_rungs, max_length };
-                Self::Adaptive(Adaptive::new(&settings, places, stop_once))
+            SearcherConfig::AdaptiveAsha { stop_once, .. } => {
+                Self::Adaptive(Adaptive::new(&config.brackets()?, places, stop_once))
             }
             SearcherConfig::SyncHalving { .. } | SearcherConfig::Hyperband { .. } => {
                 let plan = plan(config, space)?;
@@ -108,8 +96,8 @@ fn one_bracket(
     divisor: f64,
     stop_once: bool,
 ) -> Result<Settings, Error> {
-    let plan = plan(config, space)?;
-    let rungs = plan.brackets.first().map_or(1, |bracket| bracket.rungs.len() as u32);
-    let divisor = Divisor::new(divisor)?;
-    Ok(Settings { rungs, max_trials: plan.trials, divisor, max_length: plan.max_length, stop_once })
+    let brackets = plan(config, space)?.brackets;
+    // Such a method has exactly one.
+    let plan = brackets.into_iter().next().unwrap_or_else(|| full_training(1, config.max_length()));
+    Ok(Settings { plan, divisor: Divisor::new(divisor)?, stop_once })
 }

@@ -11,6 +11,7 @@ fn adaptive(trials: u64, bracket_rungs: &[u32], places: u32) -> SearcherConfig {
         divisor: 4.0,
         max_rungs: 5,
         bracket_rungs: bracket_rungs.to_vec(),
+        min_length: None,
         max_length: 64,
         max_concurrent_trials: places,
         stop_once: false,
@@ -86,7 +87,7 @@ proptest! {
             divisor,
             max_rungs: 5,
             bracket_rungs: vec![rungs],
-            max_length,
+            min_length: None, max_length,
             max_concurrent_trials,
             stop_once,
         });
@@ -94,7 +95,7 @@ proptest! {
             num_rungs: rungs,
             max_trials: 10,
             divisor,
-            max_length,
+            min_length: None, max_length,
             max_concurrent_trials,
             stop_once,
         });

@@ -248,11 +248,23 @@ fn any_population() -> impl Strategy<Value = Population> {
 }
 
 fn any_config() -> impl Strategy<Value = SearcherConfig> {
-    (any_method(), prop::option::of((0..6_u64, 1..4_u64))).prop_map(|(method, median)| match median {
-        Some((min_length, min_trials)) => {
-            SearcherConfig::MedianStopping { inner: Box::new(method), min_length, min_trials }
+    let anchor = prop::option::of(0..40_u64);
+    (any_method(), prop::option::of((0..6_u64, 1..4_u64)), anchor).prop_map(|(mut method, median, anchor)| {
+        let most = method.max_length();
+        if let SearcherConfig::AsyncHalving { min_length, .. }
+        | SearcherConfig::AdaptiveAsha { min_length, .. }
+        | SearcherConfig::SyncHalving { min_length, .. }
+        | SearcherConfig::Hyperband { min_length, .. }
+        | SearcherConfig::Pasha { min_length, .. } = &mut method
+        {
+            *min_length = anchor.map(|number| 1 + number % most);
         }
-        None => method,
+        match median {
+            Some((min_length, min_trials)) => {
+                SearcherConfig::MedianStopping { inner: Box::new(method), min_length, min_trials }
+            }
+            None => method,
+        }
     })
 }
 
@@ -267,7 +279,7 @@ fn any_method() -> impl Strategy<Value = SearcherConfig> {
             SearcherConfig::Grid { max_length, max_concurrent_trials }
         }),
         8 => any_halving().prop_map(|(max_trials, divisor, num_rungs, max_length, max_concurrent_trials, stop_once)| {
-            SearcherConfig::AsyncHalving { num_rungs, max_trials, divisor, max_length, max_concurrent_trials, stop_once }
+            SearcherConfig::AsyncHalving { num_rungs, max_trials, divisor, min_length: None, max_length, max_concurrent_trials, stop_once }
         }),
         8 => (any_halving(), mode, prop::collection::vec(1..5_u32, 0..4)).prop_map(|(halving, mode, bracket_rungs)| {
             let (max_trials, divisor, max_rungs, max_length, max_concurrent_trials, stop_once) = halving;
@@ -277,7 +289,7 @@ fn any_method() -> impl Strategy<Value = SearcherConfig> {
                 divisor,
                 max_rungs,
                 bracket_rungs,
-                max_length,
+                min_length: None, max_length,
                 max_concurrent_trials,
                 stop_once,
             }
@@ -285,13 +297,13 @@ fn any_method() -> impl Strategy<Value = SearcherConfig> {
         6 => (any_halving(), any::<bool>()).prop_map(|(halving, hyperband)| {
             let (max_trials, divisor, _, max_length, max_concurrent_trials, _) = halving;
             if hyperband {
-                SearcherConfig::Hyperband { max_trials, divisor, max_length, max_concurrent_trials }
+                SearcherConfig::Hyperband { max_trials, divisor, min_length: None, max_length, max_concurrent_trials }
             } else {
-                SearcherConfig::SyncHalving { max_trials, divisor, max_length, max_concurrent_trials }
+                SearcherConfig::SyncHalving { max_trials, divisor, min_length: None, max_length, max_concurrent_trials }
             }
         }),
         4 => any_halving().prop_map(|(max_trials, divisor, max_rungs, max_length, max_concurrent_trials, _)| {
-            SearcherConfig::Pasha { max_trials, divisor, max_rungs, max_length, max_concurrent_trials }
+            SearcherConfig::Pasha { max_trials, divisor, max_rungs, min_length: None, max_length, max_concurrent_trials }
         }),
         5 => any_population().prop_map(SearcherConfig::Pbt),
     ]

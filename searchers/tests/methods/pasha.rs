@@ -4,7 +4,14 @@ use crate::world::{PAUSED, brief, capacity, exited, run, start, validated};
 use toprung_searchers::SearcherConfig;
 
 fn pasha(max_trials: u64, max_length: u64) -> SearcherConfig {
-    SearcherConfig::Pasha { max_trials, divisor: 3.0, max_rungs: 5, max_length, max_concurrent_trials: 4 }
+    SearcherConfig::Pasha {
+        max_trials,
+        divisor: 3.0,
+        max_rungs: 5,
+        min_length: None,
+        max_length,
+        max_concurrent_trials: 4,
+    }
 }
 
 #[test]
@@ -38,6 +45,7 @@ fn goes_on(between: &[(u64, f64, f64)]) -> bool {
         max_trials: 9,
         divisor: 3.0,
         max_rungs: 3,
+        min_length: None,
         max_length: 27,
         max_concurrent_trials: 0,
     };

@@ -10,6 +10,7 @@ fn adaptive(mode: Mode, trials: u64) -> Plan {
         divisor: 4.0,
         max_rungs: 5,
         bracket_rungs: Vec::new(),
+        min_length: None,
         max_length: 1000,
         max_concurrent_trials: 16,
         stop_once: false,
@@ -49,6 +50,53 @@ fn lengths_add_up() {
     let plan = adaptive(Mode::Aggressive, 64);
     assert_eq!(plan.total_length, 48 * 15 + 12 * 62 + 3 * 250 + 1000);
     assert_eq!((plan.full_length, plan.trials, plan.max_length), (64_000, 64, 1000));
+}
+
+#[test]
+fn a_least_length_anchors_the_rungs() {
+    let lengths = |config: &SearcherConfig| {
+        let plan = plan(config, &space()).unwrap();
+        let rungs = |bracket: &toprung_searchers::plan::BracketPlan| {
+            bracket.rungs.iter().map(|rung| rung.length).collect::<Vec<_>>()
+        };
+        plan.brackets.iter().map(rungs).collect::<Vec<_>>()
+    };
+    let (divisor, min_length, max_length, max_concurrent_trials) = (3.0, Some(1), 50, 0);
+    let whole = vec![1, 3, 9, 27, 50];
+    let sync = |max_trials| SearcherConfig::SyncHalving {
+        max_trials,
+        divisor,
+        min_length,
+        max_length,
+        max_concurrent_trials,
+    };
+    assert_eq!(lengths(&sync(100)), [whole.clone()]);
+    assert_eq!(lengths(&sync(4)), [whole.clone()], "trials do not decide where it begins");
+    let pasha = |max_rungs| SearcherConfig::Pasha {
+        max_trials: 9,
+        divisor,
+        max_rungs,
+        min_length,
+        max_length,
+        max_concurrent_trials,
+    };
+    assert_eq!(lengths(&pasha(64)), [whole.clone()]);
+    assert_eq!(lengths(&pasha(2)), [[27, 50]]);
+    let asha = |num_rungs| SearcherConfig::AsyncHalving {
+        num_rungs,
+        max_trials: 9,
+        divisor,
+        min_length,
+        max_length,
+        max_concurrent_trials,
+        stop_once: false,
+    };
+    assert_eq!(lengths(&asha(64)), [whole.clone()]);
+    assert_eq!(lengths(&asha(3)), [[9, 27, 50]]);
+    let hyperband =
+        SearcherConfig::Hyperband { max_trials: 500, divisor, min_length, max_length, max_concurrent_trials };
+    let brackets: Vec<_> = (0..5).map(|first| whole[first..].to_vec()).collect();
+    assert_eq!(lengths(&hyperband), brackets);
 }
 
 #[test]

@@ -114,6 +114,25 @@ fn no_barrier_hangs_on_a_lost_member() {
 }
 
 #[test]
+fn no_barrier_hangs_on_a_child_whose_parents_are_lost() {
+    let mut searcher = start(SearcherConfig::Pbt(population(4, 3, 10, 0.5)));
+    capacity(&mut searcher, 4);
+    capacity(&mut searcher, 1);
+    round(&mut searcher, &[1, 2, 3, 4], 10);
+    validated(&mut searcher, 5, 20, 0.0);
+    capacity(&mut searcher, 0);
+    for (trial, reason) in [(5, PAUSED), (1, ExitReason::Killed), (2, ExitReason::Killed)] {
+        exited(&mut searcher, trial, reason);
+    }
+    let actions = capacity(&mut searcher, 9);
+    assert_eq!(
+        parents(&actions),
+        [(6, 5, 30), (7, 5, 30), (8, 5, 30)],
+        "the next round begins from the one that is left"
+    );
+}
+
+#[test]
 fn a_population_that_is_lost_ends_the_search() {
     let mut searcher = start(SearcherConfig::Pbt(population(2, 3, 10, 0.5)));
     capacity(&mut searcher, 2);

@@ -5,11 +5,23 @@ use toprung_searchers::config::hyperband_round;
 use toprung_searchers::{Action, ExitReason, Reason, Searcher, SearcherConfig};
 
 fn sync(max_trials: u64, divisor: f64, max_length: u64, places: u32) -> SearcherConfig {
-    SearcherConfig::SyncHalving { max_trials, divisor, max_length, max_concurrent_trials: places }
+    SearcherConfig::SyncHalving {
+        max_trials,
+        divisor,
+        min_length: None,
+        max_length,
+        max_concurrent_trials: places,
+    }
 }
 
 fn hyperband(max_trials: u64, max_length: u64, places: u32) -> SearcherConfig {
-    SearcherConfig::Hyperband { max_trials, divisor: 3.0, max_length, max_concurrent_trials: places }
+    SearcherConfig::Hyperband {
+        max_trials,
+        divisor: 3.0,
+        min_length: None,
+        max_length,
+        max_concurrent_trials: places,
+    }
 }
 
 /// Trials `from ..= to` validate at `length` in this order, each by its number, and pause.
@@ -132,8 +144,10 @@ fn free_places_go_to_the_next_bracket() {
 
 #[test]
 fn hyperband_trains_what_its_plan_says() {
-    assert_eq!(hyperband_round(3.0, 9), Some(9 + 5 + 3));
-    assert_eq!(hyperband_round(2.0, 1_000_000_000), None);
+    assert_eq!(hyperband_round(3.0, None, 9), Some(9 + 5 + 3));
+    assert_eq!(hyperband_round(3.0, Some(3), 10), Some(9 + 5 + 3), "3 9 10");
+    assert_eq!(hyperband_round(3.0, Some(11), 10), None);
+    assert_eq!(hyperband_round(2.0, None, 1_000_000_000), None);
     for places in [1, 4, 17] {
         let history = run(&mut start(hyperband(17, 9, places)), 99, |trial, _| f64::from(trial));
         let ended = [1, 3, 9].map(|length| history.ended_at(length));

@@ -23,6 +23,7 @@ pub(crate) fn asha(rungs: u32, trials: u64, divisor: f64, length: u64, stop_once
         num_rungs: rungs,
         max_trials: trials,
         divisor,
+        min_length: None,
         max_length: length,
         max_concurrent_trials: 0,
         stop_once,

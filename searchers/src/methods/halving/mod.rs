@@ -34,6 +34,7 @@
 use crate::config::invalid_allowed;
 use crate::divisor::Divisor;
 use crate::method::RungView;
+use crate::plan::BracketPlan;
 use crate::reason::Reason;
 use crate::rung::{Key, NO_ENTRY, Rung};
 use promotion::Climb;
@@ -87,12 +88,11 @@ struct Member {
 }
 
 /// The settings of a bracket.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) rungs: u32,
-    pub(crate) max_trials: u64,
+    /// Its rungs and trials.
+    pub(crate) plan: BracketPlan,
     pub(crate) divisor: Divisor,
-    pub(crate) max_length: u64,
     pub(crate) stop_once: bool,
 }
 
@@ -117,11 +117,11 @@ pub(crate) struct Halving {
 
 impl Halving {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let lengths = settings.divisor.rung_lengths(settings.rungs, settings.max_length);
+        let lengths = settings.plan.lengths();
         Self {
             divisor: settings.divisor,
             stop_once: settings.stop_once,
-            max_trials: settings.max_trials,
+            max_trials: settings.plan.trials,
             ceiling: (lengths.len() - 1) as u8,
             saves: None,
             rungs: lengths.into_iter().map(Rung::new).collect(),

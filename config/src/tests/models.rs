@@ -1,0 +1,143 @@
+//! Models that place trials, and rungs that are anchored at a least length.
+
+use super::refused::check_whole;
+use crate::{parse, to_yaml};
+use toprung_searchers::models::{GpConfig, ModelConfig, TpeConfig};
+use toprung_searchers::{SearcherConfig, plan};
+
+fn file(searcher: &str) -> String {
+    format!(
+        "entrypoint: ./run\nhyperparameters: {{x: {{type: double, minval: 0, maxval: 1}}}}\nsearcher: {{metric: a, {searcher}}}\n"
+    )
+}
+
+/// The method, which the complete config must say again.
+fn method(searcher: &str) -> SearcherConfig {
+    let config = parse(&file(searcher)).unwrap_or_else(|problems| panic!("{searcher}\n{problems}")).config;
+    let complete = config.complete();
+    for text in [complete.to_string(), to_yaml(&complete)] {
+        assert_eq!(parse(&text).unwrap().config.searcher, config.searcher, "{text}");
+    }
+    config.searcher.method
+}
+
+fn around(model: ModelConfig, inner: SearcherConfig) -> SearcherConfig {
+    SearcherConfig::ModelBased { inner: Box::new(inner), model }
+}
+
+#[test]
+fn a_model_stands_around_a_searcher_that_draws() {
+    let (tpe, gp) = (ModelConfig::Tpe(TpeConfig::default()), ModelConfig::Gp(GpConfig::default()));
+    for rest in [
+        "name: random, max_trials: 9, max_length: 5",
+        "name: asha, num_rungs: 2, max_trials: 9, max_length: 5",
+        "name: adaptive_asha, max_trials: 9, max_length: 5",
+        "name: sync_halving, max_trials: 9, max_length: 5",
+        "name: hyperband, max_length: 5",
+        "name: pasha, max_trials: 9, max_length: 5",
+    ] {
+        let plain = method(rest);
+        assert_eq!(method(&format!("{rest}, model: none")), plain);
+        assert_eq!(method(&format!("{rest}, model: null")), plain);
+        assert_eq!(method(&format!("{rest}, model: tpe")), around(tpe, plain.clone()));
+        assert_eq!(method(&format!("{rest}, model: {{name: gp}}")), around(gp, plain));
+    }
+}
+
+#[test]
+fn a_searchers_name_may_say_its_model() {
+    let (tpe, gp) = (ModelConfig::Tpe(TpeConfig::default()), ModelConfig::Gp(GpConfig::default()));
+    let rest = "max_trials: 9, max_length: 5";
+    let random = method(&format!("name: random, {rest}"));
+    assert_eq!(method(&format!("name: tpe, {rest}")), around(tpe, random.clone()));
+    assert_eq!(method(&format!("name: tpe, {rest}, model: {{}}")), around(tpe, random.clone()));
+    assert_eq!(method(&format!("name: gp, {rest}, model: {{name: gp}}")), around(gp, random));
+    let bohb = method("name: bohb, divisor: 3, max_length: 81");
+    assert_eq!(bohb, around(tpe, method("name: hyperband, divisor: 3, max_length: 81")));
+    assert_eq!(bohb.name(), "bohb");
+    let stopped = method(&format!("name: tpe, {rest}, median_stopping: {{}}"));
+    assert!(matches!(&stopped, SearcherConfig::MedianStopping { inner, .. }
+        if matches!(**inner, SearcherConfig::ModelBased { .. })));
+    assert_eq!(stopped.name(), "tpe");
+}
+
+#[test]
+fn models_that_are_mistakes() {
+    let tail = "max_trials: 9, max_length: 5";
+    for (searcher, path, message, help) in [
+        (format!("name: random, {tail}, model: tep"), "model", "found the text \"tep\"", "`tpe`"),
+        (
+            format!("name: random, {tail}, model: {{}}"),
+            "model.name",
+            "`name` is missing in `model`",
+            "one of tpe",
+        ),
+        (format!("name: random, {tail}, model: {{name: none}}"), "model.name", "expected one of tpe", ""),
+        (
+            format!("name: random, {tail}, model: {{name: tpe, seed: 1}}"),
+            "model.seed",
+            "unknown key",
+            "known are",
+        ),
+        (
+            format!("name: tpe, {tail}, model: gp"),
+            "model",
+            "the searcher `tpe` has the model `tpe`",
+            "`random`",
+        ),
+        (format!("name: tpe, {tail}, model: {{name: gp}}"), "model.name", "not `gp`", "`random`"),
+        (format!("name: tpe, {tail}, divisor: 3"), "divisor", "unknown key", "with rungs"),
+        ("name: single, max_length: 5, model: tpe".to_owned(), "model", "unknown key", "draw their trials"),
+        ("name: tpe, max_length: 5".to_owned(), "max_trials", "is missing", "how many trials"),
+    ] {
+        check_whole(&file(&searcher), &format!("searcher.{path}"), message, help);
+    }
+}
+
+fn rungs(searcher: &str) -> Vec<Vec<u64>> {
+    let config = parse(&file(searcher)).unwrap().config;
+    let plan = plan(&method(searcher), &config.space).unwrap();
+    let lengths = |bracket: &toprung_searchers::plan::BracketPlan| {
+        bracket.rungs.iter().map(|rung| rung.length).collect::<Vec<_>>()
+    };
+    plan.brackets.iter().map(lengths).collect()
+}
+
+#[test]
+fn a_least_length_anchors_the_rungs() {
+    let tail = "divisor: 3, min_length: {epochs: 1}, max_length: {epochs: 50}";
+    let whole = vec![1, 3, 9, 27, 50];
+    assert_eq!(rungs(&format!("name: asha, max_trials: 9, {tail}")), [whole.clone()]);
+    assert_eq!(rungs(&format!("name: asha, max_trials: 9, num_rungs: 3, {tail}")), [[9, 27, 50]]);
+    assert_eq!(rungs(&format!("name: sync_halving, max_trials: 9, {tail}")), [whole.clone()]);
+    assert_eq!(rungs(&format!("name: pasha, max_trials: 9, {tail}")), [whole.clone()]);
+    assert_eq!(rungs(&format!("name: pasha, max_trials: 9, max_rungs: 2, {tail}")), [[27, 50]]);
+    assert_eq!(rungs(&format!("name: bohb, {tail}")).first(), Some(&whole));
+    let adaptive = format!("name: adaptive_asha, mode: aggressive, max_trials: 9, {tail}");
+    assert_eq!(rungs(&adaptive), [whole.clone()]);
+    assert_eq!(rungs(&format!("{adaptive}, bracket_rungs: [5, 2]")), [whole, vec![27, 50]]);
+    let bare = "name: asha, max_trials: 9, divisor: 2, min_length: 3, time_metric: frames, max_time: 12";
+    assert_eq!(rungs(bare), [[3, 6, 12]]);
+}
+
+#[test]
+fn least_lengths_that_are_mistakes() {
+    let of = |rest: &str| file(&format!("name: asha, max_trials: 9, max_length: {{epochs: 50}}, {rest}"));
+    let path = "searcher.min_length";
+    check_whole(&of("min_length: 51"), path, "is 51, longer than the greatest length 50", "the lowest rung");
+    check_whole(
+        &of("min_length: {batches: 5}"),
+        path,
+        "counts batches, but the searcher counts epochs",
+        "bare",
+    );
+    check_whole(&of("min_length: 0"), path, "0 is out of range", "");
+    let random = file("name: random, max_trials: 9, max_length: 5, min_length: 1");
+    check_whole(&random, path, "unknown key", "with rungs");
+    let too_many =
+        "name: adaptive_asha, max_trials: 9, max_length: 50, divisor: 3, min_length: 9, bracket_rungs: [4]";
+    check_whole(&file(too_many), "searcher.bracket_rungs[0]", "not possible", "at most 3");
+    let more = parse(&of("min_length: 20, num_rungs: 4")).unwrap().warnings;
+    assert_eq!(more.len(), 1, "{more:?}");
+    assert!(more[0].message.contains("no more than 2 rungs from 20 to 50"), "{more:?}");
+}
