@@ -70,7 +70,7 @@ fn asha(max_length: u64, stop_once: bool) -> SearcherConfig {
         num_rungs,
         max_trials,
         divisor: 3.0,
-        max_length,
+        min_length: None, max_length,
         max_concurrent_trials,
         stop_once,
     }

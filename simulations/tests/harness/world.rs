@@ -166,7 +166,7 @@ impl Player for Watch {
                 assert!(was == Some(true) || *reason == ExitReason::Killed, "{event:?}: {was:?}");
             }
         }
-        self.searcher.handle_into(event, actions);
+        self.searcher.handle_into(event, None, actions);
         for action in actions.iter() {
             match action {
                 Action::Create(create) => {
@@ -190,7 +190,7 @@ fn searchers() -> impl Strategy<Value = SearcherConfig> {
         num_rungs: 3,
         max_trials: 40,
         divisor,
-        max_length,
+        min_length: None, max_length,
         max_concurrent_trials,
         stop_once,
     };
@@ -200,7 +200,7 @@ fn searchers() -> impl Strategy<Value = SearcherConfig> {
         divisor,
         max_rungs: 3,
         bracket_rungs: Vec::new(),
-        max_length,
+        min_length: None, max_length,
         max_concurrent_trials: 6,
         stop_once,
     };
@@ -219,13 +219,13 @@ fn searchers() -> impl Strategy<Value = SearcherConfig> {
         Just(halving(true)),
         Just(adaptive(false)),
         Just(adaptive(true)),
-        Just(SearcherConfig::Hyperband { max_trials: 40, divisor, max_length, max_concurrent_trials }),
-        Just(SearcherConfig::SyncHalving { max_trials: 27, divisor, max_length, max_concurrent_trials }),
+        Just(SearcherConfig::Hyperband { max_trials: 40, divisor, min_length: None, max_length, max_concurrent_trials }),
+        Just(SearcherConfig::SyncHalving { max_trials: 27, divisor, min_length: None, max_length, max_concurrent_trials }),
         Just(SearcherConfig::Pasha {
             max_trials: 40,
             divisor,
             max_rungs: 3,
-            max_length,
+            min_length: None, max_length,
             max_concurrent_trials
         }),
         Just(SearcherConfig::Pbt(population)),
