@@ -11,9 +11,15 @@ pub trait Player {
     fn handle(&mut self, event: &Event, actions: &mut Vec<Action>);
 }
 
+impl<P: Player + ?Sized> Player for Box<P> {
+    fn handle(&mut self, event: &Event, actions: &mut Vec<Action>) {
+        (**self).handle(event, actions);
+    }
+}
+
 impl Player for Searcher {
     fn handle(&mut self, event: &Event, actions: &mut Vec<Action>) {
-        actions.extend(Searcher::handle(self, event));
+        self.handle_into(event, None, actions);
     }
 }
 

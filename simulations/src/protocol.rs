@@ -193,7 +193,6 @@ impl<'a> Game<'a> {
             if let Some(worker) = self.workers[index].take().filter(|worker| worker.until < f64::INFINITY) {
                 // The part of an epoch that is lost.
                 self.busy += now - worker.since;
-                self.run.total_cost += now - worker.since;
             }
             self.free.insert(index);
             if let Some(next) = self.queue.pop_front() {
@@ -280,7 +279,6 @@ impl<'a> Game<'a> {
             let running = self.workers.iter().flatten().filter(|worker| worker.until < f64::INFINITY);
             let cut: f64 = running.map(|worker| self.run.end_time - worker.since).sum();
             self.busy += cut;
-            self.run.total_cost += cut;
         }
         self.run.utilisation = (self.busy / (self.workers.len() as f64 * self.run.end_time)).clamp(0.0, 1.0);
         self.run

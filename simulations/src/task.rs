@@ -21,7 +21,7 @@ pub enum Curve {
         /// What they mean is the formula's business.
         numbers: [f64; 4],
         /// The noise of the curve is drawn by this.
-        noise: u64,
+        noise: u32,
     },
 }
 
@@ -74,4 +74,9 @@ pub trait Task: Sync {
 
     /// What is reported at `length`, in `1 ..= max_length`, of a curve of this task.
     fn point(&self, curve: &Curve, length: u64) -> Point;
+
+    /// Whether that point was never measured but predicted, because the recorded curve ends before.
+    fn is_predicted(&self, _curve: &Curve, _length: u64) -> bool {
+        false
+    }
 }

@@ -1,20 +1,33 @@
 //! Recorded learning curves: a table of configurations and what each reported at every length.
 //!
 //! A configuration that is not in the table is answered by the [nearest](mod@self) row; of a table that holds a full grid
-//! that is the row itself.
+//! that is the row itself. Every numeric hyperparameter is mapped to 0 … 1 over its range (on its logarithmic scale);
+//! squared Euclidean distance, plus 1 for each category that differs; on a tie the first row.
+//!
+//! Curves that end before the others are continued by a prediction: in the shape of the nearest curve that goes on, never better
+//! than the best that was recorded (`curves` has the rule). Look-ups of predicted points are counted.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `axis` | a hyperparameter's values as coordinates |
 //! | `nearest` | the nearest row |
+//! | `curves` | reports at any lengths as regular curves; curves that end early |
+//! | `columns` | CSV tables of any origin |
+//! | `parquet` | Parquet tables of any origin |
 //! | `shared` | the format of the benchmark tables |
 
 mod axis;
+mod columns;
+mod curves;
 mod nearest;
+mod parquet;
 mod shared;
 
 use crate::error::Error;
 use crate::task::{Curve, Point, Scale, Task};
+pub use columns::Mapping;
+pub use curves::Report;
+pub(crate) use curves::{Points, regular as curves_of};
 use nearest::Nearest;
 use toprung_searchers::{Assignment, Space};
 
@@ -23,13 +36,13 @@ use toprung_searchers::{Assignment, Space};
 pub struct Row {
     /// Its hyperparameters, as the space nests them.
     pub hparams: Assignment,
-    /// What it reported at length 1, 2, 3, …; normalised (smaller is better), NaN where it diverged.
+    /// What it reported at length 1, 2, 3, … units, at least one; normalised (smaller is better), NaN where it diverged.
     pub metrics: Vec<f64>,
     /// What each of these units of length cost.
     pub costs: Vec<f64>,
 }
 
-/// Configurations with their curves, all of the same length. See the [module](self).
+/// Configurations with their curves. See the [module](self).
 #[derive(Clone, Debug)]
 pub struct Table {
     name: String,
@@ -40,51 +53,76 @@ pub struct Table {
     /// Row after row, one a length.
     metrics: Vec<f64>,
     costs: Vec<f64>,
+    /// How many of each row's points were recorded; those after are predicted.
+    recorded: Vec<u32>,
+    unit: u64,
     scale: Scale,
+    computed_scale: Scale,
 }
 
 impl Table {
-    /// A table whose metrics above `cap` (and those that are NaN) count as `cap` when a search is scored. The numbers of
-    /// its [`Scale`] are computed from its rows.
-    pub fn new(name: &str, space: Space, rows: &[Row], cap: f64) -> Result<Self, Error> {
+    /// A table whose metrics above `cap` (and those that are NaN) count as `cap` when a search is scored; without one the
+    /// worst metric counts for those that are NaN. The numbers of its [`Scale`] are computed from its rows.
+    pub fn new(name: &str, space: Space, rows: &[Row], cap: Option<f64>) -> Result<Self, Error> {
         let problem = |problem: String| Error::Table { name: name.to_owned(), problem };
         space.check()?;
-        let max_length = rows.first().map_or(0, |row| row.metrics.len());
+        let max_length = rows.iter().map(|row| row.metrics.len()).max().unwrap_or(0);
         if max_length == 0 {
-            return Err(problem("it has no rows with a metric; at least one is needed".to_owned()));
+            return Err(problem("it has no metrics; at least one is needed".to_owned()));
+        }
+        if u32::try_from(rows.len().max(max_length)).is_err() {
+            return Err(problem("it has more than 4294967295 rows or lengths".to_owned()));
         }
         for (index, row) in rows.iter().enumerate() {
-            if row.metrics.len() != max_length || row.costs.len() != max_length {
-                let (metrics, costs) = (row.metrics.len(), row.costs.len());
-                return Err(problem(format!(
-                    "row {index} has {metrics} metrics and {costs} costs; all rows must have {max_length}, as the first"
-                )));
-            }
-            if let Some(cost) = row.costs.iter().find(|cost| !cost.is_finite() || **cost < 0.0) {
-                return Err(problem(format!(
-                    "row {index} has a cost of {cost}; costs must be finite and at least 0"
-                )));
-            }
+            check_row(row).map_err(|wrong| problem(format!("row {index} {wrong}")))?;
         }
+        let recorded = rows.iter().map(|row| row.metrics.len() as u32).collect();
+        let worst = || {
+            rows.iter()
+                .flat_map(|row| &row.metrics)
+                .filter(|metric| metric.is_finite())
+                .fold(f64::NEG_INFINITY, |a, b| a.max(*b))
+        };
+        let cap = cap.unwrap_or_else(worst);
+        let rows = curves::continued(rows, max_length);
         let nearest = Nearest::new(&space, rows.iter().map(|row| &row.hparams));
         let metrics = rows.iter().flat_map(|row| row.metrics.iter().copied()).collect();
         let costs = rows.iter().flat_map(|row| row.costs.iter().copied()).collect();
-        let scale = scale_of(rows, cap);
+        let scale = scale_of(&rows, cap);
+        let (name, rows) = (name.to_owned(), rows.len());
         Ok(Self {
-            name: name.to_owned(),
+            name,
             space,
             nearest,
-            rows: rows.len(),
+            rows,
             max_length,
             metrics,
             costs,
+            recorded,
+            unit: 1,
             scale,
+            computed_scale: scale,
         })
+    }
+
+    /// The same; a length of 1 here stands for `unit` in the source.
+    pub(crate) fn with_unit(self, unit: u64) -> Self {
+        Self { unit, ..self }
+    }
+
+    /// What a length of 1 stands for in the source: all lengths there are multiples of it.
+    pub fn unit(&self) -> u64 {
+        self.unit
     }
 
     /// The same, scored by other numbers than those its rows give (a publisher's own, of unrounded metrics).
     pub fn with_scale(self, scale: Scale) -> Self {
         Self { scale, ..self }
+    }
+
+    /// The scale that its rows give, whatever [`Table::with_scale`] said.
+    pub fn computed_scale(&self) -> Scale {
+        self.computed_scale
     }
 
     /// How many configurations there are.
@@ -120,10 +158,27 @@ impl Task for Table {
         Curve::Row(self.nearest(hparams).0)
     }
 
+    fn is_predicted(&self, curve: &Curve, length: u64) -> bool {
+        matches!(*curve, Curve::Row(row) if length > u64::from(self.recorded[row as usize]))
+    }
+
     fn point(&self, curve: &Curve, length: u64) -> Point {
         let Curve::Row(row) = *curve else { return Point { metric: f64::NAN, cost: 0.0 } };
         let index = row as usize * self.max_length + (length.clamp(1, self.max_length as u64) - 1) as usize;
         Point { metric: self.metrics[index], cost: self.costs[index] }
+    }
+}
+
+fn check_row(row: &Row) -> Result<(), String> {
+    let (metrics, costs) = (row.metrics.len(), row.costs.len());
+    if metrics != costs || metrics == 0 {
+        return Err(format!(
+            "has {metrics} metrics and {costs} costs; it must have as many of both, at least one"
+        ));
+    }
+    match row.costs.iter().find(|cost| !cost.is_finite() || **cost < 0.0) {
+        Some(cost) => Err(format!("has a cost of {cost}; costs must be finite and at least 0")),
+        None => Ok(()),
     }
 }
 

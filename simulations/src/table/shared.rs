@@ -135,7 +135,7 @@ fn curves(folder: &Path, task: &TaskFile, space: Space) -> Result<Table, Error> 
     }
     let rows: Vec<Row> = rows.into_values().collect();
     let cap = task.direction.normalised(task.cap.ok_or_else(|| missing("cap"))?);
-    let table = Table::new(&task.name, space, &rows, cap)?;
+    let table = Table::new(&task.name, space, &rows, Some(cap))?;
     let scale = Scale {
         cap,
         best_any: task.best_any.map_or(table.scale.best_any, |metric| task.direction.normalised(metric)),
@@ -208,15 +208,7 @@ fn finals(folder: &Path, task: &TaskFile, space: Space) -> Result<Table, Error> 
         let metric = task.direction.normalised(sum / values.len() as f64);
         rows.push(Row { hparams, metrics: vec![metric], costs: vec![cells.number(seconds)?] });
     }
-    let cap = match task.cap {
-        Some(cap) => task.direction.normalised(cap),
-        // The worst that was measured.
-        None => rows
-            .iter()
-            .map(|row| row.metrics[0])
-            .filter(|metric| metric.is_finite())
-            .fold(f64::NEG_INFINITY, f64::max),
-    };
+    let cap = task.cap.map(|cap| task.direction.normalised(cap));
     Table::new(&task.name, space, &rows, cap)
 }
 
