@@ -13,11 +13,10 @@ use toprung_simulations::{Outcome, Reports, Task, World};
 #[global_allocator]
 static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
 
-const TRIALS: u64 = 1_000_000;
-
 fn main() {
-    for stop_once in [false, true] {
-        let (task, mut searcher) = (task(4), searcher(&task(4), TRIALS, stop_once));
+    let sizes = [100_000, 1_000_000];
+    for (trials, stop_once) in sizes.into_iter().flat_map(|trials| [(trials, false), (trials, true)]) {
+        let (task, mut searcher) = (task(4), searcher(&task(4), trials, stop_once));
         let before = MEMORY.allocated();
         // The high-water mark is reset by nothing: a search that is measured first has it for itself.
         let began = processor_seconds();
@@ -29,8 +28,8 @@ fn main() {
              second of one core",
             outcome.run.trials,
             outcome.run.reports,
-            left as f64 / TRIALS as f64,
-            (MEMORY.max_allocated() - before) as f64 / TRIALS as f64,
+            left as f64 / trials as f64,
+            (MEMORY.max_allocated() - before) as f64 / trials as f64,
             took.map_or_else(|| "?".to_owned(), |took| format!("{:.0}", outcome.run.trials as f64 / took)),
         );
     }
