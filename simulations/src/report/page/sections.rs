@@ -150,7 +150,7 @@ pub(super) fn task(comparison: &Comparison, task: &TaskVerdict) -> String {
     let mut text = format!("<h2 id=\"task-{}\">{}</h2>\n", task.task, escape(&scale.name));
     let _ = writeln!(
         text,
-        "<p>{} is {}; the best there is is {}, a median configuration has {}. The budget is {} {}.{}</p>",
+        "<p>{} is {}; the best there is is {}, a median configuration has {}. The budget is {}\u{a0}{}.{}</p>",
         escape(&scale.metric),
         if scale.smaller_is_better { "minimised" } else { "maximised" },
         escape(&round_number(scale.as_reported(scale.best))),
