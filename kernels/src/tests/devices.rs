@@ -70,7 +70,9 @@ fn the_cpu_takes_over_from_a_gpu_that_auto_chose_and_says_so() {
     assert_eq!(summary(&device, &[1.0, 2.0]).unwrap().moments.mean(), 1.5);
     assert!(device.note().unwrap().contains("CUDA_ERROR_OUT_OF_MEMORY"));
     let expected = run(&Device::cpu(), &searches::small(), &Judge::default()).unwrap();
-    assert_eq!(run(&device, &searches::small(), &Judge::default()).unwrap(), expected);
+    let found = run(&device, &searches::small(), &Judge::default()).unwrap();
+    // As text, since the mean before the first number is NaN.
+    assert_eq!(format!("{found:?}"), format!("{expected:?}"));
 }
 
 #[test]

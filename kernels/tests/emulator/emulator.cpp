@@ -18,7 +18,6 @@
 #include <cstring>
 #include <string>
 #include <type_traits>
-#include <ucontext.h>
 #include <utility>
 #include <vector>
 #if defined(__SANITIZE_ADDRESS__)
@@ -47,17 +46,69 @@ static const unsigned THREADS = 256;
 
 enum State { READY, AT_WARP, AT_BLOCK, DONE };
 
+#if defined(__x86_64__)
+/// A stack that waits to be gone on with. (`swapcontext` would ask the kernel for the signal mask at every step.)
+struct Context {
+    void* stack;
+};
+
+extern "C" void switch_stack(void** from, void* to);
+__asm__(R"(
+.text
+.globl switch_stack
+switch_stack:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+)");
+
+static void switch_context(Context& from, Context& to) { switch_stack(&from.stack, to.stack); }
+
+static void prepare_context(Context& context, char* stack, size_t size, void (*start)()) {
+    void** top = (void**)(((size_t)(stack + size) & ~(size_t)15) - 8);
+    *--top = (void*)start;
+    context.stack = top - 6;
+}
+#else
+#include <ucontext.h>
+typedef ucontext_t Context;
+
+static void switch_context(Context& from, Context& to) { swapcontext(&from, &to); }
+
+static void prepare_context(Context& context, char* stack, size_t size, void (*start)()) {
+    getcontext(&context);
+    context.uc_stack.ss_sp = stack;
+    context.uc_stack.ss_size = size;
+    context.uc_link = nullptr;
+    makecontext(&context, start, 0);
+}
+#endif
+
 struct Fiber {
-    ucontext_t context;
+    Context context;
     char* stack;
     State state;
     void* fake_stack;
+    /// Which of the two buffers its next shuffle uses; so one wait is enough for each.
+    unsigned buffer;
 };
 
 static Fiber fibers[THREADS];
-static ucontext_t scheduler;
+static Context scheduler;
 static unsigned running;
-static unsigned exchanged[THREADS];
+static unsigned exchanged[2][THREADS];
 static void (*body)(const unsigned long long*);
 static const unsigned long long* words;
 static const size_t STACK = 256 * 1024;
@@ -67,16 +118,23 @@ static size_t scheduler_size;
 static void* scheduler_fake;
 #endif
 
+/// Goes on with the scheduler; `fake` is null when the fiber ends.
+static void leave_fiber(Fiber& self, void** fake) {
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_start_switch_fiber(fake, scheduler_stack, scheduler_size);
+#else
+    (void)fake;
+#endif
+    switch_context(self.context, scheduler);
+}
+
 /// Lets the others run until all of the warp or block have come here.
 static void wait_for_others(State state) {
     Fiber& self = fibers[running];
     self.state = state;
+    leave_fiber(self, &self.fake_stack);
 #if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(&self.fake_stack, scheduler_stack, scheduler_size);
-#endif
-    swapcontext(&self.context, &scheduler);
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_finish_switch_fiber(fibers[running].fake_stack, &scheduler_stack, &scheduler_size);
+    __sanitizer_finish_switch_fiber(self.fake_stack, &scheduler_stack, &scheduler_size);
 #endif
 }
 
@@ -86,10 +144,7 @@ static void start_fiber() {
 #endif
     body(words);
     fibers[running].state = DONE;
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(nullptr, scheduler_stack, scheduler_size);
-#endif
-    setcontext(&scheduler);
+    leave_fiber(fibers[running], nullptr);
 }
 
 static void resume(unsigned thread) {
@@ -98,7 +153,7 @@ static void resume(unsigned thread) {
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_start_switch_fiber(&scheduler_fake, fibers[thread].stack, STACK);
 #endif
-    swapcontext(&scheduler, &fibers[thread].context);
+    switch_context(scheduler, fibers[thread].context);
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(scheduler_fake, nullptr, nullptr);
 #endif
@@ -122,11 +177,8 @@ static void run_block() {
         Fiber& fiber = fibers[thread];
         fiber.state = READY;
         fiber.fake_stack = nullptr;
-        getcontext(&fiber.context);
-        fiber.context.uc_stack.ss_sp = fiber.stack;
-        fiber.context.uc_stack.ss_size = STACK;
-        fiber.context.uc_link = nullptr;
-        makecontext(&fiber.context, start_fiber, 0);
+        fiber.buffer = 0;
+        prepare_context(fiber.context, fiber.stack, STACK, start_fiber);
     }
     for (;;) {
         bool ran = false;
@@ -159,12 +211,11 @@ static void check_mask(unsigned mask) {
 
 static unsigned shuffled(unsigned mask, unsigned value, unsigned source) {
     check_mask(mask);
-    const unsigned warp = running & ~31u;
-    exchanged[running] = value;
+    const unsigned thread = running, buffer = fibers[thread].buffer;
+    fibers[thread].buffer = 1 - buffer;
+    exchanged[buffer][thread] = value;
     wait_for_others(AT_WARP);
-    const unsigned theirs = exchanged[warp + source];
-    wait_for_others(AT_WARP);
-    return theirs;
+    return exchanged[buffer][(thread & ~31u) + source];
 }
 
 static unsigned __shfl_xor_sync(unsigned mask, unsigned value, unsigned lanes) {
