@@ -80,7 +80,10 @@ fn table() -> Vec<f64> {
     let curve = |number: usize| {
         let level = f64::from(noise[number]);
         let noise = &noise[1000 + number * 81..][..81];
-        (1..=81).zip(noise).map(move |(epoch, noise)| level + f64::from(1.0 + noise) / f64::from(epoch)).collect::<Vec<_>>()
+        (1..=81)
+            .zip(noise)
+            .map(move |(epoch, noise)| level + f64::from(1.0 + noise) / f64::from(epoch))
+            .collect::<Vec<_>>()
     };
     (0..1000).flat_map(curve).collect()
 }

@@ -63,7 +63,9 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_told_what_is_allowed() {
-        for text in ["", "gpu", "cuda", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "CPU", "cuda:99999999999999999999"] {
+        for text in
+            ["", "gpu", "cuda", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "CPU", "cuda:99999999999999999999"]
+        {
             let error = text.parse::<DeviceChoice>().unwrap_err().to_string();
             assert!(error.contains("auto, cpu, and cuda:N") && error.contains(text), "{error}");
         }

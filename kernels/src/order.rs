@@ -68,7 +68,9 @@ mod tests {
             assert_eq!(value_of_key(exact_key(value, Best::Smallest), 64).to_bits(), value.to_bits());
         }
         assert!(value_of_key(u64::MAX, 64).is_nan() && value_of_key(u64::from(u32::MAX), 32).is_nan());
-        let key = |value: f32| u64::from(if value.is_sign_negative() { !value.to_bits() } else { value.to_bits() | 1 << 31 });
+        let key = |value: f32| {
+            u64::from(if value.is_sign_negative() { !value.to_bits() } else { value.to_bits() | 1 << 31 })
+        };
         for value in [f32::NEG_INFINITY, -3.25, 0.0, 1e-40, f32::INFINITY] {
             assert_eq!(value_of_key(key(value), 32), f64::from(value));
         }

@@ -79,10 +79,7 @@ impl Extremes {
             (None, its) => its,
             (mine, _) => mine,
         };
-        Self {
-            min: take(self.min, other.min, |a, b| a < b),
-            max: take(self.max, other.max, |a, b| a > b),
-        }
+        Self { min: take(self.min, other.min, |a, b| a < b), max: take(self.max, other.max, |a, b| a > b) }
     }
 }
 
@@ -95,11 +92,7 @@ pub(crate) fn from_words(words: &Words, begin: u64) -> (Moments, Extremes) {
     let entry = |value: u64, at: u64| {
         (at != u64::MAX).then(|| Entry { value: f64::from_bits(value), index: (at - begin) as usize })
     };
-    let moments = Moments {
-        count,
-        sum: f64::from_bits(sum),
-        center: f64::from_bits(mean),
-        m2: f64::from_bits(m2),
-    };
+    let moments =
+        Moments { count, sum: f64::from_bits(sum), center: f64::from_bits(mean), m2: f64::from_bits(m2) };
     (moments, Extremes { min: entry(low, low_at), max: entry(high, high_at) })
 }

@@ -107,7 +107,10 @@ pub fn moments<'a, T: Element>(
     values: impl Into<Input<'a, T>>,
     segments: &Segments,
 ) -> Result<Vec<Moments>, Error> {
-    Ok(reduce(device, values.into(), segments, Statistics::Moments)?.into_iter().map(|(found, _)| found).collect())
+    Ok(reduce(device, values.into(), segments, Statistics::Moments)?
+        .into_iter()
+        .map(|(found, _)| found)
+        .collect())
 }
 
 /// The smallest and the largest value of each segment, and where they are.
@@ -116,7 +119,10 @@ pub fn extremes<'a, T: Element>(
     values: impl Into<Input<'a, T>>,
     segments: &Segments,
 ) -> Result<Vec<Extremes>, Error> {
-    Ok(reduce(device, values.into(), segments, Statistics::Extremes)?.into_iter().map(|(_, found)| found).collect())
+    Ok(reduce(device, values.into(), segments, Statistics::Extremes)?
+        .into_iter()
+        .map(|(_, found)| found)
+        .collect())
 }
 
 fn reduce<T: Element>(

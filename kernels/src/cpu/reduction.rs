@@ -26,7 +26,8 @@ pub(crate) fn reduce<T: Element>(
             return chunk(values, 0, statistics);
         }
         let chunks = values.par_chunks(CHUNK).enumerate();
-        let found: Vec<_> = chunks.map(|(number, chunk_)| chunk(chunk_, number * CHUNK, statistics)).collect();
+        let found: Vec<_> =
+            chunks.map(|(number, chunk_)| chunk(chunk_, number * CHUNK, statistics)).collect();
         found.into_iter().reduce(merged).unwrap_or_default()
     };
     let least = (CHUNK * segments.len() / values.len().max(1)).clamp(1, 4096);
@@ -67,8 +68,8 @@ fn block_moments<T: Element>(values: &[T]) -> Moments {
     let eights = values.chunks_exact(LANES);
     let rest = eights.remainder();
     for eight in eights {
-        for lane in 0..LANES {
-            add(lane, eight[lane]);
+        for (lane, &value) in eight.iter().enumerate() {
+            add(lane, value);
         }
     }
     for (lane, &value) in rest.iter().enumerate() {
@@ -92,8 +93,8 @@ fn block_extremes<T: Element>(values: &[T], first: usize, so_far: Extremes) -> E
     let eights = values.chunks_exact(LANES);
     let rest = eights.remainder();
     for eight in eights {
-        for lane in 0..LANES {
-            see(lane, eight[lane]);
+        for (lane, &value) in eight.iter().enumerate() {
+            see(lane, value);
         }
     }
     for (lane, &value) in rest.iter().enumerate() {
@@ -106,7 +107,12 @@ fn block_extremes<T: Element>(values: &[T], first: usize, so_far: Extremes) -> E
         let index = values.iter().position(|value| value.widen() == wanted)?;
         Some(Entry { value: values[index].widen(), index: first + index })
     };
-    let min = if so_far.min.is_some_and(|min| min.value <= least) { so_far.min } else { entry(least).or(so_far.min) };
-    let max = if so_far.max.is_some_and(|max| max.value >= most) { so_far.max } else { entry(most).or(so_far.max) };
+    let min = if so_far.min.is_some_and(|min| min.value <= least) {
+        so_far.min
+    } else {
+        entry(least).or(so_far.min)
+    };
+    let max =
+        if so_far.max.is_some_and(|max| max.value >= most) { so_far.max } else { entry(most).or(so_far.max) };
     Extremes { min, max }
 }

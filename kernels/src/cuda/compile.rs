@@ -86,7 +86,14 @@ struct Program {
 
 impl Program {
     fn new(file: &'static str, text: &str) -> Result<Self, Error> {
-        let invalid = |_| failure("nvrtcCreateProgram", file, NvrtcError(sys::nvrtcResult::NVRTC_ERROR_INVALID_INPUT), "zero byte".to_owned());
+        let invalid = |_| {
+            failure(
+                "nvrtcCreateProgram",
+                file,
+                NvrtcError(sys::nvrtcResult::NVRTC_ERROR_INVALID_INPUT),
+                "zero byte".to_owned(),
+            )
+        };
         let text = CString::new(text).map_err(invalid)?;
         let name = CString::new(file).map_err(invalid)?;
         let handle = result::create_program(&text, Some(&name))
@@ -100,7 +107,8 @@ impl Program {
             return String::new();
         };
         let bytes: Vec<u8> = log.into_iter().map(|byte| byte as u8).collect();
-        CStr::from_bytes_until_nul(&bytes).map_or_else(|_| String::new(), |log| log.to_string_lossy().into_owned())
+        CStr::from_bytes_until_nul(&bytes)
+            .map_or_else(|_| String::new(), |log| log.to_string_lossy().into_owned())
     }
 
     /// Machine code, or PTX with its closing zero.

@@ -47,7 +47,9 @@ impl fmt::Debug for Cuda {
 /// What a refused call says.
 fn failed(call: &'static str) -> impl Fn(DriverError) -> Error {
     move |error| {
-        let name = error.error_name().map_or_else(|_| format!("{:?}", error.0), |name| name.to_string_lossy().into_owned());
+        let name = error
+            .error_name()
+            .map_or_else(|_| format!("{:?}", error.0), |name| name.to_string_lossy().into_owned());
         Error::Driver { call, code: error.0 as u32, name }
     }
 }
@@ -141,7 +143,7 @@ impl Gpu for Cuda {
         #[cfg(test)]
         unsafe { result::memset_d8_async(address, POISON, bytes.max(1), self.stream.cu_stream()) }
             .map_err(failed("cuMemsetD8Async"))?;
-        Ok(Memory { address, bytes, keep: Box::new(slice) })
+        Ok(Memory { address, bytes, _keep: Box::new(slice) })
     }
 
     fn write(&self, to: &Memory, bytes: &[u8]) -> Result<(), Error> {
@@ -175,7 +177,11 @@ impl Gpu for Cuda {
             return Ok(());
         }
         let Ok(grid) = i32::try_from(blocks) else {
-            return Err(Error::input("the number of blocks of a kernel", blocks, "below 2^31; take fewer segments at once"));
+            return Err(Error::input(
+                "the number of blocks of a kernel",
+                blocks,
+                "below 2^31; take fewer segments at once",
+            ));
         };
         let function = self.kernel(source, kernel)?;
         let mut words = arguments.to_vec();

@@ -85,13 +85,13 @@ pub(crate) trait Gpu: Send + Sync + fmt::Debug {
 pub(crate) struct Memory {
     pub address: u64,
     pub bytes: usize,
-    /// What frees it.
-    pub keep: Box<dyn Any + Send + Sync>,
+    /// What frees it when it is dropped.
+    pub _keep: Box<dyn Any + Send + Sync>,
 }
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Memory({:#x}, {} bytes, {:?})", self.address, self.bytes, self.keep.type_id())
+        write!(f, "Memory({:#x}, {} bytes)", self.address, self.bytes)
     }
 }
 
@@ -103,7 +103,11 @@ pub(crate) fn upload<T: bytemuck::Pod>(gpu: &dyn Gpu, values: &[T]) -> Result<Me
 }
 
 /// The first `count` values of memory.
-pub(crate) fn download<T: bytemuck::Pod>(gpu: &dyn Gpu, memory: &Memory, count: usize) -> Result<Vec<T>, Error> {
+pub(crate) fn download<T: bytemuck::Pod>(
+    gpu: &dyn Gpu,
+    memory: &Memory,
+    count: usize,
+) -> Result<Vec<T>, Error> {
     let mut values = vec![T::zeroed(); count];
     gpu.read(memory, bytemuck::cast_slice_mut(&mut values))?;
     Ok(values)
@@ -124,7 +128,10 @@ pub(crate) fn zeros(gpu: &dyn Gpu, words: u64) -> Result<Memory, Error> {
 
 /// The offsets of segments on the GPU that last asked for them.
 #[derive(Default)]
-pub(crate) struct Uploaded(Mutex<Option<(Arc<dyn Gpu>, Arc<Memory>)>>);
+pub(crate) struct Uploaded(Mutex<Option<Kept>>);
+
+/// Memory, and the GPU it is on.
+type Kept = (Arc<dyn Gpu>, Arc<Memory>);
 
 impl fmt::Debug for Uploaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

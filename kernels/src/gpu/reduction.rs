@@ -42,7 +42,12 @@ fn reduce_one(on: &OnGpu<'_>, kernel: &str, begin: u64, end: u64) -> Result<Vec<
     let count = (end - begin).div_ceil(piece);
     let partials = on.gpu.allocate((count as usize + 1) * size_of::<Words>())?;
     let (out, partial) = (partials.address, partials.address + size_of::<Words>() as u64);
-    on.gpu.launch(SOURCE, &format!("{kernel}_piece"), count, &[on.address, 0, 0, begin, end, piece, partial])?;
+    on.gpu.launch(
+        SOURCE,
+        &format!("{kernel}_piece"),
+        count,
+        &[on.address, 0, 0, begin, end, piece, partial],
+    )?;
     on.gpu.launch(SOURCE, "merge_pieces", 1, &[partial, 0, 0, count, out])?;
     download(&**on.gpu, &partials, 1)
 }

@@ -36,7 +36,7 @@ pub(crate) fn top_k<T: Element>(
     let lasts: Vec<(usize, u64)> =
         long.clone().map(|segment| (segment, queries[segment + 1] - queries[segment] - 1)).collect();
     for batch in lasts.chunks(BATCH) {
-        let radix = Radix::new::<T>(on, segments, batch)?;
+        let radix = Radix::new(on, segments, batch)?;
         radix.select::<T>(on, best, true)?;
         radix.gather::<T>(on, best, batch, &queries, &found)?;
     }
@@ -58,12 +58,13 @@ pub(crate) fn order_statistics<T: Element>(
     select_short::<T>(on, segments, Best::Smallest, &wanted.offsets, &wanted.ranks, &found)?;
     let mut sorted: Vec<f64> = found.download(&**on.gpu)?.into_iter().map(|entry| entry.value).collect();
     let queries: Vec<(usize, u64)> = long_segments(segments)
-        .flat_map(|segment| (wanted.offsets[segment]..wanted.offsets[segment + 1]).map(move |at| (segment, at)))
+        .flat_map(|segment| {
+            (wanted.offsets[segment]..wanted.offsets[segment + 1]).map(move |at| (segment, at))
+        })
         .collect();
     for batch in queries.chunks(BATCH) {
-        let ranks: Vec<_> =
-            batch.iter().map(|&(segment, at)| (segment, wanted.ranks[at as usize])).collect();
-        let radix = Radix::new::<T>(on, segments, &ranks)?;
+        let ranks: Vec<_> = batch.iter().map(|&(segment, at)| (segment, wanted.ranks[at as usize])).collect();
+        let radix = Radix::new(on, segments, &ranks)?;
         radix.select::<T>(on, Best::Smallest, false)?;
         let answers: Vec<Query> = download(&**on.gpu, &radix.queries, batch.len())?;
         for (&(_, at), [key, _, _]) in batch.iter().zip(answers) {
@@ -132,13 +133,13 @@ struct Radix {
     queries: Memory,
     /// 256 counts of 32 bits for each query, zero between passes.
     counts: Memory,
-    /// Begin, end, begin of the segment, first and last query of each piece.
-    lists: [Memory; 5],
+    /// Begin, end, begin of the segment, first and last query of each piece: five lists, one behind the other.
+    lists: Memory,
 }
 
 impl Radix {
     /// Ranks in long segments, those of a segment next to each other.
-    fn new<T: Element>(on: &OnGpu<'_>, segments: &Segments, ranks: &[(usize, u64)]) -> Result<Self, Error> {
+    fn new(on: &OnGpu<'_>, segments: &Segments, ranks: &[(usize, u64)]) -> Result<Self, Error> {
         let gpu = &**on.gpu;
         let mut ranges: Vec<(usize, u64, u64)> = Vec::new();
         for (number, &(segment, _)) in (0..).zip(ranks) {
@@ -162,13 +163,13 @@ impl Radix {
             packed += range.len() as u64;
         }
         let queries: Vec<Query> = ranks.iter().map(|&(_, rank)| [0, 0, rank]).collect();
-        let [a, b, c, d, e] = lists;
+        let pieces = lists[0].len();
         Ok(Self {
             count: ranks.len() as u64,
-            pieces: a.len() as u64,
+            pieces: pieces as u64,
             queries: upload(gpu, &queries)?,
             counts: zeros(gpu, ranks.len() as u64 * 128)?,
-            lists: [upload(gpu, &a)?, upload(gpu, &b)?, upload(gpu, &c)?, upload(gpu, &d)?, upload(gpu, &e)?],
+            lists: upload(gpu, &lists.concat())?,
         })
     }
 
@@ -181,7 +182,16 @@ impl Radix {
             let [begins, ends, starts, firsts, lasts] = self.addresses();
             let queries = self.queries.address;
             let arguments = [
-                on.address, begins, ends, starts, firsts, lasts, queries, shift, by_place, best.flag(),
+                on.address,
+                begins,
+                ends,
+                starts,
+                firsts,
+                lasts,
+                queries,
+                shift,
+                by_place,
+                best.flag(),
                 self.counts.address,
             ];
             on.gpu.launch(SOURCE, &format!("count_digits_{}", T::SUFFIX), self.pieces, &arguments)?;
@@ -205,13 +215,23 @@ impl Radix {
         let (outputs, taken) = (upload(gpu, &outputs)?, zeros(gpu, self.count.div_ceil(2))?);
         let [begins, ends, starts, firsts, lasts] = self.addresses();
         let arguments = [
-            on.address, begins, ends, starts, firsts, lasts, self.queries.address, outputs.address, best.flag(),
-            taken.address, found.values.address, found.places.address,
+            on.address,
+            begins,
+            ends,
+            starts,
+            firsts,
+            lasts,
+            self.queries.address,
+            outputs.address,
+            best.flag(),
+            taken.address,
+            found.values.address,
+            found.places.address,
         ];
         gpu.launch(SOURCE, &format!("gather_best_{}", T::SUFFIX), self.pieces, &arguments)
     }
 
     fn addresses(&self) -> [u64; 5] {
-        [0, 1, 2, 3, 4].map(|list: usize| self.lists[list].address)
+        [0, 1, 2, 3, 4].map(|list| self.lists.address + 8 * self.pieces * list)
     }
 }

@@ -89,7 +89,11 @@ fn check_table(search: &Search<'_>) -> Result<usize, Error> {
     let cells = search.curves.len();
     if search.length == 0 || cells == 0 || !cells.is_multiple_of(search.length) {
         let found = format!("{cells} metrics in curves of length {}", search.length);
-        return Err(Error::input("the table", found, "at least one curve, each of the same length of at least 1"));
+        return Err(Error::input(
+            "the table",
+            found,
+            "at least one curve, each of the same length of at least 1",
+        ));
     }
     let configurations = cells / search.length;
     if configurations > MOST_CONFIGURATIONS {
@@ -119,9 +123,13 @@ fn check_rule(search: &Search<'_>) -> Result<(), Error> {
         return Err(Error::input("the divisor", search.divisor, "a finite number greater than 1"));
     }
     let ascending = search.budgets.windows(2).all(|pair| pair[0] < pair[1]);
-    let fits = search.budgets.iter().all(|&budget| budget <= u64::from(u32::MAX));
+    let fits = search.budgets.iter().all(|&budget| u32::try_from(budget).is_ok());
     if search.budgets.is_empty() || search.budgets.len() > 65_536 || !ascending || !fits {
-        return Err(Error::input("the budgets", format!("{:?}", search.budgets), "1 to 65 536 ascending times below 2^32"));
+        return Err(Error::input(
+            "the budgets",
+            format!("{:?}", search.budgets),
+            "1 to 65 536 ascending times below 2^32",
+        ));
     }
     Ok(())
 }
@@ -129,7 +137,11 @@ fn check_rule(search: &Search<'_>) -> Result<(), Error> {
 fn check_size(search: &Search<'_>, configurations: usize) -> Result<(), Error> {
     if search.trials == 0 || search.trials > configurations.min(MOST_TRIALS) {
         let found = format!("{} of {configurations} configurations", search.trials);
-        return Err(Error::input("the number of trials", found, "1 to the table's configurations, below 2^20"));
+        return Err(Error::input(
+            "the number of trials",
+            found,
+            "1 to the table's configurations, below 2^20",
+        ));
     }
     if !(1..=MOST_SLOTS).contains(&search.slots) {
         return Err(Error::input("the number of slots", search.slots, "1 to 1 048 576"));
@@ -137,7 +149,11 @@ fn check_size(search: &Search<'_>, configurations: usize) -> Result<(), Error> {
     let cells = search.replicates.saturating_mul(search.budgets.len());
     if search.replicates == 0 || cells > u32::MAX as usize {
         let found = format!("{} at {} budgets", search.replicates, search.budgets.len());
-        return Err(Error::input("the number of replicates", found, "at least 1, and below 2^32 at all budgets together"));
+        return Err(Error::input(
+            "the number of replicates",
+            found,
+            "at least 1, and below 2^32 at all budgets together",
+        ));
     }
     Ok(())
 }

@@ -10,7 +10,10 @@ fn is_skipped() -> bool {
     if can_compile() {
         return false;
     }
-    assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, and libnvrtc is not found by the loader");
+    assert!(
+        std::env::var_os(REQUIRED).is_none(),
+        "{REQUIRED} is set, and libnvrtc is not found by the loader"
+    );
     eprintln!("skipped: libnvrtc is not found by the loader (see kernels/ci/nvrtc.sh)");
     true
 }
@@ -22,7 +25,8 @@ fn every_source_compiles_for_every_generation_since_ampere() {
     }
     for source in Source::ALL {
         for capability in [80, 86, 89, 90] {
-            let image = compile(source, Target::Machine(capability)).unwrap_or_else(|error| panic!("{error}"));
+            let image =
+                compile(source, Target::Machine(capability)).unwrap_or_else(|error| panic!("{error}"));
             assert!(image.starts_with(b"\x7fELF"), "{} for {capability}", source.file());
         }
         let text = compile(source, Target::Virtual(80)).unwrap();

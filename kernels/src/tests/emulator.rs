@@ -117,7 +117,7 @@ impl Gpu for Shared {
 
     fn allocate(&self, bytes: usize) -> Result<Memory, Error> {
         let address = self.0.ask(b'A', &[bytes as u64], &[]);
-        Ok(Memory { address, bytes, keep: Box::new(Freeing { emulator: Arc::clone(&self.0), address }) })
+        Ok(Memory { address, bytes, _keep: Box::new(Freeing { emulator: Arc::clone(&self.0), address }) })
     }
 
     fn write(&self, to: &Memory, bytes: &[u8]) -> Result<(), Error> {

@@ -23,7 +23,7 @@ pub(crate) fn segments() -> impl Strategy<Value = Segments> {
         2 => Just(1),
         8 => 2_usize..40,
         3 => 100_usize..300,
-        1 => 4000_usize..14_000,
+        1 => 4097_usize..9000,
     ];
     prop::collection::vec(length, 0..14).prop_map(Segments::of_lengths)
 }
@@ -49,5 +49,5 @@ pub(crate) fn widen(values: &[f32]) -> Vec<f64> {
 
 /// Few cases: an emulated block takes milliseconds.
 pub(crate) fn few() -> ProptestConfig {
-    ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() }
+    ProptestConfig { cases: 16, max_shrink_iters: 200, ..ProptestConfig::default() }
 }

@@ -6,7 +6,13 @@ use crate::Best;
 use crate::segments::{Segments, TopK, quantiles, running_best, top_k};
 use proptest::prelude::*;
 
-fn check_top_k(found: &TopK, values: &[f64], segments: &Segments, k: usize, best: Best) -> Result<(), TestCaseError> {
+fn check_top_k(
+    found: &TopK,
+    values: &[f64],
+    segments: &Segments,
+    k: usize,
+    best: Best,
+) -> Result<(), TestCaseError> {
     for (number, range) in segments.ranges().enumerate() {
         let values = &values[range];
         let mut expected = reference::order(values, best == Best::Largest);

@@ -23,7 +23,11 @@ fn check_moments(found: &Moments, values: &[f64], device: &Device) -> Result<(),
     let size = reference::sum(finite.iter().map(|value| value.abs()));
     let spread = reference::sum(finite.iter().map(|value| (value - finite[0]) * (value - finite[0])));
     prop_assert!((found.sum - sum).abs() <= 1e-12 * size, "sum {} is {sum} {device:?}", found.sum);
-    prop_assert!((found.mean() * n - sum).abs() <= 1e-12 * size, "mean {} is {mean} {device:?}", found.mean());
+    prop_assert!(
+        (found.mean() * n - sum).abs() <= 1e-12 * size,
+        "mean {} is {mean} {device:?}",
+        found.mean()
+    );
     let allowed = 1e-10 * m2 + 1e-12 * spread + 1e-24 * size * size;
     prop_assert!((found.m2 - m2).abs() <= allowed, "m2 {} is {m2} {device:?}", found.m2);
     Ok(())
@@ -62,7 +66,7 @@ proptest! {
     }
 
     #[test]
-    fn an_array_has_the_summary_of_the_reference(wide in prop_oneof![values(0..50), values(4000..30_000)]) {
+    fn an_array_has_the_summary_of_the_reference(wide in prop_oneof![values(0..50), values(4000..12_000)]) {
         let (short, rounded) = (narrow(&wide), widen(&narrow(&wide)));
         for device in devices() {
             for (found, values) in [(summary(device, &wide), &wide), (summary(device, &short), &rounded)] {
@@ -128,9 +132,9 @@ fn infinities_are_extremes_but_no_part_of_a_mean() {
         assert_eq!((found.length, found.not_finite(), found.moments.mean()), (6, 4, 3.0));
         assert_eq!(found.extremes.min.map(|entry| entry.index), Some(3));
         assert_eq!(found.extremes.max.map(|entry| entry.index), Some(1));
-        let nothing = summary(device, &[f32::NAN; 5000]).unwrap();
+        let nothing = summary(device, &vec![f32::NAN; 5000]).unwrap();
         assert_eq!((nothing.extremes, nothing.moments.count), (Extremes::default(), 0));
-        let all = summary(device, &[f32::INFINITY; 5000]).unwrap();
+        let all = summary(device, &vec![f32::INFINITY; 5000]).unwrap();
         assert_eq!(all.extremes.min.map(|entry| entry.index), Some(0));
     }
 }
