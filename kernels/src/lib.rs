@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`choice`] | what `--device` may say |
 //! | [`device`] | an opened device |
-//! | [`array`] | arrays that lie on a device, and slices of the host, as inputs |
+//! | [`mod@array`] | arrays that lie on a device, and slices of the host, as inputs |
 //! | [`summary`] | all summary statistics of an array in one pass |
 //! | [`segments`] | segments of an array; their moments, extremes, best k, quantiles and running best |
 //! | [`mod@histogram`] | equal bins |
