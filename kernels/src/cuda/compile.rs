@@ -15,6 +15,19 @@ pub(crate) fn is_present() -> bool {
     unsafe { sys::is_culib_present() }
 }
 
+/// Refuses a version without machine code as output; a function that it lacks would panic in cudarc.
+pub(crate) fn check_version() -> Result<(), Error> {
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: both integers outlive the call, which writes to them. Every version has this function.
+    unsafe { sys::nvrtcVersion(&raw mut major, &raw mut minor) }
+        .result()
+        .map_err(|error| failure("nvrtcVersion", "the library", error, String::new()))?;
+    if (major, minor) >= (11, 2) {
+        return Ok(());
+    }
+    Err(Error::input("the version of libnvrtc", format!("{major}.{minor}"), "11.2 or newer, better 12.0"))
+}
+
 /// What code is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {

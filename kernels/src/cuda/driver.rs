@@ -183,10 +183,10 @@ impl Gpu for Cuda {
                 "below 2^31; take fewer segments at once",
             ));
         };
+        self.bind()?;
         let function = self.kernel(source, kernel)?;
         let mut words = arguments.to_vec();
         let mut pointers: Vec<*mut c_void> = words.iter_mut().map(|word| (&raw mut *word).cast()).collect();
-        self.bind()?;
         // SAFETY: the function belongs to a module that `kernels` keeps loaded. Each kernel reads of each pointer as many
         // bytes as its parameter has, at most the eight of a word (integers are little-endian on both sides), and the driver copies
         // them during the call. The modules beside this one pass as many words as the kernel has parameters, and addresses of

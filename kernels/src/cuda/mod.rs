@@ -23,6 +23,7 @@ pub(crate) fn open(index: usize) -> Result<Arc<dyn Gpu>, Error> {
     if !compile::is_present() {
         return Err(missing("libnvrtc (the CUDA run-time compiler, 12.0 or newer)"));
     }
+    compile::check_version()?;
     Ok(Arc::new(driver::Cuda::open(index)?))
 }
 

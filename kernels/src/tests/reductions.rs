@@ -140,6 +140,16 @@ fn infinities_are_extremes_but_no_part_of_a_mean() {
 }
 
 #[test]
+fn a_bin_has_its_lower_edge_and_the_last_both() {
+    let values = [0.0, 0.25, 0.5, 1.0, -0.001, 1.001, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+    let bins = Bins::new(0.0, 1.0, 4).unwrap();
+    for device in devices() {
+        let found = histogram(device, &values, &bins).unwrap();
+        assert_eq!((found.counts, found.below, found.above, found.nan), (vec![1, 1, 1, 1], 2, 2, 1));
+    }
+}
+
+#[test]
 fn an_empty_array_has_an_empty_summary() {
     for device in devices() {
         let none: &[f32] = &[];
