@@ -9,8 +9,10 @@
 //! |---|---|
 //! | `tpe` | densities of the good and of the others |
 //! | `gp` | a Gaussian process |
+//! | `evolution` | children of good trials |
 //! | `prior` | what a person expects |
 
+mod evolution;
 mod gp;
 mod prior;
 mod tpe;
@@ -22,6 +24,7 @@ use crate::space::encoding::Encoding;
 use crate::space::{Assignment, Space};
 use serde::{Deserialize, Serialize};
 
+pub use evolution::EvolutionConfig;
 pub use gp::GpConfig;
 pub use prior::PriorConfig;
 pub use tpe::TpeConfig;
@@ -35,6 +38,8 @@ pub enum ModelConfig {
     Gp(GpConfig),
     /// The priors of the space, beside random draws.
     Prior(PriorConfig),
+    /// Children of good trials.
+    Evolution(EvolutionConfig),
 }
 
 impl ModelConfig {
@@ -44,6 +49,7 @@ impl ModelConfig {
             Self::Tpe(_) => "tpe",
             Self::Gp(_) => "gp",
             Self::Prior(_) => "prior",
+            Self::Evolution(_) => "evolution",
         }
     }
 
@@ -53,6 +59,7 @@ impl ModelConfig {
             Self::Tpe(config) => config.check(),
             Self::Gp(config) => config.check(),
             Self::Prior(config) => config.check(),
+            Self::Evolution(config) => config.check(),
         }
     }
 }
@@ -77,6 +84,7 @@ pub(crate) enum Model {
     Tpe(tpe::Tpe),
     Gp(gp::Gp),
     Prior(prior::Guided),
+    Evolution(evolution::Evolution),
 }
 
 impl Model {
@@ -85,6 +93,7 @@ impl Model {
             ModelConfig::Tpe(config) => Self::Tpe(tpe::Tpe::new(*config)),
             ModelConfig::Gp(config) => Self::Gp(gp::Gp::new(*config)),
             ModelConfig::Prior(config) => Self::Prior(prior::Guided::new(*config)),
+            ModelConfig::Evolution(config) => Self::Evolution(evolution::Evolution::new(*config)),
         }
     }
 
@@ -94,6 +103,7 @@ impl Model {
             Self::Tpe(model) => model.suggest(view),
             Self::Gp(model) => model.suggest(view),
             Self::Prior(model) => model.suggest(view),
+            Self::Evolution(model) => model.suggest(view),
         }
     }
 }
