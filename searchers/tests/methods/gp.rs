@@ -186,12 +186,8 @@ fn trials_that_run_at_once_are_apart() {
     let mut created: Vec<Assignment> = Vec::new();
     let mut tell = |event: Event, created: &mut Vec<Assignment>| {
         for action in searcher.handle(&event) {
-            match action {
-                Action::Create(create) => created.push(create.hparams),
-                Action::Stop { trial, .. } => {
-                    drop(searcher.handle(&Event::Exited { trial, reason: ExitReason::Stopped }))
-                }
-                other => panic!("{other:?}"),
+            if let Action::Create(create) = action {
+                created.push(create.hparams);
             }
         }
     };
@@ -205,12 +201,16 @@ fn trials_that_run_at_once_are_apart() {
     tell(Event::Capacity(9), &mut created);
     let batch = &created[before - 1..];
     assert_eq!(batch.len(), 9);
+    let mut apart: Vec<f64> = Vec::new();
     for (at, left) in batch.iter().enumerate() {
         for right in &batch[..at] {
-            let apart: f64 = left.keys().map(|name| (number(left, name) - number(right, name)).powi(2)).sum();
-            assert!(apart.sqrt() > 0.02, "{left:?} {right:?}");
+            let square = |name: &String| (number(left, name) - number(right, name)).powi(2);
+            apart.push(left.keys().map(square).sum::<f64>().sqrt());
         }
     }
+    apart.sort_by(f64::total_cmp);
+    // Near the best that is known, but no two at the same place.
+    assert!(apart[0] > 0.03, "{apart:?}");
 }
 
 #[test]
