@@ -99,6 +99,7 @@ fn entrypoint(entrypoint: &Entrypoint) -> Json {
     match entrypoint {
         Entrypoint::Shell(line) => json!(line),
         Entrypoint::Argv(words) => json!(words),
+        Entrypoint::External { lease_seconds } => json!({"external": {"lease": lease_seconds}}),
     }
 }
 
@@ -238,6 +239,8 @@ fn method(method: &SearcherConfig) -> Json {
             searcher["median_stopping"] = json!({"min_length": min_length, "min_trials": min_trials});
             searcher
         }
+        // No file can name it yet.
+        SearcherConfig::ModelBased { inner, .. } => self::method(inner),
     }
 }
 

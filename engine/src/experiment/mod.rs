@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`machine`] | the state, and `step`: where each input is handled |
 //! | [`reports`] | what agents say of attempts: starts, reports, checkpoints |
+//! | [`external`] | programs outside that ask for trials and tell what came of them |
 //! | [`control`] | pause, resume, kill, and the way to the end |
 //! | [`exits`] | what follows from the end of an attempt (retry, requeue, error) |
 //! | [`failures`] | whose failure it was: charged or not, where the trial goes next, which agent is excluded |
@@ -35,6 +36,9 @@ pub mod ends;
 pub mod exits;
 #[cfg(test)]
 mod failure_tests;
+pub mod external;
+#[cfg(test)]
+mod external_tests;
 pub mod failures;
 pub mod machine;
 #[cfg(test)]
