@@ -26,6 +26,7 @@ mod full_disk;
 mod mistakes;
 mod object_store;
 mod pausing;
+mod outside;
 mod priorities;
 mod scripts;
 mod searching;
