@@ -2,9 +2,10 @@
 //!
 //! Streams have a deadline for their beginning only; a dead connection is noticed by keep-alive.
 
+mod asking;
+
 use crate::errors::Error;
 use crate::logging;
-use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -13,8 +14,7 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
-use toprung_proto::v1;
-use toprung_proto::v1::search_service_client::SearchServiceClient;
+use toprung_proto::v1::{self, search_service_client::SearchServiceClient};
 
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(30);
@@ -277,25 +277,6 @@ impl Client {
             |mut service| async move { service.list_agents(v1::ListAgentsRequest {}).await },
         )
         .await
-    }
-
-    /// Asks for a trial.
-    pub(crate) async fn ask(&self, request: v1::AskRequest) -> Result<v1::ask_response::Outcome, Error> {
-        let deadline = ANSWER + Duration::from_millis(request.max_wait_ms.into());
-        let ask = |mut service: Service| {
-            let request = request.clone();
-            async move { service.ask(request).await }
-        };
-        self.present(self.call_again(deadline, ask).await?.outcome)
-    }
-
-    /// Tells what came of a trial.
-    pub(crate) async fn tell(&self, request: v1::TellRequest) -> Result<v1::TellResponse, Error> {
-        let tell = |mut service: Service| {
-            let request = request.clone();
-            async move { service.tell(request).await }
-        };
-        self.call_again(ANSWER, tell).await
     }
 
     /// How the engine is.

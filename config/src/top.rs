@@ -1,7 +1,8 @@
 //! The top level of the file, and its small sections.
 
 use crate::config::{
-    BindMount, CheckpointPolicy, Entrypoint, ExperimentConfig, LogAction, LogPolicy, Metrics, Profiling, SearcherSettings,
+    BindMount, CheckpointPolicy, Entrypoint, ExperimentConfig, LogAction, LogPolicy, Metrics, Profiling,
+    SearcherSettings,
 };
 use crate::context::{Context, Place, Table};
 use crate::language::top::{

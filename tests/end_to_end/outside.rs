@@ -68,18 +68,28 @@ fn commands_run_a_search_whose_server_is_killed_between_ask_and_tell() {
     assert_eq!(shown["experiment"]["reason"], "waiting: no program asks for its trials");
 
     let first = ask(&place);
-    assert_eq!((&first["trial"], &first["train_until"], &first["again"]), (&1.into(), &2.into(), &false.into()));
+    assert_eq!(
+        (&first["trial"], &first["train_until"], &first["again"]),
+        (&1.into(), &2.into(), &false.into())
+    );
     let server = killed_and_started(&place, server);
     let again = ask(&place);
     assert_eq!(again["again"], true);
     assert_eq!((&again["trial"], &again["hparams"]), (&first["trial"], &first["hparams"]));
     let goes_on = tell(&place, &first, &["--length", "1", "--metric", "loss=0.5"]).expect(0).json();
-    assert_eq!((&goes_on["decision"], &goes_on["length"], &goes_on["counted"]), (&"train".into(), &2.into(), &1.into()));
+    assert_eq!(
+        (&goes_on["decision"], &goes_on["length"], &goes_on["counted"]),
+        (&"train".into(), &2.into(), &1.into())
+    );
     let server = killed_and_started(&place, server);
     let repeated = tell(&place, &first, &["--length", "1", "--metric", "loss=0.1"]).expect(0).json();
     assert_eq!((&repeated["decision"], &repeated["counted"]), (&"train".into(), &0.into()));
-    tell(&place, &first, &["--length", "2", "--metric", "acc=0.1"]).expect(2).says(&["metric `loss`", "it has acc"]);
-    let stop = tell(&place, &first, &["--length", "2", "--metric", "loss=0.4", "--checkpoint", "m2"]).expect(0).json();
+    tell(&place, &first, &["--length", "2", "--metric", "acc=0.1"])
+        .expect(2)
+        .says(&["metric `loss`", "it has acc"]);
+    let stop = tell(&place, &first, &["--length", "2", "--metric", "loss=0.4", "--checkpoint", "m2"])
+        .expect(0)
+        .json();
     assert_eq!((&stop["decision"], &stop["over"]), (&"stop".into(), &true.into()));
     for trial in 2..=3 {
         let given = ask(&place);
@@ -90,7 +100,10 @@ fn commands_run_a_search_whose_server_is_killed_between_ask_and_tell() {
     assert_eq!(over["over"]["state"], "completed");
     assert_eq!(over["over"]["best"]["checkpoint"]["path"], "m2");
     let shown = Experiment(place.json(&["show", "1"])["experiment"].clone());
-    assert_eq!((shown.state(), shown.trials("completed"), shown.0["total_length"].as_u64()), ("completed", 3, Some(6)));
+    assert_eq!(
+        (shown.state(), shown.trials("completed"), shown.0["total_length"].as_u64()),
+        ("completed", 3, Some(6))
+    );
     assert_eq!(Trial::of(&place, 1).value["agent"], "");
     place.ask(&["ask", "1", "--client", "lab"]).expect(3).prints(&["the search is over"]);
     drop(server);

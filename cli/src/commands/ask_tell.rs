@@ -98,7 +98,14 @@ pub(super) async fn run(global: &Global, args: AskTell) -> Result<Exit, Error> {
         ended = keep_alive(&link) => ended.map(|()| Exit::Ok),
         () = interrupts.next() => Ok(Exit::Interrupted),
     };
-    // Lines that are still under way hold the link for a moment longer; the engine ends with it.
+    // Lines that were under way at an interrupt are given up; they let the link go when they are next looked at.
+    let gone = async {
+        while Arc::strong_count(&link) > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    // Without the link the engine in this process cannot be ended in order; what it acknowledged is durable.
+    let _late = tokio::time::timeout(CLOSE, gone).await;
     if let Some(link) = Arc::into_inner(link) {
         link.session.into_inner().close(CLOSE).await?;
     }
@@ -172,7 +179,9 @@ fn input() -> mpsc::Receiver<std::io::Result<String>> {
             let mut line = String::new();
             let read = match (&mut stdin).take(LONGEST_LINE).read_line(&mut line) {
                 Ok(0) => return,
-                Ok(_) if line.len() as u64 >= LONGEST_LINE => Err(std::io::Error::other("a line is too long")),
+                Ok(_) if line.len() as u64 >= LONGEST_LINE => {
+                    Err(std::io::Error::other("a line is too long"))
+                }
                 Ok(_) => Ok(line),
                 Err(error) => Err(error),
             };
@@ -283,7 +292,8 @@ impl Link {
         for (name, value) in line.metrics {
             let value = number(&value).ok_or_else(|| Error::Usage {
                 message: format!("the metric {name} is {value}, expected a number"),
-                help: "infinities are \"Infinity\" and \"-Infinity\", and \"NaN\" is a metric, too".to_owned(),
+                help: "infinities are \"Infinity\" and \"-Infinity\", and \"NaN\" is a metric, too"
+                    .to_owned(),
             })?;
             metrics.push(v1::Metric { name, value });
         }

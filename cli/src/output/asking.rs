@@ -49,8 +49,11 @@ pub(crate) fn asked_text(value: &Outcome) -> String {
             };
             let (trial, attempt, metric) = (given.trial, given.attempt, &given.time_metric);
             let until = given.train_until;
-            let mut lines = vec![format!("trial {trial}, attempt {attempt}: train{from} until {until} {metric}")];
-            lines.extend(format::hyperparameter_lines(&given.hparams_json).iter().map(|line| format!("  {line}")));
+            let mut lines =
+                vec![format!("trial {trial}, attempt {attempt}: train{from} until {until} {metric}")];
+            lines.extend(
+                format::hyperparameter_lines(&given.hparams_json).iter().map(|line| format!("  {line}")),
+            );
             lines.join("\n")
         }
         Outcome::Nothing(nothing) => format!("no trial now: {}", nothing.reason),

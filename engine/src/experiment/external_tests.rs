@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use toprung_proto::v1::{self, DecisionKind, MetricGroup, TellOutcome, TrialState, journal_record::Input};
 
-use super::external::{Lane, Refused};
+use super::answers::Refused;
+use super::external::Lane;
 use super::{Effect, Machine, Spec, State, snapshot, view};
 
 const RANDOM: &str =
@@ -179,7 +180,11 @@ fn a_promoted_trial_goes_on_from_the_checkpoint_of_its_program() {
     let first = world.ask("a").unwrap();
     let second = world.ask("b").unwrap();
     let paused = world.tell(&saved(validation("a", &first, 2, 0.5), 2));
-    assert_eq!((kind(&paused), paused.over), (DecisionKind::Pause, true), "all is saved: nothing to wait for");
+    assert_eq!(
+        (kind(&paused), paused.over),
+        (DecisionKind::Pause, true),
+        "all is saved: nothing to wait for"
+    );
     assert!(paused.decision.unwrap().reason.contains("rung 0"));
     // Without a checkpoint the program has time to save, and gives the trial back then.
     let waits = world.tell(&validation("b", &second, 2, 0.9));
@@ -336,14 +341,20 @@ fn what_makes_no_sense_is_refused_with_what_was_told() {
         Some(Refused::NoTrial(message) | Refused::Wrong(message)) => message,
         None => panic!("taken in"),
     };
-    assert_eq!(refused(&v1::TrialTold { trial: 9, ..about("a", &first) }), "there is no trial 9: the experiment has 1");
+    assert_eq!(
+        refused(&v1::TrialTold { trial: 9, ..about("a", &first) }),
+        "there is no trial 9: the experiment has 1"
+    );
     let newer = v1::TrialTold { attempt: 2, ..about("a", &first) };
     assert_eq!(refused(&newer), "there is no attempt 2 of trial 1: the newest is 1");
     let mut other = report(1, 0.5);
     other.metrics[0].name = "accuracy".into();
     let told = v1::TrialTold { reports: vec![other], ..about("a", &first) };
     let said = refused(&told);
-    assert_eq!(said, "the validation of trial 1 at length 1 lacks the searcher's metric `loss`; it has accuracy");
+    assert_eq!(
+        said,
+        "the validation of trial 1 at length 1 lacks the searcher's metric `loss`; it has accuracy"
+    );
     assert_eq!(world.machine.refuse(&validation("a", &first, 1, f64::NAN)), None);
 }
 
@@ -401,7 +412,8 @@ impl Programs {
             }
             (200..=219, Some(open)) => {
                 let mut told = about(client, &open);
-                let outcomes = [TellOutcome::Failed, TellOutcome::Invalid, TellOutcome::Released, TellOutcome::Done];
+                let outcomes =
+                    [TellOutcome::Failed, TellOutcome::Invalid, TellOutcome::Released, TellOutcome::Done];
                 told.set_outcome(outcomes[usize::from(value) % 4]);
                 world.tell(&told);
                 self.open.remove(client);

@@ -193,7 +193,8 @@ impl Machine {
     pub(super) fn may_be_hopeless(&self) -> bool {
         let promising = |id: &u32| {
             let place = self.trial(*id).and_then(|trial| trial.placement.as_ref());
-            place.is_some_and(|place| !self.spec.is_external() && self.fold.nodes.is_unblemished(&place.agent))
+            place
+                .is_some_and(|place| !self.spec.is_external() && self.fold.nodes.is_unblemished(&place.agent))
         };
         !self.fold.validated && !self.fold.active.iter().any(promising)
     }

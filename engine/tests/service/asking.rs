@@ -183,12 +183,8 @@ async fn what_cannot_be_meant_is_refused_with_what_can() {
     let mut client = client(&engine).await;
     let by_agents = create(&mut client, random_search(1, 1)).await.id;
     let id = create(&mut client, external(2, 60)).await.id;
-    let request = |experiment, name: &str| v1::AskRequest {
-        experiment,
-        client: name.into(),
-        lane: 0,
-        max_wait_ms: 0,
-    };
+    let request =
+        |experiment, name: &str| v1::AskRequest { experiment, client: name.into(), lane: 0, max_wait_ms: 0 };
     let refused = client.ask(request(by_agents, "a")).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("`entrypoint: external`"), "{}", refused.message());
@@ -205,7 +201,10 @@ async fn what_cannot_be_meant_is_refused_with_what_can() {
     assert!(refused.message().contains(said), "{}", refused.message());
     let unknown = v1::Assignment { trial: 7, ..trial.clone() };
     let refused = client.tell(validation(id, "a", &unknown, 1, 0.5)).await.unwrap_err();
-    assert_eq!((refused.code(), refused.message()), (Code::NotFound, "there is no trial 7: the experiment has 1"));
+    assert_eq!(
+        (refused.code(), refused.message()),
+        (Code::NotFound, "there is no trial 7: the experiment has 1")
+    );
     let none = v1::ToldCheckpoint { label: String::new(), length: 1 };
     let unnamed = v1::TellRequest { checkpoint: Some(none), ..validation(id, "a", &trial, 1, 0.5) };
     assert_eq!(client.tell(unnamed).await.unwrap_err().code(), Code::InvalidArgument);

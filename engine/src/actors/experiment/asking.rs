@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use toprung_proto::v1::{self, journal_record::Input};
 
-use super::shell::Shell;
 use super::Message;
+use super::shell::Shell;
 use crate::actors::cast;
 use crate::cores::Leases;
 use crate::experiment::Machine;
-use crate::experiment::external::{Lane, Refused};
+use crate::experiment::answers::Refused;
+use crate::experiment::external::Lane;
 
 /// What a program that asks is answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,8 +137,13 @@ impl Shell {
     /// Takes their trials from programs that were silent for too long. Those that wait are not silent.
     pub(super) fn lapse(&mut self) {
         self.askers.looking = false;
-        let waiting: Vec<Lane> =
-            self.askers.waiting.iter().filter(|(_, reply)| !reply.is_closed()).map(|(lane, _)| lane.clone()).collect();
+        let waiting: Vec<Lane> = self
+            .askers
+            .waiting
+            .iter()
+            .filter(|(_, reply)| !reply.is_closed())
+            .map(|(lane, _)| lane.clone())
+            .collect();
         waiting.into_iter().for_each(|lane| self.askers.heard(lane));
         let now_ms = self.askers.now_ms();
         let seconds = self.machine().spec.lease_ms() / 1_000;

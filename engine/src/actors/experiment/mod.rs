@@ -191,10 +191,7 @@ impl ExperimentHandle {
     ///
     /// # Errors
     /// The actor does not answer, or the tell makes no sense.
-    pub async fn tell(
-        &self,
-        told: v1::TrialTold,
-    ) -> Result<Result<v1::TellResponse, NotTaken>, Unavailable> {
+    pub async fn tell(&self, told: v1::TrialTold) -> Result<Result<v1::TellResponse, NotTaken>, Unavailable> {
         let (reply, receiver) = oneshot::channel();
         cast(&self.actor, Message::Tell(Box::new(told), reply));
         answer("the experiment", receiver).await

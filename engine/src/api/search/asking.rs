@@ -8,7 +8,8 @@ use super::Search;
 use crate::actors::experiment::{Asked, ExperimentHandle, NotTaken};
 use crate::actors::{CALL_DEADLINE, Unavailable, now_ms};
 use crate::api::gate::later;
-use crate::experiment::external::{Lane, Refused};
+use crate::experiment::answers::Refused;
+use crate::experiment::external::Lane;
 
 /// Longest wait for a trial.
 const MAX_WAIT: Duration = Duration::from_mins(1);
@@ -36,7 +37,9 @@ impl Search {
             Ok(Ok(Asked::Nothing(reason))) => Outcome::Nothing(v1::NothingNow { reason }),
             Ok(Ok(Asked::Over)) => return self.over(id).await,
             Ok(Ok(Asked::NotExternal)) => return Err(run_by_agents(id)),
-            Err(_) if !wait.is_zero() => Outcome::Nothing(v1::NothingNow { reason: self.why(&handle).await? }),
+            Err(_) if !wait.is_zero() => {
+                Outcome::Nothing(v1::NothingNow { reason: self.why(&handle).await? })
+            }
             // Its actor has ended, or does not answer.
             Ok(Err(_)) | Err(_) => return Err(self.failed(Unavailable("the experiment"))),
         };
@@ -75,11 +78,14 @@ impl Search {
                 Ok(response) => response,
                 Err(NotTaken::NotExternal) => return Err(run_by_agents(id)),
                 Err(NotTaken::Refused(Refused::NoTrial(message))) => return Err(Status::not_found(message)),
-                Err(NotTaken::Refused(Refused::Wrong(message))) => return Err(Status::invalid_argument(message)),
+                Err(NotTaken::Refused(Refused::Wrong(message))) => {
+                    return Err(Status::invalid_argument(message));
+                }
             },
             None => {
                 self.ended(id).await?;
-                let decision = v1::Decision { kind: v1::DecisionKind::Stop.into(), trial, ..Default::default() };
+                let decision =
+                    v1::Decision { kind: v1::DecisionKind::Stop.into(), trial, ..Default::default() };
                 v1::TellResponse { decision: Some(decision), over: true, ..Default::default() }
             }
         };
@@ -110,7 +116,9 @@ fn run_by_agents(id: u64) -> Status {
 fn check_client(client: &str) -> Result<(), Status> {
     let fits = (1..=MAX_CLIENT).contains(&client.chars().count()) && !client.chars().any(char::is_control);
     let message = || {
-        format!("`client` is the program's name, 1 to {MAX_CLIENT} printable characters, the same after its restart")
+        format!(
+            "`client` is the program's name, 1 to {MAX_CLIENT} printable characters, the same after its restart"
+        )
     };
     if fits { Ok(()) } else { Err(Status::invalid_argument(message())) }
 }
@@ -119,7 +127,10 @@ fn check_tell(request: &v1::TellRequest) -> Result<(), Status> {
     check_client(&request.client)?;
     let wrong = |message: String| Err(Status::invalid_argument(message));
     if request.reports.len() > MAX_REPORTS {
-        return wrong(format!("{} reports in one tell, at most {MAX_REPORTS} are allowed", request.reports.len()));
+        return wrong(format!(
+            "{} reports in one tell, at most {MAX_REPORTS} are allowed",
+            request.reports.len()
+        ));
     }
     for report in &request.reports {
         let long = report.metrics.iter().any(|metric| metric.name.len() > MAX_LABEL);
