@@ -11,7 +11,7 @@ const SEARCH: &str = "\
 name: outside
 entrypoint: external
 hyperparameters: {x: {type: double, minval: -1, maxval: 1}}
-searcher: {name: random, metric: loss, max_trials: 3, max_length: {steps: 2}}
+searcher: {name: random, metric: loss, max_trials: 3, time_metric: steps, max_time: 2}
 ";
 
 /// Lowers (x - 0.25)^2 by promotion, so that trials pause and go on from what was saved.
@@ -119,8 +119,8 @@ fn program(place: &Workplace, arguments: &[&str]) -> Running {
 }
 
 fn halving() -> String {
-    let halving = "{name: async_halving, metric: loss, max_trials: 6, num_rungs: 2, divisor: 2, max_length: {steps: 4}}";
-    SEARCH.replace("{name: random, metric: loss, max_trials: 3, max_length: {steps: 2}}", halving)
+    let halving = "{name: async_halving, metric: loss, max_trials: 6, num_rungs: 2, divisor: 2, time_metric: steps, max_time: 4}";
+    SEARCH.replace("{name: random, metric: loss, max_trials: 3, time_metric: steps, max_time: 2}", halving)
 }
 
 #[test]

@@ -16,7 +16,7 @@ const FILES: [&str; 6] = [
     "entrypoint: a\nhyperparameters: {x: {type: categorical, vals: [1, a, null, on, {y: 2}]}, g: {h: {type: const, val: 1}}}\nsearcher: {name: grid, metric: loss, max_length: 3, smaller_is_better: false}\n",
     "entrypoint: a\nhyperparameters: {x: 1}\nsearcher: {name: single, metric: loss, max_time: 4, time_metric: frames}\nrecords_per_epoch: 100\n",
     "entrypoint: a\nhyperparameters: {x: {type: int, minval: -3, maxval: 3}}\nsearcher: {name: random, metric: loss, max_trials: 5, max_length: {epochs: 2}}\nresources: {slots_per_trial: 2, max_slots: 4, weight: 2, priority: 7}\ncheckpoint_policy: all\n",
-    "entrypoint: {external: {lease: 9}}\nhyperparameters: {x: {type: int, minval: -3, maxval: 3}}\nsearcher: {name: async_halving, metric: loss, max_trials: 5, num_rungs: 2, divisor: 2, max_length: {steps: 4}}\nmax_restarts: 1\n",
+    "entrypoint: {external: {lease: 9}}\nhyperparameters: {x: {type: int, minval: -3, maxval: 3}}\nsearcher: {name: async_halving, metric: loss, max_trials: 5, num_rungs: 2, divisor: 2, time_metric: steps, max_time: 4}\nmax_restarts: 1\n",
 ];
 
 pub(crate) fn files() -> Vec<Vec<u8>> {
