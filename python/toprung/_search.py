@@ -79,7 +79,8 @@ class AskedTrial:
         least the one at which a decision is due (``trial.decision.length``)."""
         length = self.from_length
         while self.decision.kind == "train" and not self.decision.over:
-            if length >= self.decision.length:
+            # A checkpoint that reaches so far already is trained one length on: the search waits for a validation.
+            if length >= self.decision.length and length > self.from_length:
                 raise SearchError(
                     f"trial {self.id} was to be trained until length {self.decision.length}, and no validation was "
                     f"reported there: call trial.report({self.metric}=...)"

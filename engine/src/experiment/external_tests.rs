@@ -443,7 +443,8 @@ impl World {
             self.retry();
             for client in CLIENTS {
                 let Some(given) = self.ask(client) else { continue };
-                for length in given.from_length + 1..=given.train_until {
+                // One that trained on while it was to leave may have been that far already.
+                for length in given.from_length + 1..=given.train_until.max(given.from_length + 1) {
                     let told = saved(validation(client, &given, length, f64::from(given.trial % 7)), length);
                     if self.tell(&told).over {
                         break;
