@@ -121,7 +121,7 @@ mod tests {
             Arguments::try_parse_from(start.iter().chain(more)).map(drop).map_err(|error| error.to_string())
         };
         assert_eq!(line(&[]), Ok(()));
-        assert_eq!(line(&["--length", "3", "--metric", "loss=NaN", "--metric", "a=b=1e-3"]).is_ok(), false);
+        assert!(line(&["--length", "3", "--metric", "loss=NaN", "--metric", "a=b=1e-3"]).is_err());
         assert_eq!(line(&["--length", "3", "--metric", "loss=NaN", "--metric", "a=1e-3"]), Ok(()));
         assert!(line(&["--metric", "loss=1"]).unwrap_err().contains("--length"));
         assert!(line(&["--done", "--released"]).unwrap_err().contains("cannot be used with"));

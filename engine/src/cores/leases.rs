@@ -51,7 +51,7 @@ mod tests {
         leases.heard(other.clone(), 50);
         assert_eq!(leases.look_after(0), Some(101));
         assert_eq!(leases.silent(100), []);
-        assert_eq!(leases.silent(101), [one.clone()]);
+        assert_eq!(leases.silent(101), [one]);
         assert_eq!(leases.silent(101), [], "told once");
         leases.heard(other.clone(), 140);
         assert_eq!(leases.silent(200), [], "every call renews it");

@@ -398,9 +398,9 @@ impl Programs {
             (60..=199, Some(open)) => {
                 let metric = if value == 0 { f64::NAN } else { f64::from(value % 40) };
                 let told = validation(client, &open, length + 1, metric);
-                let told = if value % 3 == 0 { told } else { saved(told, length + 1) };
+                let told = if value.is_multiple_of(3) { told } else { saved(told, length + 1) };
                 let answer = world.tell(&told);
-                if value % 5 == 0 {
+                if value.is_multiple_of(5) {
                     // Its answer was lost.
                     let again = world.tell(&told);
                     assert_eq!((again.counted, kind(&again), again.over), (0, kind(&answer), answer.over));
