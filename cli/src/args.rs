@@ -1,6 +1,7 @@
 //! The command line: what can be written, with its help. Decides nothing.
 
 mod agents;
+mod asking;
 mod daemons;
 mod earlier;
 mod global;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 pub(crate) use agents::{Agents, AgentsCommand, Drain};
+pub(crate) use asking::{Ask, AskTell, Tell};
 pub(crate) use daemons::{Agent, Serve};
 pub(crate) use earlier::{Checkpoints, CheckpointsCommand, Delete, Download, Fork, ListCheckpoints, Resume};
 pub(crate) use global::Global;
@@ -65,6 +67,12 @@ pub(crate) enum Command {
     Delete(Delete),
     /// List the checkpoints of an experiment, or fetch one.
     Checkpoints(Checkpoints),
+    /// Ask for a trial to train, for programs that run trials themselves (`entrypoint: external`).
+    Ask(Ask),
+    /// Tell what came of such a trial: metrics, a checkpoint, its end. Prints what to do now.
+    Tell(Tell),
+    /// Ask and tell as JSON lines, for a program that keeps this command beside it.
+    AskTell(AskTell),
     /// List the agents and what their slots do; drain one, or give it work again.
     Agents(Agents),
     /// Show how the engine is: whether its store takes writes, its agents, its experiments.

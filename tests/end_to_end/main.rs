@@ -25,6 +25,7 @@ mod forking;
 mod full_disk;
 mod mistakes;
 mod object_store;
+mod outside;
 mod pausing;
 mod priorities;
 mod scripts;

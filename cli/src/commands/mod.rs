@@ -2,6 +2,8 @@
 
 mod agent;
 mod agents;
+mod ask;
+mod ask_tell;
 mod backup;
 mod best;
 mod checkpoints;
@@ -50,6 +52,9 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
         Command::Resume(args) => resume::run(&global, args).await,
         Command::Kill(args) => control::kill(&global, args).await,
         Command::Delete(args) => delete::run(&global, args).await,
+        Command::Ask(args) => ask::ask(&global, args).await,
+        Command::Tell(args) => ask::tell(&global, args).await,
+        Command::AskTell(args) => ask_tell::run(&global, args).await,
         Command::Agents(args) => match args.command {
             None => agents::run(&global, args.show).await,
             Some(AgentsCommand::Drain(drain)) => drain::drain(&global, drain).await,

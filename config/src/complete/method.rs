@@ -10,6 +10,9 @@ pub(super) fn method(method: &SearcherConfig) -> Json {
         SearcherConfig::Random { max_trials, max_concurrent_trials, .. } => json!({
             "name": "random", "max_trials": max_trials, "max_concurrent_trials": max_concurrent_trials,
         }),
+        SearcherConfig::Auto { max_trials, max_concurrent_trials, .. } => json!({
+            "name": "auto", "max_trials": max_trials, "max_concurrent_trials": max_concurrent_trials,
+        }),
         SearcherConfig::Grid { max_concurrent_trials, .. } => json!({
             "name": "grid", "max_concurrent_trials": max_concurrent_trials,
         }),
