@@ -23,7 +23,9 @@ impl ExperimentConfig {
         set(&mut top, "project", self.project.as_ref());
         set(&mut top, "workspace", self.workspace.as_ref());
         top.insert("entrypoint".into(), entrypoint(&self.entrypoint));
-        top.insert("hyperparameters".into(), group(&self.space.0));
+        top.insert("hyperparameters".into(), group(&self.space.dimensions));
+        let constraints = self.space.constraints.iter().map(|constraint| json!(constraint.text()));
+        top.insert("constraints".into(), constraints.collect());
         top.insert("searcher".into(), searcher(&self.searcher));
         top.insert("resources".into(), resources(&self.resources));
         top.insert("environment".into(), environment(&self.environment));
@@ -118,6 +120,10 @@ fn dimension(dimension: &Dimension) -> Json {
         let condition =
             condition.map(|(name, values)| (name.clone(), values.iter().map(Value::to_json).collect()));
         map.insert("condition".into(), Json::Object(condition.collect()));
+    }
+    if let Some(prior) = &dimension.prior {
+        let center = prior.center.to_json();
+        map.insert("prior".into(), json!({"center": center, "confidence": prior.confidence}));
     }
     Json::Object(map)
 }

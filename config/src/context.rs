@@ -51,6 +51,11 @@ impl Context {
         });
     }
 
+    /// Whether a mistake was recorded.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.problems.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
     /// Everything recorded, in the order of the places in the file.
     pub(crate) fn finish(mut self) -> Problems {
         self.problems.sort_by_key(|problem| (problem.line, problem.column));

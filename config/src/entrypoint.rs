@@ -75,7 +75,7 @@ fn check_text(cx: &mut Context, place: &Place<'_>, text: &str, space: &Space) {
     if text.contains('\0') {
         cx.error(place.node.span, &place.path, "holds a zero byte", "");
     }
-    let mut names = leaf_names("", &space.0);
+    let mut names = leaf_names("", &space.dimensions);
     names.extend(KNOWN.iter().map(|name| (*name).to_owned()));
     for found in placeholders(text).into_iter().filter(|found| !names.iter().any(|name| name == found)) {
         let known = names.iter().map(String::as_str);

@@ -11,7 +11,7 @@ const SMALLER_GRID: &str = "give a smaller `count`, also to `int`, or use the se
 
 /// Records what keeps a space from having a grid. `place`: the searcher; `hyperparameters`: where `space` stands.
 pub(crate) fn check(cx: &mut Context, place: &Place<'_>, space: &Space, hyperparameters: Option<&Place<'_>>) {
-    let missing = hyperparameters.map_or_else(Vec::new, |place| without_count(place, &space.0));
+    let missing = hyperparameters.map_or_else(Vec::new, |place| without_count(place, &space.dimensions));
     for place in &missing {
         let message = "the searcher `grid` needs a `count` here";
         cx.error(place.key, &place.path, message, "say how many values it takes");
@@ -20,7 +20,13 @@ pub(crate) fn check(cx: &mut Context, place: &Place<'_>, space: &Space, hyperpar
         return;
     }
     match space.grid_len() {
-        Ok(trials) if trials <= MAX_GRID_TRIALS => {}
+        Ok(trials) if trials <= MAX_GRID_TRIALS => {
+            // Looked at one by one.
+            if let Err(error) = space.grid_admissible() {
+                let help = "loosen the constraints, or give the grid values that satisfy them";
+                cx.error(place.key, &place.path, error.to_string(), help);
+            }
+        }
         Ok(trials) => {
             let message = format!("the grid has {trials} trials, more than {MAX_GRID_TRIALS}");
             cx.error(place.key, &place.path, message, SMALLER_GRID);

@@ -4,13 +4,13 @@ use crate::context::{Context, Place, Table};
 use crate::language::hyperparameters::LEAVES;
 use crate::nearest::{listed, nearest};
 use crate::node::{Kind, Node};
-use crate::value;
+use crate::{prior, value};
 use std::collections::{BTreeMap, BTreeSet};
-use toprung_searchers::{Dimension, Domain, Space, Value};
+use toprung_searchers::{Dimension, Domain, Value};
 
 /// Reads the whole map.
-pub(crate) fn read(cx: &mut Context, place: Option<&Place<'_>>) -> Space {
-    Space(place.map(|place| group(cx, place)).unwrap_or_default())
+pub(crate) fn read(cx: &mut Context, place: Option<&Place<'_>>) -> BTreeMap<String, Dimension> {
+    place.map(|place| group(cx, place)).unwrap_or_default()
 }
 
 fn group(cx: &mut Context, place: &Place<'_>) -> BTreeMap<String, Dimension> {
@@ -21,24 +21,22 @@ fn group(cx: &mut Context, place: &Place<'_>) -> BTreeMap<String, Dimension> {
             cx.error(inner.key, &inner.path, "a hyperparameter needs a name", "");
             continue;
         }
-        let (domain, condition) = dimension(cx, inner);
-        dimensions.insert((*name).to_owned(), Dimension { domain, condition });
+        dimensions.insert((*name).to_owned(), dimension(cx, inner));
     }
     check_conditions(cx, &entries, &dimensions);
     dimensions
 }
 
-fn dimension(cx: &mut Context, place: &Place<'_>) -> (Domain, BTreeMap<String, Vec<Value>>) {
-    let plain = |domain| (domain, BTreeMap::new());
+fn dimension(cx: &mut Context, place: &Place<'_>) -> Dimension {
     match &place.node.kind {
         Kind::Map(_) => match kind(place) {
             Some(node) => leaf(cx, place, node),
             None => {
                 warn_of_forgotten_type(cx, place);
-                plain(Domain::Group(group(cx, place)))
+                Dimension::always(Domain::Group(group(cx, place)))
             }
         },
-        _ => plain(Domain::Const(value::hyperparameter(cx, place.node, &place.path))),
+        _ => Dimension::always(Domain::Const(value::hyperparameter(cx, place.node, &place.path))),
     }
 }
 
@@ -55,14 +53,14 @@ fn warn_of_forgotten_type(cx: &mut Context, place: &Place<'_>) {
     }
 }
 
-fn leaf(cx: &mut Context, place: &Place<'_>, kind: &Node) -> (Domain, BTreeMap<String, Vec<Value>>) {
+fn leaf(cx: &mut Context, place: &Place<'_>, kind: &Node) -> Dimension {
     let word = kind.scalar_text().unwrap_or_default();
     let Some((name, section)) = LEAVES.iter().find(|(name, _)| *name == word) else {
         let names = LEAVES.iter().map(|(name, _)| *name);
         let message = format!("found {}, expected one of {}", kind.described(), listed(names.clone()));
         let help = nearest(&word, names).map(|name| format!("did you mean `{name}`?"));
         cx.error(kind.span, &format!("{}.type", place.path), message, help.unwrap_or_default());
-        return (Domain::Const(Value::Null), BTreeMap::new());
+        return Dimension::always(Domain::Const(Value::Null));
     };
     let table = Table::open(cx, Some(place), section, &place.path);
     let domain = match *name {
@@ -73,7 +71,9 @@ fn leaf(cx: &mut Context, place: &Place<'_>, kind: &Node) -> (Domain, BTreeMap<S
         "ordinal" => Domain::Ordinal(values(cx, &table)),
         _ => Domain::Categorical(values(cx, &table)),
     };
-    (domain, condition(cx, &table))
+    let searched = !matches!(domain, Domain::Const(_));
+    let prior = if searched { prior::read(cx, &table, &domain) } else { None };
+    Dimension { condition: condition(cx, &table), prior, domain }
 }
 
 fn constant(cx: &mut Context, place: &Place<'_>) -> Domain {

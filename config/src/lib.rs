@@ -19,6 +19,7 @@
 mod checkpoints;
 mod complete;
 pub mod config;
+mod constraints;
 mod context;
 mod emit;
 mod entrypoint;
@@ -32,6 +33,7 @@ mod merge;
 mod model;
 mod nearest;
 mod node;
+mod prior;
 mod problem;
 mod reference;
 mod resources;

@@ -3,8 +3,8 @@
 use crate::context::{Context, Place, Table, joined};
 use crate::language::models::{MODELS, NAMED, WORDS};
 use crate::node::Kind;
-use toprung_searchers::SearcherConfig;
-use toprung_searchers::models::{GpConfig, ModelConfig, TpeConfig};
+use toprung_searchers::models::{GpConfig, ModelConfig, PriorConfig, TpeConfig};
+use toprung_searchers::{SearcherConfig, Space};
 
 /// The method with the model around it, if there is one. `name`: the searcher's.
 pub(crate) fn around(
@@ -12,8 +12,14 @@ pub(crate) fn around(
     table: &Table<'_>,
     name: &str,
     method: SearcherConfig,
+    space: &Space,
 ) -> SearcherConfig {
     if !method.draws_at_random() {
+        if space.has_priors() {
+            let message = format!("`{name}` does not use the priors of hyperparameters");
+            let help = "choose a searcher that draws its trials at random, or leave the priors out";
+            cx.warning(table.key, &joined(&table.path, "name"), message, help);
+        }
         return method;
     }
     let own = match name {
@@ -23,13 +29,36 @@ pub(crate) fn around(
     };
     let place = table.get("model");
     let word = match (&place, own) {
-        (None, _) => own,
+        (None, None) => space.has_priors().then_some("prior"),
+        (None, own) => own,
         (Some(place), Some(own)) => own_settings(cx, place, name, own),
         (Some(place), None) => chosen(cx, place),
     };
+    check_priors(cx, place.as_ref(), word, space);
     match word.and_then(|word| config(cx, place.as_ref(), word)) {
         Some(model) => SearcherConfig::ModelBased { inner: Box::new(method), model },
         None => method,
+    }
+}
+
+/// Priors without a model that uses them, or the other way round.
+fn check_priors(cx: &mut Context, place: Option<&Place<'_>>, word: Option<&str>, space: &Space) {
+    let Some(place) = place else { return };
+    match (word, space.has_priors()) {
+        (Some("prior"), false) => {
+            let message = "no hyperparameter has a `prior`";
+            cx.error(
+                place.node.span,
+                &place.path,
+                message,
+                "give one to those of which you expect something",
+            );
+        }
+        (None, true) if place.node.scalar_text().is_some_and(|text| text == "none") => {
+            let message = "the priors of the hyperparameters have no effect";
+            cx.warning(place.node.span, &place.path, message, "leave `model` out, and they have");
+        }
+        _ => {}
     }
 }
 
@@ -92,6 +121,7 @@ fn config(cx: &mut Context, place: Option<&Place<'_>>, word: &str) -> Option<Mod
     match word {
         "tpe" => Some(ModelConfig::Tpe(TpeConfig::default())),
         "gp" => Some(ModelConfig::Gp(GpConfig::default())),
+        "prior" => Some(ModelConfig::Prior(PriorConfig::default())),
         _ => None,
     }
 }

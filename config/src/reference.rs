@@ -36,6 +36,16 @@ A template (`--template`) lies below the file: the file's own values win. `--set
 const HYPERPARAMETERS: &str = "\
 A bare value or list is a constant. A map without `type` is a group of hyperparameters; any other is of one of the types below.
 The searcher `grid` needs a `count` for every `double` and `log`, and takes every value of an `int` without one.
+
+`constraints` is a list of relations that the hyperparameters of every trial satisfy, such as `hidden1 >= hidden2`,
+`1 < a / b <= 4`, `kind in ['sgd', 'adam'] or momentum == 0`. They are made of numbers, texts in quotes, `true` and `false`,
+names (`group.name` for one in a group, with other characters than letters, digits and `_` in backquotes), `+ - * /`,
+`< <= > >= == !=`, `in [...]`, `not in [...]`, `and`, `or`, `not` and parentheses. A relation that names a hyperparameter
+whose condition does not hold is satisfied. What is drawn is drawn again until it satisfies all of them, and a grid leaves out the
+points that do not.
+
+`prior: {center: 3e-4, confidence: high}` says where good values are expected. Searchers that draw at random take a half of their trials
+from there at first, and fewer as far as it turns out wrong.
 ";
 
 const SEARCHERS: &str = "\

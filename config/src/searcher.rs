@@ -34,7 +34,7 @@ pub(crate) fn read(
         grid::check(cx, place, space, hyperparameters);
     }
     let method = searcher(cx, &table, name, &length);
-    let method = model::around(cx, &table, name, method);
+    let method = model::around(cx, &table, name, method, space);
     Some(SearcherSettings {
         method: with_median_stopping(cx, &table, method, &length.unit),
         metric: table.text(cx, "metric").unwrap_or_default(),

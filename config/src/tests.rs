@@ -6,6 +6,7 @@ mod models;
 mod properties;
 mod refused;
 mod refused_search;
+mod relations;
 mod schema;
 
 use crate::{ExperimentConfig, Problem, Problems, parse};

@@ -8,7 +8,9 @@ use crate::language::top::{
     BIND_MOUNT, EXPERIMENT, LOG_ACTION, LOG_POLICY, METRICS, PROFILING, REPRODUCIBILITY, RETENTION,
 };
 use crate::node::{Kind, Node};
-use crate::{checkpoints, entrypoint, environment, hyperparameters, length, resources, searcher, value};
+use crate::{
+    checkpoints, constraints, entrypoint, environment, hyperparameters, length, resources, searcher, value,
+};
 use regex::Regex;
 use serde_json::Value as Json;
 use toprung_searchers::{Domain, SearcherConfig, Space, Value};
@@ -17,7 +19,9 @@ use toprung_searchers::{Domain, SearcherConfig, Space, Value};
 pub(crate) fn read(cx: &mut Context, root: &Node) -> Option<ExperimentConfig> {
     let table = Table::open(cx, Some(&Place::root(root)), &EXPERIMENT, "");
     let hyperparameters = table.get("hyperparameters");
-    let space = hyperparameters::read(cx, hyperparameters.as_ref());
+    let dimensions = hyperparameters::read(cx, hyperparameters.as_ref());
+    let constraints = constraints::read(cx, table.get("constraints").as_ref(), &dimensions);
+    let space = Space { dimensions, constraints };
     let searcher = searcher::read(cx, table.get("searcher").as_ref(), &space, hyperparameters.as_ref());
     let entrypoint = entrypoint::read(cx, table.get("entrypoint").as_ref(), &space);
     let time_metric = searcher.as_ref().map_or("batches", |searcher| searcher.time_metric.as_str());
@@ -55,6 +59,11 @@ pub(crate) fn read(cx: &mut Context, root: &Node) -> Option<ExperimentConfig> {
         metrics: metrics(cx, &table),
     };
     config.searcher = searcher?;
+    // The points of a grid were looked at, one by one.
+    let drawn = !matches!(config.searcher.method.base(), SearcherConfig::Grid { .. });
+    if let Some(place) = table.get("constraints").filter(|_| drawn && !cx.has_errors()) {
+        constraints::check_draws(cx, &place, &config.space);
+    }
     Some(config)
 }
 
@@ -98,7 +107,7 @@ fn project(cx: &mut Context, table: &Table<'_>) -> (Option<String>, Option<Strin
 }
 
 fn global_batch_size(space: &Space) -> Option<u64> {
-    match space.0.get("global_batch_size")?.domain {
+    match space.dimensions.get("global_batch_size")?.domain {
         Domain::Const(Value::Int(size)) => u64::try_from(size).ok().filter(|size| *size > 0),
         _ => None,
     }

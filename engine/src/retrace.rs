@@ -18,6 +18,10 @@ pub struct Retraced {
     pub decisions: u64,
     /// Trials that were created.
     pub trials: u64,
+    /// Records with trials that a model placed, for which it was asked again.
+    pub placed: u64,
+    /// Those of them for which it answered otherwise: it has changed since. What is recorded counts.
+    pub placed_otherwise: u64,
 }
 
 /// Takes every input of an experiment's journal in again and compares what follows from it with what is recorded: which
@@ -36,6 +40,10 @@ pub fn retrace(store: &Store, id: u64) -> Result<Retraced, Error> {
         done.records += 1;
         done.decisions += record.decisions.len() as u64;
         done.trials += record.trials_created.len() as u64;
+        if let Some(again) = machine.places_again(&record) {
+            done.placed += 1;
+            done.placed_otherwise += u64::from(!again);
+        }
         machine.replay(record)?;
         if let Some(taken) = snapshot.as_ref().filter(|taken| taken.seq == machine.fold.sequence) {
             same_as_snapshot(&machine, &taken.bytes)?;

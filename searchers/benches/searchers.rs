@@ -22,7 +22,7 @@ fn space() -> Space {
     let rate = Domain::Log { base: 10.0, minval: -4.0, maxval: -1.0, count: None };
     let units = Domain::Int { min: 8, max: 512, log: true, count: None };
     let kind = Domain::Categorical(["adam", "sgd"].map(|name| Value::String(name.to_owned())).into());
-    Space([("rate", rate), ("units", units), ("kind", kind)].map(always).into())
+    Space::new([("rate", rate), ("units", units), ("kind", kind)].map(always).into())
 }
 
 /// A search and the trials that run in it, in the order in which they report.
@@ -83,7 +83,7 @@ fn halfway(trials: u64, stop_once: bool) -> World {
 }
 
 fn halfway_of(config: SearcherConfig, trials: u64) -> World {
-    let mut world = World::new(config, Space(BTreeMap::new()));
+    let mut world = World::new(config, Space::new(BTreeMap::new()));
     let half = trials / 2;
     while world.searcher.rungs().first().is_some_and(|rung| rung.trials < half) && world.step() {}
     world

@@ -3,7 +3,7 @@
 //! Beside this file, `check` says which settings are out of range, and `population` holds those of population based training.
 //! Lengths are in the searcher's time metric. `max_concurrent_trials: 0` means no limit.
 
-mod check;
+pub(crate) mod check;
 mod population;
 
 use crate::brackets::{self, Brackets};
@@ -176,7 +176,7 @@ impl SearcherConfig {
             Self::Pbt(_) => "pbt",
             Self::MedianStopping { inner, .. } => inner.name(),
             Self::ModelBased { inner, model } => match **inner {
-                Self::Random { .. } => model.name(),
+                Self::Random { .. } if !matches!(model, ModelConfig::Prior(_)) => model.name(),
                 Self::Hyperband { .. } if matches!(model, ModelConfig::Tpe(_)) => "bohb",
                 _ => inner.name(),
             },
@@ -188,6 +188,15 @@ impl SearcherConfig {
         match self {
             Self::MedianStopping { inner, .. } | Self::ModelBased { inner, .. } => inner.base(),
             _ => self,
+        }
+    }
+
+    /// The model that places its trials, if there is one.
+    pub fn model(&self) -> Option<&ModelConfig> {
+        match self {
+            Self::MedianStopping { inner, .. } => inner.model(),
+            Self::ModelBased { model, .. } => Some(model),
+            _ => None,
         }
     }
 
@@ -211,7 +220,13 @@ impl SearcherConfig {
     /// training after the first round) or a model places it; `None`: a grid has no such point.
     pub fn sample(&self, space: &Space, seed: u32, trial: TrialId) -> Option<Assignment> {
         match self.base() {
-            Self::Grid { .. } => space.grid_point(u64::from(trial.0).checked_sub(1)?),
+            Self::Grid { .. } => {
+                let mut found = space.grid_next(0)?;
+                for _ in 1..trial.0 {
+                    found = space.grid_next(found.0 + 1)?;
+                }
+                (trial.0 > 0).then_some(found.1)
+            }
             _ => Some(space.draw(seed, trial)),
         }
     }

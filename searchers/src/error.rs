@@ -59,4 +59,28 @@ pub enum Error {
         /// The most combinations.
         allowed: u64,
     },
+    /// A constraint names or compares what it cannot: correct it.
+    #[error("constraint `{constraint}`: {problem}")]
+    Constraint {
+        /// Its text.
+        constraint: String,
+        /// What is wrong, and what is allowed.
+        problem: String,
+    },
+    /// The constraints leave nothing to search: loosen them, or narrow the ranges to where they hold.
+    #[error(
+        "none of {tried} {what} satisfies the constraints; loosen them, or narrow the ranges to where they hold"
+    )]
+    NothingAdmissible {
+        /// How many were looked at.
+        tried: u64,
+        /// Random draws, or points of the grid.
+        what: &'static str,
+    },
+    /// The grid has more points, before the constraints leave any out, than are looked at: lower the counts.
+    #[error("the grid has more than {allowed} points before its constraints; lower the counts")]
+    GridTooLargeToConstrain {
+        /// The most points that are looked at.
+        allowed: u64,
+    },
 }

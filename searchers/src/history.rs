@@ -81,7 +81,7 @@ impl History {
     }
 
     /// The numbers of the trials that run, in order.
-    pub(crate) fn running(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn running(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
         self.running.iter().copied()
     }
 

@@ -45,5 +45,7 @@ pub use models::ModelConfig;
 pub use plan::{Plan, plan};
 pub use reason::{Reason, Standing};
 pub use searcher::Searcher;
-pub use space::{Assignment, Dimension, Domain, Space, Value, to_json_text};
+pub use space::{
+    Assignment, Constraint, Dimension, Domain, Prior, Space, Value, from_json_text, to_json_text,
+};
 pub use stream::trial_seed;

@@ -106,6 +106,9 @@ impl BracketPlan {
 pub fn plan(config: &SearcherConfig, space: &Space) -> Result<Plan, Error> {
     config.check()?;
     space.check()?;
+    if !matches!(config.base(), SearcherConfig::Grid { .. }) {
+        space.check_draws()?;
+    }
     if let SearcherConfig::Pbt(population) = config.base() {
         return Ok(of_population(population));
     }
@@ -170,9 +173,9 @@ fn of_population(population: &Population) -> Plan {
     }
 }
 
-/// How many trials a grid of this space has: one a point.
+/// How many trials a grid of this space has: one for each point that satisfies the constraints.
 pub(crate) fn grid_trials(space: &Space) -> Result<u64, Error> {
-    let points = space.grid_len()?;
+    let points = space.grid_admissible()?;
     if points > MAX_TRIALS { Err(Error::GridTooLarge { allowed: MAX_TRIALS }) } else { Ok(points) }
 }
 

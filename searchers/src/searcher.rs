@@ -24,6 +24,9 @@ impl Searcher {
     pub fn new(config: SearcherConfig, space: Space, seed: u32) -> Result<Self, Error> {
         config.check()?;
         space.check()?;
+        if !matches!(config.base(), SearcherConfig::Grid { .. }) {
+            space.check_draws()?;
+        }
         let running = Running::new(&config, &space)?;
         Ok(Self { space, seed, over: false, running })
     }

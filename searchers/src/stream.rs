@@ -36,11 +36,17 @@ pub struct Stream(ChaCha8Rng);
 impl Stream {
     /// The stream of one seed, trial and purpose, from its beginning.
     pub fn new(seed: u32, trial: TrialId, purpose: Purpose) -> Self {
+        Self::attempt(seed, trial, purpose, 0)
+    }
+
+    /// The same when it is drawn again; attempt 0 is [`Self::new`].
+    pub fn attempt(seed: u32, trial: TrialId, purpose: Purpose, attempt: u32) -> Self {
         let (kind, number) = purpose.words();
         let mut key = [0; 32];
         key[..4].copy_from_slice(&seed.to_le_bytes());
         key[4..8].copy_from_slice(&kind.to_le_bytes());
         key[8..16].copy_from_slice(&number.to_le_bytes());
+        key[16..20].copy_from_slice(&attempt.to_le_bytes());
         let mut generator = ChaCha8Rng::from_seed(key);
         generator.set_stream(u64::from(trial.0));
         Self(generator)
@@ -95,6 +101,8 @@ mod tests {
             assert!(!all[..place].contains(number), "{place}");
         }
         assert_eq!(first(1, 1, Purpose::TrialSeed), all[0]);
+        let again = |attempt| Stream::attempt(1, TrialId(1), Purpose::TrialSeed, attempt).index(u64::MAX);
+        assert!(again(0) == all[0] && again(1) != all[0] && again(1) != again(2));
     }
 
     #[test]

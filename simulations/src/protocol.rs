@@ -275,11 +275,9 @@ impl<'a> Game<'a> {
     fn run(mut self, searcher: &str) -> Run {
         searcher.clone_into(&mut self.run.searcher);
         self.run.end_time = if self.over { self.now } else { self.budget };
-        if !self.over {
-            let running = self.workers.iter().flatten().filter(|worker| worker.until < f64::INFINITY);
-            let cut: f64 = running.map(|worker| self.run.end_time - worker.since).sum();
-            self.busy += cut;
-        }
+        let running = self.workers.iter().flatten().filter(|worker| worker.until < f64::INFINITY);
+        let cut: f64 = running.map(|worker| self.run.end_time - worker.since).sum();
+        self.busy += cut;
         self.run.utilisation = (self.busy / (self.workers.len() as f64 * self.run.end_time)).clamp(0.0, 1.0);
         self.run
     }

@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::output::{self, json, plan, table};
 use toprung_config::ExperimentConfig;
 use toprung_proto::v1;
-use toprung_searchers::{SearcherConfig, TrialId, space};
+use toprung_searchers::{ModelConfig, SearcherConfig, TrialId, space};
 
 /// So many example configurations are drawn.
 const SAMPLES: u32 = 3;
@@ -22,10 +22,13 @@ pub(super) async fn run(global: &Global, args: &Plan) -> Result<Exit, Error> {
     };
     preview.warnings.extend(slot_warnings(&loaded.config));
     preview.warnings.extend(bounds(&loaded.config.searcher.method));
+    let model = loaded.config.searcher.method.model();
     if args.json {
-        output::print_json(&json::preview(&preview))?;
+        let mut shown = json::preview(&preview);
+        shown["model"] = model.map(ModelConfig::name).into();
+        output::print_json(&shown)?;
     } else {
-        output::print(&plan::plan(&preview, table::terminal_width()))?;
+        output::print(&plan::plan(&preview, model.map(placement), table::terminal_width()))?;
         for warning in &preview.warnings {
             output::note(&format!("warning: {warning}"));
         }
@@ -91,12 +94,26 @@ fn wire(planned: &toprung_searchers::Plan, settings: &toprung_config::SearcherSe
     }
 }
 
+/// How a model places trials. The plan is that of the method beneath: a model changes where trials lie, not how long they
+/// train.
+fn placement(model: &ModelConfig) -> &'static str {
+    match model {
+        ModelConfig::Tpe(_) => "tpe places new trials where good ones are dense and others are not",
+        ModelConfig::Gp(_) => "a Gaussian process places new trials where it expects the most improvement",
+        ModelConfig::Prior(_) => {
+            "a half of the trials are random draws; the others follow the priors, and later the best trial as far as the \
+             priors turn out wrong"
+        }
+    }
+}
+
 /// Where the plan is only the most that a search can cost.
 fn bounds(method: &SearcherConfig) -> Option<String> {
     let pasha = "this is the most that pasha trains: it ends at a lower rung once rankings agree";
     let median = "this is the most that is trained: what median_stopping saves depends on the metrics";
     match method {
         SearcherConfig::MedianStopping { .. } => Some(median.to_owned()),
+        SearcherConfig::ModelBased { inner, .. } => bounds(inner),
         SearcherConfig::Pasha { .. } => Some(pasha.to_owned()),
         _ => None,
     }
@@ -164,10 +181,26 @@ mod tests {
             bounds(&toprung_config::parse(&text).unwrap().config.searcher.method)
         };
         assert!(bound("name: pasha, max_trials: 9").unwrap().contains("pasha"));
+        assert!(bound("name: pasha, max_trials: 9, model: tpe").unwrap().contains("pasha"));
         assert!(
             bound("name: random, max_trials: 9, median_stopping: {}").unwrap().contains("median_stopping")
         );
         assert_eq!(bound("name: hyperband"), None);
+    }
+
+    #[test]
+    fn a_model_has_the_plan_of_the_method_beneath() {
+        let preview = |searcher: &str| {
+            let text = format!(
+                "entrypoint: ./run\nhyperparameters: {{x: {{type: int, minval: 1, maxval: 9}}}}\nsearcher: {{metric: e, \
+                 max_length: 27, divisor: 3, {searcher}}}\n"
+            );
+            local(&toprung_config::parse(&text).unwrap().config).unwrap()
+        };
+        let (bohb, hyperband) = (preview("name: bohb").plan.unwrap(), preview("name: hyperband").plan.unwrap());
+        assert_eq!((bohb.searcher.as_str(), &bohb.brackets), ("bohb", &hyperband.brackets));
+        let anchored = preview("name: asha, max_trials: 9, min_length: 2, model: gp").plan.unwrap();
+        assert_eq!(anchored.brackets[0].rung_lengths, [2, 6, 18, 27]);
     }
 
     #[test]

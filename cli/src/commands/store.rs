@@ -95,7 +95,16 @@ fn retrace(store: &Store, checked: &mut Checked) {
     let unbroken = checked.experiments.iter_mut().filter(|(_, found)| found.problems.is_empty());
     for (id, found) in unbroken {
         match toprung_engine::retrace::retrace(store, *id) {
-            Ok(done) => tracing::debug!(experiment = id, ?done, "decided again"),
+            Ok(done) => {
+                tracing::debug!(experiment = id, ?done, "decided again");
+                if done.placed_otherwise > 0 {
+                    output::note(&format!(
+                        "experiment {id}: the model of this version would place trials elsewhere in {} of {} records; what is \
+                         recorded counts",
+                        done.placed_otherwise, done.placed
+                    ));
+                }
+            }
             Err(error) => found.problems.push(error.to_string()),
         }
     }

@@ -4,14 +4,25 @@ use super::{format, table};
 use std::fmt::Write as _;
 use toprung_proto::v1;
 
-/// `toprung plan`
-pub(crate) fn plan(preview: &v1::PreviewExperimentResponse, width: table::Width) -> String {
+/// `toprung plan`. `placement`: how a model places trials, if one does; then the samples are only where it begins.
+pub(crate) fn plan(
+    preview: &v1::PreviewExperimentResponse,
+    placement: Option<&str>,
+    width: table::Width,
+) -> String {
     let mut text = String::new();
     if let Some(plan) = &preview.plan {
         text.push_str(&search(plan, width));
     }
+    if let Some(placement) = placement {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "model     {placement}");
+    }
     if !preview.sample_hparams_json.is_empty() {
-        text.push_str("\nthe first trials\n");
+        text.push_str(match placement {
+            Some(_) => "\nrandom draws, with which the model begins\n",
+            None => "\nthe first trials\n",
+        });
     }
     for (index, sample) in preview.sample_hparams_json.iter().enumerate() {
         let shown = format::printable(&format::hyperparameters(sample));
@@ -91,12 +102,16 @@ mod tests {
             sample_hparams_json: vec![r#"{"lr": 0.5}"#.into()],
             warnings: vec![],
         };
-        let shown = super::plan(&preview, Some(80));
+        let shown = super::plan(&preview, None, Some(80));
         assert!(shown.contains("async_halving: 64 trials, at most 1000 batches each"), "{shown}");
         assert!(shown.contains("15 62 250 1000"), "{shown}");
         assert!(shown.contains("48@15 12@62 3@250 1@1000"), "{shown}");
         assert!(shown.contains("3214 of 64000 batches (5 %)"), "{shown}");
         assert!(shown.contains("1  lr=0.5"), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        assert!(shown.contains("the first trials"), "{shown}");
+        let shown = super::plan(&preview, Some("tpe places them"), Some(80));
+        assert!(shown.contains("model     tpe places them"), "{shown}");
+        assert!(shown.contains("random draws, with which the model begins"), "{shown}");
     }
 }

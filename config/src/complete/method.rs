@@ -68,6 +68,9 @@ pub(super) fn method(method: &SearcherConfig) -> Json {
             searcher
         }
     };
+    if method.draws_at_random() {
+        searcher["model"] = json!("none");
+    }
     if let Some(least) = method.min_length() {
         searcher["min_length"] = json!(least);
     }

@@ -1,6 +1,6 @@
 //! The kinds of hyperparameters.
 
-use super::{Field, POSITIVE, Section, Shape, field, not_yet, required};
+use super::{Field, POSITIVE, Section, Shape, field, required};
 
 /// The kinds of a hyperparameter by the word after `type`.
 pub(crate) static LEAVES: &[(&str, &Section)] = &[
@@ -20,8 +20,37 @@ const LEAF: &[Field] = &[
         "",
         "the hyperparameter exists only if each named neighbour has this value, or one of a list of values",
     ),
-    not_yet("prior", "where good values are expected", "narrow the range instead"),
 ];
+
+const SEARCHED: &[Field] = &[field(
+    "prior",
+    Shape::Section(&PRIOR),
+    "",
+    "where good values are expected; searchers that draw at random begin there more often",
+)];
+
+/// The words for a confidence.
+pub(crate) const CONFIDENCE: &[&str] = &["low", "medium", "high"];
+
+pub(crate) static PRIOR: Section = Section {
+    title: "`prior`",
+    doc: "Where good values are expected.",
+    groups: &[&[
+        required(
+            "center",
+            Shape::Anything,
+            "the value around which they are expected; of `log` a value too, not an exponent",
+        ),
+        field(
+            "confidence",
+            Shape::Either(&[Shape::Choice(CONFIDENCE), Shape::Fraction { most: 1.0 }]),
+            "\"medium\"",
+            "how near to it: `low`, `medium` and `high` are 0.25, 0.5 and 0.75; on the axis that is searched good values are \
+             expected within 0.4 · (1 − confidence) of its length",
+        ),
+    ]],
+    strangers: &[("value", "did you mean `center`?"), ("mean", "did you mean `center`?")],
+};
 
 const COUNT: Field =
     field("count", Shape::Int { min: 1, max: 1_000_000 }, "", "how many values the searcher `grid` takes");
@@ -30,7 +59,10 @@ const CONST: Section = Section {
     title: "a `const` hyperparameter",
     doc: "Always the same value. `learning_rate: 0.1` is a shorter way to write it.",
     groups: &[LEAF, &[field("val", Shape::Anything, "", "the value; must be given")]],
-    strangers: &[("value", "did you mean `val`?")],
+    strangers: &[
+        ("value", "did you mean `val`?"),
+        ("prior", "it belongs to hyperparameters that are searched"),
+    ],
 };
 
 const INT: Section = Section {
@@ -38,6 +70,7 @@ const INT: Section = Section {
     doc: "An integer from `minval` to `maxval`, both of which belong to it.",
     groups: &[
         LEAF,
+        SEARCHED,
         &[
             required("minval", Shape::Int { min: i64::MIN, max: i64::MAX }, "the smallest value"),
             required("maxval", Shape::Int { min: i64::MIN, max: i64::MAX }, "the largest value"),
@@ -66,6 +99,7 @@ const DOUBLE: Section = Section {
     doc: "A number from `minval` to `maxval`.",
     groups: &[
         LEAF,
+        SEARCHED,
         &[
             required("minval", Shape::Number { above: None }, "the smallest value"),
             required("maxval", Shape::Number { above: None }, "the largest value"),
@@ -87,6 +121,7 @@ const LOG: Section = Section {
     doc: "`base` to a power from `minval` to `maxval`.",
     groups: &[
         LEAF,
+        SEARCHED,
         &[
             required("minval", Shape::Number { above: None }, "the smallest exponent"),
             required("maxval", Shape::Number { above: None }, "the largest exponent"),
@@ -100,13 +135,17 @@ const LOG: Section = Section {
 const CATEGORICAL: Section = Section {
     title: "a `categorical` hyperparameter",
     doc: "One of some values, without order.",
-    groups: &[LEAF, &[required("vals", Shape::List(&Shape::Anything), "the values")]],
+    groups: &[LEAF, SEARCHED, &[required("vals", Shape::List(&Shape::Anything), "the values")]],
     strangers: MISNAMED,
 };
 
 const ORDINAL: Section = Section {
     title: "an `ordinal` hyperparameter",
     doc: "One of some values, in order.",
-    groups: &[LEAF, &[required("vals", Shape::List(&Shape::Anything), "the values, from first to last")]],
+    groups: &[
+        LEAF,
+        SEARCHED,
+        &[required("vals", Shape::List(&Shape::Anything), "the values, from first to last")],
+    ],
     strangers: MISNAMED,
 };

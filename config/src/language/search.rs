@@ -155,7 +155,7 @@ const MODEL: &[Field] = &[field(
     "model",
     Shape::Named("model"),
     "",
-    "what places new trials: a model of what the others have reported, or `none`: they are drawn at random; a map such as `{name: tpe}` gives it settings",
+    "what places new trials: a model of what the others have reported, or `none`: they are drawn at random; `prior` if a hyperparameter has one and nothing else is said; a map such as `{name: tpe}` gives it settings",
 )];
 
 const NUM_RUNGS: &[Field] = &[field(

@@ -53,10 +53,11 @@ const WORK: &[Field] = &[
         Shape::Named("searcher"),
         "the method that decides which trials exist and how long they train",
     ),
-    not_yet(
+    field(
         "constraints",
-        "relations between hyperparameters that every trial must satisfy, such as `hidden1 >= hidden2`",
-        "let the script refuse such trials as invalid: they are replaced and not counted",
+        Shape::List(&Shape::Text),
+        "[]",
+        "relations that the hyperparameters of every trial satisfy, such as `hidden1 >= hidden2`",
     ),
 ];
 

@@ -26,7 +26,7 @@ entrypoint: model_def:TextTrial
 ";
 
 fn plain(domain: Domain) -> Dimension {
-    Dimension { domain, condition: BTreeMap::new() }
+    Dimension::always(domain)
 }
 
 #[test]
@@ -36,8 +36,8 @@ fn the_smallest_useful_file() {
     assert_eq!(config.entrypoint, Entrypoint::Shell("python train.py".to_owned()));
     let log = Domain::Log { base: 10.0, minval: -4.0, maxval: -1.0, count: None };
     let int = Domain::Int { min: 16, max: 256, log: false, count: None };
-    assert_eq!(config.space.0["learning_rate"], plain(log));
-    assert_eq!(config.space.0["hidden"], plain(int));
+    assert_eq!(config.space.dimensions["learning_rate"], plain(log));
+    assert_eq!(config.space.dimensions["hidden"], plain(int));
     let method = SearcherConfig::AdaptiveAsha {
         max_trials: 64,
         mode: Mode::Standard,
@@ -66,8 +66,8 @@ fn the_older_style_is_refused_only_for_its_trial_class() {
     assert_eq!(config.description, "text_classifier");
     assert_eq!(config.records_per_epoch, 25_000);
     assert_eq!(config.global_batch_size, Some(64));
-    assert_eq!(config.space.0["learning_rate"], plain(Domain::Const(Value::Double(3e-4))));
-    assert_eq!(config.space.0["global_batch_size"], plain(Domain::Const(Value::Int(64))));
+    assert_eq!(config.space.dimensions["learning_rate"], plain(Domain::Const(Value::Double(3e-4))));
+    assert_eq!(config.space.dimensions["global_batch_size"], plain(Domain::Const(Value::Int(64))));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn numbers_as_yaml_1_1_and_1_2_write_them() {
         ("2024-01-01", Value::String("2024-01-01".to_owned())),
     ] {
         let config = accepted(&with(&format!("hyperparameters: {{x: {text}}}\n")));
-        assert_eq!(config.space.0["x"], plain(Domain::Const(expected)), "{text}");
+        assert_eq!(config.space.dimensions["x"], plain(Domain::Const(expected)), "{text}");
     }
 }
 
@@ -206,7 +206,7 @@ hyperparameters:
   type: {type: const, val: null}
 ",
     );
-    let space = accepted(&yaml).space.0;
+    let space = accepted(&yaml).space.dimensions;
     let Domain::Group(adam) = &space["adam"].domain else { panic!("{space:?}") };
     assert_eq!(adam.keys().collect::<Vec<_>>(), ["beta", "momentum"]);
     let condition = BTreeMap::from([("optimizer".to_owned(), vec![Value::String("sgd".to_owned())])]);

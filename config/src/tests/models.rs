@@ -94,6 +94,9 @@ fn models_that_are_mistakes() {
     }
 }
 
+/// From 1 to 50 by a divisor of 3.
+const WHOLE: [u64; 5] = [1, 3, 9, 27, 50];
+
 fn rungs(searcher: &str) -> Vec<Vec<u64>> {
     let config = parse(&file(searcher)).unwrap().config;
     let plan = plan(&method(searcher), &config.space).unwrap();
@@ -106,16 +109,15 @@ fn rungs(searcher: &str) -> Vec<Vec<u64>> {
 #[test]
 fn a_least_length_anchors_the_rungs() {
     let tail = "divisor: 3, min_length: {epochs: 1}, max_length: {epochs: 50}";
-    let whole = vec![1, 3, 9, 27, 50];
-    assert_eq!(rungs(&format!("name: asha, max_trials: 9, {tail}")), [whole.clone()]);
+    assert_eq!(rungs(&format!("name: asha, max_trials: 9, {tail}")), [WHOLE]);
     assert_eq!(rungs(&format!("name: asha, max_trials: 9, num_rungs: 3, {tail}")), [[9, 27, 50]]);
-    assert_eq!(rungs(&format!("name: sync_halving, max_trials: 9, {tail}")), [whole.clone()]);
-    assert_eq!(rungs(&format!("name: pasha, max_trials: 9, {tail}")), [whole.clone()]);
+    assert_eq!(rungs(&format!("name: sync_halving, max_trials: 9, {tail}")), [WHOLE]);
+    assert_eq!(rungs(&format!("name: pasha, max_trials: 9, {tail}")), [WHOLE]);
     assert_eq!(rungs(&format!("name: pasha, max_trials: 9, max_rungs: 2, {tail}")), [[27, 50]]);
-    assert_eq!(rungs(&format!("name: bohb, {tail}")).first(), Some(&whole));
+    assert_eq!(rungs(&format!("name: bohb, {tail}")).first(), Some(&WHOLE.to_vec()));
     let adaptive = format!("name: adaptive_asha, mode: aggressive, max_trials: 9, {tail}");
-    assert_eq!(rungs(&adaptive), [whole.clone()]);
-    assert_eq!(rungs(&format!("{adaptive}, bracket_rungs: [5, 2]")), [whole, vec![27, 50]]);
+    assert_eq!(rungs(&adaptive), [WHOLE]);
+    assert_eq!(rungs(&format!("{adaptive}, bracket_rungs: [5, 2]")), [WHOLE.to_vec(), vec![27, 50]]);
     let bare = "name: asha, max_trials: 9, divisor: 2, min_length: 3, time_metric: frames, max_time: 12";
     assert_eq!(rungs(bare), [[3, 6, 12]]);
 }

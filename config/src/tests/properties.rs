@@ -31,6 +31,11 @@ fn leaf() -> impl Strategy<Value = Json> {
         tree().prop_map(|value| json!({"type": "const", "val": value})),
         (any::<i32>(), 1..1000_i64, prop::option::of(1..9_u32))
             .prop_map(|(min, width, count)| json!({"type": "int", "minval": min, "maxval": i64::from(min) + width, "count": count})),
+        (any::<i32>(), 1..1000_i64, prop::sample::select(vec![json!("low"), json!(0.3), Json::Null])).prop_map(
+            |(min, width, confidence)| json!({
+                "type": "int", "minval": min, "maxval": i64::from(min) + width, "prior": {"center": min, "confidence": confidence},
+            })
+        ),
         (1e-9..1e9_f64, 0.1..1e3_f64, any::<bool>())
             .prop_map(|(min, width, log)| json!({"type": "double", "minval": min, "maxval": min + width, "log": log, "count": 3})),
         (-9.0..0.0_f64, 0.5..9.0_f64).prop_map(|(min, max)| json!({"type": "log", "minval": min, "maxval": max, "count": 2})),
@@ -136,11 +141,16 @@ fn surroundings() -> impl Strategy<Value = Json> {
 
 fn experiment() -> impl Strategy<Value = Json> {
     let space = prop::collection::btree_map("[a-z]{1,6}", leaf(), 0..4);
-    (surroundings(), searcher(), space).prop_map(|(mut experiment, searcher, space)| {
-        experiment["searcher"] = searcher;
-        experiment["hyperparameters"] = json!(space);
-        experiment
-    })
+    let constraints =
+        prop::sample::select(vec![Json::Null, json!([]), json!(["1 < 2", "'a' == \"a\" or not true"])]);
+    (surroundings(), searcher(), space, constraints).prop_map(
+        |(mut experiment, searcher, space, constraints)| {
+            experiment["constraints"] = constraints;
+            experiment["searcher"] = searcher;
+            experiment["hyperparameters"] = json!(space);
+            experiment
+        },
+    )
 }
 
 fn parsed(yaml: &str) -> Result<ExperimentConfig, Problems> {
@@ -174,7 +184,7 @@ proptest! {
 
     #[test]
     fn no_tree_is_too_strange(tree in tree(), key in prop::sample::select(vec![
-        "name", "labels", "entrypoint", "hyperparameters", "searcher", "resources", "environment", "checkpoint_storage",
+        "name", "labels", "entrypoint", "hyperparameters", "searcher", "constraints", "resources", "environment", "checkpoint_storage",
         "min_validation_period", "bind_mounts", "log_policies", "metrics", "data", "profiling", "retention_policy",
     ])) {
         let yaml = to_yaml(&json!({key: tree}));

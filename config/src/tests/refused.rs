@@ -30,7 +30,7 @@ fn keys() {
         "`slots_per_trial`",
     );
     check("zzz: 1\n", "zzz", "unknown key", "known are `name`");
-    check("constraints: [a > b]\n", "constraints", "not supported yet", "refuse such trials");
+    check("constraints: a > b\n", "constraints", "expected a list of relations", "");
 }
 
 #[test]

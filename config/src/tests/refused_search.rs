@@ -22,7 +22,7 @@ fn hyperparameters() {
         ("{type: categorical, vals: []}", ".vals", "at least one value"),
         ("{type: categorical}", ".vals", "is missing"),
         ("{type: categorical, vals: 3}", ".vals", "expected a list"),
-        ("{type: ordinal, vals: [1], prior: {center: 1}}", ".prior", "is not supported yet"),
+        ("{type: ordinal, vals: [1], prior: {center: 2}}", ".prior.center", "2 is no value"),
         ("{type: const}", "", "`val` is missing"),
         ("{type: integer, minval: 1, maxval: 2}", ".type", "expected one of `const`"),
     ] {

@@ -35,9 +35,8 @@ impl Machine {
     fn create(&mut self, create: Create, turn: &mut Turn) {
         let id = create.trial.0;
         let reason = create.reason();
-        let drawn = toprung_searchers::to_json_text(&create.hparams);
-        let recorded = turn.recorded.as_mut().and_then(std::collections::VecDeque::pop_front);
-        let hparams_json = recorded.unwrap_or(drawn);
+        let recorded = turn.recorded.as_ref().and_then(|recorded| recorded.get(&create.trial));
+        let hparams_json = toprung_searchers::to_json_text(recorded.unwrap_or(&create.hparams));
         turn.step
             .record
             .trials_created

@@ -4,7 +4,7 @@ use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use toprung_proto::v1::{self, journal_record::Input};
-use toprung_searchers::{Action, Event, Searcher};
+use toprung_searchers::{Action, Assignment, Event, Searcher, TrialId};
 use toprung_store::Key;
 
 use super::effect::{Effect, Step};
@@ -148,8 +148,8 @@ pub(super) struct Turn {
     pub now_ms: i64,
     pub step: Step,
     pub actions: VecDeque<Action>,
-    /// Hyperparameters from the journal, when replaying.
-    pub recorded: Option<VecDeque<String>>,
+    /// When replaying: the hyperparameters of the trials that the record says were created.
+    pub recorded: Option<BTreeMap<TrialId, Assignment>>,
     pub state_changed: bool,
 }
 
@@ -209,7 +209,13 @@ impl Machine {
         let Some(input) = record.input else {
             return Err(diverged("it has no input that this version knows"));
         };
-        let recorded = record.trials_created.iter().map(|created| created.hparams_json.clone()).collect();
+        let recorded = record.trials_created.iter().map(|created| {
+            let hparams = toprung_searchers::from_json_text(&created.hparams_json);
+            hparams.map(|hparams| (TrialId(created.trial), hparams))
+        });
+        let Some(recorded) = recorded.collect() else {
+            return Err(diverged("the hyperparameters of a trial are no JSON object"));
+        };
         let Some(step) = self.turn(input, record.time_unix_ms, Some(recorded)) else {
             return Err(diverged("it changes nothing"));
         };
@@ -222,7 +228,21 @@ impl Machine {
         Ok(())
     }
 
-    fn turn(&mut self, input: Input, now_ms: i64, recorded: Option<VecDeque<String>>) -> Option<Step> {
+    /// Whether a model, asked again, places the trials that the next record creates where it did then. `None`: no model
+    /// places trials here, or the record creates none. Copies the state.
+    pub fn places_again(&self, record: &v1::JournalRecord) -> Option<bool> {
+        let placed = self.spec.config.searcher.method.model().is_some() && !record.trials_created.is_empty();
+        let input = record.input.clone().filter(|_| placed)?;
+        let step = self.clone().turn(input, record.time_unix_ms, None);
+        Some(step.is_some_and(|step| step.record.trials_created == record.trials_created))
+    }
+
+    fn turn(
+        &mut self,
+        input: Input,
+        now_ms: i64,
+        recorded: Option<BTreeMap<TrialId, Assignment>>,
+    ) -> Option<Step> {
         let mut turn =
             Turn { now_ms, step: Step::default(), actions: VecDeque::new(), recorded, state_changed: false };
         let changed = match &input {
@@ -352,7 +372,9 @@ impl Machine {
 
     pub(super) fn tell(&mut self, event: Event, turn: &mut Turn) {
         if self.fold.end.is_none() {
-            turn.actions.extend(self.fold.searcher.handle(&event));
+            let mut actions = Vec::new();
+            self.fold.searcher.handle_into(&event, turn.recorded.as_ref(), &mut actions);
+            turn.actions.extend(actions);
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) enum Source {
     Single,
     /// Draws.
     Random,
-    /// Trial i is point i − 1.
+    /// The points that satisfy the constraints, in order.
     Grid,
 }
 
@@ -46,6 +46,8 @@ pub(crate) struct Fixed {
     max_concurrent_trials: u32,
     capacity: u32,
     created: u32,
+    /// Of a grid: where to look for the next point.
+    next_point: u64,
     invalid: u64,
     /// Trials that are neither over nor invalid.
     runs: BTreeMap<TrialId, Run>,
@@ -61,6 +63,7 @@ impl Fixed {
             max_concurrent_trials: limit(max_concurrent_trials),
             capacity: 0,
             created: 0,
+            next_point: 0,
             invalid: 0,
             runs: BTreeMap::new(),
             interrupted: 0,
@@ -141,7 +144,11 @@ impl Fixed {
         let trial = TrialId(self.created);
         let hparams = match self.source {
             Source::Single | Source::Random => context.space.draw(context.seed, trial),
-            Source::Grid => context.space.grid_point(u64::from(trial.0) - 1).unwrap_or_default(),
+            Source::Grid => {
+                let (index, point) = context.space.grid_next(self.next_point).unwrap_or_default();
+                self.next_point = index + 1;
+                point
+            }
         };
         self.runs.insert(trial, Run { state: State::Running, length: 0 });
         let train_to = self.max_length;

@@ -1,7 +1,7 @@
 //! A model around a method: the method decides which trials train how long, the model where in the space they are.
 //!
-//! Every trial that the method creates with drawn hyperparameters gets those that the model suggests, if it has any. All
-//! else passes through. So TPE around random search is TPE as published, and around Hyperband it is BOHB.
+//! Every trial that the method creates with drawn hyperparameters gets those that the model suggests, if it has any and they
+//! satisfy the constraints. All else passes through. So TPE around random search is TPE as published, and around Hyperband it is BOHB.
 //!
 //! The levels at which the model compares trials are the rungs of the method. A method without rungs has those of one
 //! bracket with divisor [`DIVISOR`], so that the curves of unfinished trials already count.
@@ -67,7 +67,7 @@ impl ModelBased {
                     let suggested = match recorded {
                         Some(recorded) => Some(recorded.clone()),
                         None if create.clone_from.is_some() => None,
-                        None => self.model.suggest(view),
+                        None => self.model.suggest(view).filter(|suggested| context.space.allows(suggested)),
                     };
                     if let Some(suggested) = suggested {
                         create.hparams = suggested;

@@ -9,8 +9,10 @@
 //! |---|---|
 //! | `tpe` | densities of the good and of the others |
 //! | `gp` | a Gaussian process |
+//! | `prior` | what a person expects |
 
 mod gp;
+mod prior;
 mod tpe;
 
 use crate::error::Error;
@@ -21,6 +23,7 @@ use crate::space::{Assignment, Space};
 use serde::{Deserialize, Serialize};
 
 pub use gp::GpConfig;
+pub use prior::PriorConfig;
 pub use tpe::TpeConfig;
 
 /// A model and its settings. Serialised by position: append variants, never reorder them.
@@ -30,6 +33,8 @@ pub enum ModelConfig {
     Tpe(TpeConfig),
     /// Gaussian process.
     Gp(GpConfig),
+    /// The priors of the space, beside random draws.
+    Prior(PriorConfig),
 }
 
 impl ModelConfig {
@@ -38,6 +43,7 @@ impl ModelConfig {
         match self {
             Self::Tpe(_) => "tpe",
             Self::Gp(_) => "gp",
+            Self::Prior(_) => "prior",
         }
     }
 
@@ -46,6 +52,7 @@ impl ModelConfig {
         match self {
             Self::Tpe(config) => config.check(),
             Self::Gp(config) => config.check(),
+            Self::Prior(config) => config.check(),
         }
     }
 }
@@ -69,6 +76,7 @@ pub(crate) struct View<'a> {
 pub(crate) enum Model {
     Tpe(tpe::Tpe),
     Gp(gp::Gp),
+    Prior(prior::Guided),
 }
 
 impl Model {
@@ -76,6 +84,7 @@ impl Model {
         match config {
             ModelConfig::Tpe(config) => Self::Tpe(tpe::Tpe::new(*config)),
             ModelConfig::Gp(config) => Self::Gp(gp::Gp::new(*config)),
+            ModelConfig::Prior(config) => Self::Prior(prior::Guided::new(*config)),
         }
     }
 
@@ -84,6 +93,7 @@ impl Model {
         match self {
             Self::Tpe(model) => model.suggest(view),
             Self::Gp(model) => model.suggest(view),
+            Self::Prior(model) => model.suggest(view),
         }
     }
 }

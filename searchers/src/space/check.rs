@@ -6,16 +6,24 @@ use crate::error::Error;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Space {
-    /// Checks every domain and condition; the first mistake is the error.
+    /// Checks every domain, condition, prior and constraint; the first mistake is the error.
     pub fn check(&self) -> Result<(), Error> {
-        check_group(&self.0, "")
+        check_group(&self.dimensions, "")?;
+        for constraint in &self.constraints {
+            constraint.check(&self.dimensions).map_err(|mistake| Error::Constraint {
+                constraint: constraint.text().to_owned(),
+                problem: mistake.message,
+            })?;
+        }
+        Ok(())
     }
 }
 
 fn check_group(dimensions: &BTreeMap<String, Dimension>, path: &str) -> Result<(), Error> {
     for (name, dimension) in dimensions {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        if let Some(problem) = problem(&dimension.domain) {
+        let of_prior = || dimension.prior.as_ref().and_then(|prior| prior.problem(&dimension.domain));
+        if let Some(problem) = problem(&dimension.domain).or_else(of_prior) {
             return Err(Error::Domain { path, problem });
         }
         for sibling in dimension.condition.keys() {

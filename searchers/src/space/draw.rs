@@ -1,4 +1,4 @@
-//! A trial's hyperparameters by chance.
+//! A trial's hyperparameters by chance, whether or not they satisfy the constraints.
 //!
 //! Every hyperparameter has a stream of its own, named by its path, so a draw depends only on seed, trial, path and domain: not
 //! on other hyperparameters, nor on conditions. Numbers are made by the inverse of the distribution function.
@@ -10,10 +10,10 @@ use crate::stream::{Purpose, Stream};
 use std::collections::BTreeMap;
 
 impl Space {
-    /// The hyperparameters of a trial. The same for the same seed and trial, whatever was drawn before.
-    pub fn draw(&self, seed: u32, trial: TrialId) -> Assignment {
+    /// A draw for a trial that does not look at constraints. Attempts are numbered from 0 and differ.
+    pub(super) fn attempt(&self, seed: u32, trial: TrialId, attempt: u32) -> Assignment {
         let path = Path(Path::ROOT);
-        Source { seed, trial }.group(&self.0, path)
+        Source { seed, trial, attempt }.group(&self.dimensions, path)
     }
 }
 
@@ -34,9 +34,14 @@ impl Path {
 pub(super) struct Source {
     pub(super) seed: u32,
     pub(super) trial: TrialId,
+    pub(super) attempt: u32,
 }
 
 impl Source {
+    pub(super) fn stream(self, purpose: Purpose) -> Stream {
+        Stream::attempt(self.seed, self.trial, purpose, self.attempt)
+    }
+
     fn group(self, dimensions: &BTreeMap<String, Dimension>, path: Path) -> Assignment {
         let drawn = dimensions
             .iter()
@@ -47,7 +52,7 @@ impl Source {
     }
 
     pub(super) fn value(self, domain: &Domain, path: Path) -> Value {
-        let mut stream = Stream::new(self.seed, self.trial, Purpose::Hyperparameter(path.0));
+        let mut stream = self.stream(Purpose::Hyperparameter(path.0));
         match domain {
             Domain::Const(value) => value.clone(),
             Domain::Int { min, max, log: false, .. } => Value::Int(stream.integer(*min, *max)),

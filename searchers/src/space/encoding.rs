@@ -12,7 +12,8 @@
 
 use super::condition::is_active;
 use super::draw::{between, finite, log_between, quantized};
-use super::{Assignment, Dimension, Domain, Space, Value};
+use super::prior::{AxisPrior, Prior};
+use super::{Assignment, Dimension, Domain, Space, Value, lookup};
 use std::collections::BTreeMap;
 
 /// One coordinate.
@@ -25,6 +26,7 @@ pub struct Axis {
     /// Whether it can be inactive: it has a condition, or a group around it has one.
     pub conditional: bool,
     domain: Domain,
+    prior: Option<Prior>,
 }
 
 /// What the coordinates of an axis mean.
@@ -48,7 +50,7 @@ impl Encoding {
     /// The axes of a space that has been checked.
     pub fn new(space: &Space) -> Self {
         let mut axes = Vec::new();
-        collect(&space.0, &mut Vec::new(), false, &mut axes);
+        collect(&space.dimensions, &mut Vec::new(), false, &mut axes);
         Self { axes }
     }
 
@@ -75,7 +77,7 @@ impl Encoding {
     /// hyperparameters it has.
     pub fn decode(&self, space: &Space, point: &[f64]) -> Assignment {
         let mut next = 0;
-        self.group(&space.0, point, &mut next)
+        self.group(&space.dimensions, point, &mut next)
     }
 
     /// The point with its coordinates in the middle of their cells, and NaN where conditions do not hold.
@@ -117,7 +119,8 @@ fn collect(
             Domain::Group(inner) => collect(inner, path, conditional, axes),
             domain => {
                 let kind = kind(domain);
-                axes.push(Axis { path: path.clone(), kind, conditional, domain: domain.clone() });
+                let prior = dimension.prior.clone();
+                axes.push(Axis { path: path.clone(), kind, conditional, domain: domain.clone(), prior });
             }
         }
         path.pop();
@@ -134,16 +137,12 @@ fn kind(domain: &Domain) -> AxisKind {
     }
 }
 
-fn lookup<'a>(assignment: &'a Assignment, path: &[String]) -> Option<&'a Value> {
-    let (name, rest) = path.split_first()?;
-    match (assignment.get(name)?, rest.is_empty()) {
-        (value, true) => Some(value),
-        (Value::Map(inner), false) => lookup(inner, rest),
-        _ => None,
-    }
-}
-
 impl Axis {
+    /// Where a person expects good values, if one has said so.
+    pub(crate) fn prior(&self) -> Option<AxisPrior> {
+        AxisPrior::new(self.prior.as_ref()?, self)
+    }
+
     /// How many values it has, where they can be counted.
     pub fn len(&self) -> Option<u64> {
         match &self.domain {
@@ -304,8 +303,9 @@ mod tests {
         let mut dimensions: BTreeMap<String, Dimension> = domains().into_iter().map(always).collect();
         let nested: BTreeMap<String, Dimension> = domains().into_iter().map(always).collect();
         let condition = BTreeMap::from([("h".to_owned(), vec![Value::String("x".to_owned())])]);
-        dimensions.insert("net".to_owned(), Dimension { domain: Domain::Group(nested), condition });
-        Space(dimensions)
+        dimensions
+            .insert("net".to_owned(), Dimension { condition, ..Dimension::always(Domain::Group(nested)) });
+        Space::new(dimensions)
     }
 
     #[test]
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn cells_cover_the_axis_without_gaps() {
         for name in ["c", "d", "e", "i"] {
-            let space = Space(space().0.into_iter().filter(|(key, _)| key == name).collect());
+            let space = Space::new(space().dimensions.into_iter().filter(|(key, _)| key == name).collect());
             let encoding = Encoding::new(&space);
             let axis = &encoding.axes()[0];
             let (mut at, mut cells) = (0.0, 0);

@@ -11,14 +11,15 @@
 //! | categorical, const | kept |
 //!
 //! Everything stays within its bounds. Zero stays zero until it is drawn anew. A hyperparameter that the parent did not
-//! have, because its condition did not hold, is drawn. Conditions are judged on the child's own values. Each decision
+//! have, because its condition did not hold, is drawn. A child that does not satisfy the constraints is made anew, and after a
+//! hundred attempts has its parent's values. Conditions are judged on the child's own values. Each decision
 //! has a stream of its own, named by the child and the path.
 
 use super::condition::is_active;
 use super::draw::{Path, Source, finite, multiple_of};
 use super::{Assignment, Dimension, Domain, Space, Value};
 use crate::method::TrialId;
-use crate::stream::{Purpose, Stream};
+use crate::stream::Purpose;
 use std::collections::BTreeMap;
 
 /// How far a child moves from its parent.
@@ -39,7 +40,10 @@ impl Space {
         seed: u32,
         child: TrialId,
     ) -> Assignment {
-        Explorer { explore, source: Source { seed, trial: child } }.group(&self.0, parent, Path(Path::ROOT))
+        self.first_admissible(parent, |attempt| {
+            let source = Source { seed, trial: child, attempt };
+            Explorer { explore, source }.group(&self.dimensions, parent, Path(Path::ROOT))
+        })
     }
 }
 
@@ -70,7 +74,7 @@ impl Explorer {
         }
         let drawn = || self.source.value(domain, path);
         let Some(parent) = parent else { return drawn() };
-        let mut stream = Stream::new(self.source.seed, self.source.trial, Purpose::Decision(path.0));
+        let mut stream = self.source.stream(Purpose::Decision(path.0));
         if stream.unit() < self.explore.resample_probability {
             return drawn();
         }

@@ -6,6 +6,8 @@
 //! Conditions: the hyperparameters that conditions name come outermost, and an inactive hyperparameter is no axis, so that
 //! no point comes twice. Their combinations are enumerated for each point, so there may be no more than
 //! [`MAX_COMBINATIONS`] of them in a group.
+//!
+//! Constraints leave points out. They are looked at one by one, so there may be no more than [`MAX_CONSTRAINED`].
 
 use super::condition::is_active;
 use super::draw::{between, finite, log_between, quantized};
@@ -16,18 +18,57 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The most combinations of values that the conditions of one group may depend on.
 const MAX_COMBINATIONS: u64 = 10_000;
 
+/// The most points that are looked at where constraints leave some out.
+pub const MAX_CONSTRAINED: u64 = 1_000_000;
+
 type Dimensions = BTreeMap<String, Dimension>;
 
 impl Space {
-    /// How many points the grid has.
+    /// How many points the grid has, constraints left aside.
     pub fn grid_len(&self) -> Result<u64, Error> {
-        group_len(&self.0, "")
+        Ok(Grid::new(&self.dimensions, "")?.len)
     }
 
-    /// Point `index` of `0 .. grid_len()`; none beyond, or if the space has no grid.
+    /// Point `index` of `0 .. grid_len()`; none beyond, or if the space has no grid. Constraints are left aside.
     pub fn grid_point(&self, index: u64) -> Option<Assignment> {
-        group_point(&self.0, index)
+        Grid::new(&self.dimensions, "").ok()?.point(index)
     }
+
+    /// How many points satisfy the constraints.
+    ///
+    /// # Errors
+    /// It has no grid, none satisfies them, or there are more than [`MAX_CONSTRAINED`] to look at.
+    pub fn grid_admissible(&self) -> Result<u64, Error> {
+        let grid = Grid::new(&self.dimensions, "")?;
+        if self.constraints.is_empty() {
+            return Ok(grid.len);
+        }
+        if grid.len > MAX_CONSTRAINED {
+            return Err(Error::GridTooLargeToConstrain { allowed: MAX_CONSTRAINED });
+        }
+        let points = (0..grid.len).filter_map(|index| grid.point(index));
+        match points.filter(|point| self.allows(point)).count() as u64 {
+            0 => Err(Error::NothingAdmissible { tried: grid.len, what: "points of the grid" }),
+            admissible => Ok(admissible),
+        }
+    }
+
+    /// The first point from `index` on that satisfies the constraints, and its index.
+    pub fn grid_next(&self, index: u64) -> Option<(u64, Assignment)> {
+        let grid = Grid::new(&self.dimensions, "").ok()?;
+        (index..grid.len)
+            .filter_map(|index| Some((index, grid.point(index)?)))
+            .find(|(_, point)| self.allows(point))
+    }
+}
+
+/// The grid of a group, of which what all points share is computed once.
+struct Grid<'a> {
+    dimensions: &'a Dimensions,
+    blocks: Vec<Block<'a>>,
+    /// The grids of the groups in it.
+    inner: BTreeMap<&'a str, Grid<'a>>,
+    len: u64,
 }
 
 /// Points with the same values of the hyperparameters that conditions name.
@@ -35,6 +76,8 @@ struct Block<'a> {
     fixed: BTreeMap<&'a str, Value>,
     /// The other active hyperparameters and their numbers of points, in order.
     axes: Vec<(&'a str, u64)>,
+    /// How many points are in the blocks before it.
+    start: u64,
     len: u64,
 }
 
@@ -42,39 +85,59 @@ fn too_large() -> Error {
     Error::GridTooLarge { allowed: u64::MAX }
 }
 
-fn group_len(dimensions: &Dimensions, path: &str) -> Result<u64, Error> {
-    blocks(dimensions, path)?
-        .iter()
-        .try_fold(0_u64, |sum, block| sum.checked_add(block.len))
-        .ok_or_else(too_large)
-}
-
-fn group_point(dimensions: &Dimensions, mut index: u64) -> Option<Assignment> {
-    for block in blocks(dimensions, "").ok()? {
-        if index < block.len {
-            return block_point(dimensions, block, index);
+impl<'a> Grid<'a> {
+    fn new(dimensions: &'a Dimensions, path: &str) -> Result<Self, Error> {
+        let mut inner = BTreeMap::new();
+        let mut lens = BTreeMap::new();
+        for (name, dimension) in dimensions {
+            let path = join(path, name);
+            let len = if let Domain::Group(group) = &dimension.domain {
+                let grid = Grid::new(group, &path)?;
+                let len = grid.len;
+                inner.insert(name.as_str(), grid);
+                len
+            } else {
+                axis_len(&dimension.domain, &path)?
+            };
+            lens.insert(name.as_str(), len);
         }
-        index -= block.len;
+        let mut blocks = blocks(dimensions, &lens, path)?;
+        let mut len = 0_u64;
+        for block in &mut blocks {
+            block.start = len;
+            len = len.checked_add(block.len).ok_or_else(too_large)?;
+        }
+        Ok(Self { dimensions, blocks, inner, len })
     }
-    None
+
+    fn point(&self, index: u64) -> Option<Assignment> {
+        if index >= self.len {
+            return None;
+        }
+        let after = self.blocks.partition_point(|block| block.start <= index);
+        // A block without points begins where the next does.
+        let block = self.blocks[..after].iter().rev().find(|block| index - block.start < block.len)?;
+        let mut index = index - block.start;
+        let mut point: Assignment =
+            block.fixed.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        for &(name, len) in block.axes.iter().rev() {
+            let place = index % len;
+            let value = match self.inner.get(name) {
+                Some(grid) => Value::Map(grid.point(place)?),
+                None => axis_point(&self.dimensions.get(name)?.domain, place, len)?,
+            };
+            point.insert(name.to_owned(), value);
+            index /= len;
+        }
+        Some(point)
+    }
 }
 
-fn block_point(dimensions: &Dimensions, block: Block<'_>, mut index: u64) -> Option<Assignment> {
-    let mut point: Assignment =
-        block.fixed.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    for (name, len) in block.axes.into_iter().rev() {
-        let domain = &dimensions.get(name)?.domain;
-        point.insert(name.to_owned(), axis_point(domain, index % len, len)?);
-        index /= len;
-    }
-    Some(point)
-}
-
-fn blocks<'a>(dimensions: &'a Dimensions, path: &str) -> Result<Vec<Block<'a>>, Error> {
-    let lens = dimensions
-        .iter()
-        .map(|(name, dimension)| Ok((name.as_str(), axis_len(&dimension.domain, &join(path, name))?)));
-    let lens: BTreeMap<&str, u64> = lens.collect::<Result<_, Error>>()?;
+fn blocks<'a>(
+    dimensions: &'a Dimensions,
+    lens: &BTreeMap<&'a str, u64>,
+    path: &str,
+) -> Result<Vec<Block<'a>>, Error> {
     let named: BTreeSet<&str> =
         dimensions.values().flat_map(|dimension| dimension.condition.keys().map(String::as_str)).collect();
     let named: Vec<(&str, u64)> =
@@ -83,7 +146,7 @@ fn blocks<'a>(dimensions: &'a Dimensions, path: &str) -> Result<Vec<Block<'a>>, 
     let Some(combinations) = combinations.filter(|&count| count <= MAX_COMBINATIONS) else {
         return Err(Error::GridConditions { path: path.to_owned(), allowed: MAX_COMBINATIONS });
     };
-    let all = (0..combinations).map(|combination| block(dimensions, &lens, &named, combination));
+    let all = (0..combinations).map(|combination| block(dimensions, lens, &named, combination));
     all.filter_map(Result::transpose).collect()
 }
 
@@ -119,7 +182,7 @@ fn block<'a>(
         axes.iter().try_fold(1_u64, |product, (_, len)| product.checked_mul(*len)).ok_or_else(too_large)?;
     let inactive: Vec<&str> = places.keys().copied().filter(|name| !active(name)).collect();
     fixed.retain(|name, _| !inactive.contains(name));
-    Ok(Some(Block { fixed, axes, len }))
+    Ok(Some(Block { fixed, axes, start: 0, len }))
 }
 
 fn axis_len(domain: &Domain, path: &str) -> Result<u64, Error> {
@@ -137,7 +200,8 @@ fn axis_len(domain: &Domain, path: &str) -> Result<u64, Error> {
         }
         Domain::Double { count, .. } | Domain::Log { count, .. } => given(*count),
         Domain::Categorical(values) | Domain::Ordinal(values) => Ok(values.len() as u64),
-        Domain::Group(dimensions) => group_len(dimensions, path),
+        // Groups have grids of their own.
+        Domain::Group(_) => Ok(1),
     }
 }
 
@@ -155,7 +219,7 @@ fn axis_point(domain: &Domain, index: u64, len: u64) -> Option<Value> {
             Value::Double(finite(base.powf(between(fraction(index, len), *minval, *maxval))))
         }
         Domain::Categorical(values) | Domain::Ordinal(values) => values.get(index as usize)?.clone(),
-        Domain::Group(dimensions) => Value::Map(group_point(dimensions, index)?),
+        Domain::Group(_) => return None,
     })
 }
 

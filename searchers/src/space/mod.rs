@@ -7,22 +7,30 @@
 //! | `explore` | a child's hyperparameters from its parent's |
 //! | `grid` | the points of a grid, one by one |
 //! | `condition` | which hyperparameters are active |
+//! | [`constraint`] | relations between hyperparameters |
+//! | [`admissible`] | drawing what satisfies them |
+//! | [`prior`] | where a person expects good values |
 //! | `check` | what can be wrong with a space |
 //! | [`encoding`] | a space as axes of numbers, for models |
 
+pub mod admissible;
 mod check;
 mod condition;
+pub mod constraint;
 mod draw;
 pub mod encoding;
 mod explore;
 mod grid;
+pub mod prior;
 mod value;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub use constraint::Constraint;
 pub(crate) use explore::Explore;
-pub use value::to_json_text;
+pub use prior::Prior;
+pub use value::{from_json_text, to_json_text};
 
 /// A hyperparameter's value. Doubles are always finite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,15 +110,39 @@ pub struct Dimension {
     pub domain: Domain,
     /// Active only if each named sibling has one of these values; an inactive hyperparameter is absent.
     pub condition: BTreeMap<String, Vec<Value>>,
+    /// Where good values are expected.
+    pub prior: Option<Prior>,
 }
 
 impl Dimension {
     /// One that is always active.
     pub fn always(domain: Domain) -> Self {
-        Self { domain, condition: BTreeMap::new() }
+        Self { domain, condition: BTreeMap::new(), prior: None }
     }
 }
 
-/// All hyperparameters of a search.
+/// All hyperparameters of a search, and how they must be related.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Space(pub BTreeMap<String, Dimension>);
+pub struct Space {
+    /// The hyperparameters by their names.
+    pub dimensions: BTreeMap<String, Dimension>,
+    /// What every trial must satisfy.
+    pub constraints: Vec<Constraint>,
+}
+
+impl Space {
+    /// Hyperparameters without constraints.
+    pub fn new(dimensions: BTreeMap<String, Dimension>) -> Self {
+        Self { dimensions, constraints: Vec::new() }
+    }
+}
+
+/// The value at a path through groups; none where it is inactive.
+fn lookup<'a>(assignment: &'a Assignment, path: &[String]) -> Option<&'a Value> {
+    let (name, rest) = path.split_first()?;
+    match (assignment.get(name)?, rest.is_empty()) {
+        (value, true) => Some(value),
+        (Value::Map(inner), false) => lookup(inner, rest),
+        _ => None,
+    }
+}

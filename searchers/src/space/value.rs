@@ -62,6 +62,15 @@ pub fn to_json_text(assignment: &Assignment) -> String {
     Json::Object(object(assignment)).to_string()
 }
 
+/// A trial's hyperparameters from the text that [`to_json_text`] wrote; none if it is no JSON object.
+pub fn from_json_text(text: &str) -> Option<Assignment> {
+    let json = serde_json::from_str(text).ok()?;
+    match Value::from_json(&json) {
+        Value::Map(values) => Some(values),
+        _ => None,
+    }
+}
+
 fn object(values: &Assignment) -> Map<String, Json> {
     values.iter().map(|(name, value)| (name.clone(), value.to_json())).collect()
 }
@@ -102,6 +111,8 @@ mod tests {
             text,
             r#"{"big":9223372036854775807,"net":{"units":3},"rate":0.30000000000000004,"whole":3.0}"#
         );
+        assert_eq!(from_json_text(&text), Some(assignment));
+        assert_eq!((from_json_text("[1]"), from_json_text("{")), (None, None));
     }
 
     proptest! {

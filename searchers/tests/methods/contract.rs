@@ -4,12 +4,14 @@
 //! end. After every event: ids in order, hyperparameters as the seed says, actions only for trials that can follow them, limits
 //! kept, one end; and a searcher that was stored and restored does the same.
 
+use crate::tpe::check_within;
 use crate::world::{EXITS, PAUSED, SEED, space};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use toprung_searchers::models::{GpConfig, TpeConfig};
 use toprung_searchers::{
-    Action, Create, Event, ExitReason, Mode, Population, Searcher, SearcherConfig, Space, TrialId, Value,
-    plan,
+    Action, Create, Event, ExitReason, Mode, ModelConfig, Population, Searcher, SearcherConfig, Space,
+    TrialId, Value, plan,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,7 @@ struct World {
     trials_planned: usize,
     grid: bool,
     population: bool,
+    placed: bool,
     capacity: u32,
     trials: BTreeMap<TrialId, Phase>,
     over: bool,
@@ -53,6 +56,7 @@ impl World {
             trials_planned: plan(config, &space()).unwrap().trials as usize,
             grid: matches!(config.base(), SearcherConfig::Grid { .. }),
             population: matches!(config.base(), SearcherConfig::Pbt(_)),
+            placed: placed(config),
             capacity: 0,
             trials: BTreeMap::new(),
             over: false,
@@ -139,6 +143,9 @@ impl World {
 
     fn check_hparams(&self, create: &Create) {
         let Some(parent) = create.clone_from else {
+            if self.placed {
+                return check_within(&self.space, &create.hparams);
+            }
             let expected = if self.grid {
                 self.space.grid_point(u64::from(create.trial.0) - 1).unwrap()
             } else {
@@ -154,6 +161,7 @@ impl World {
         assert!((1e-4..=1.0).contains(rate) && create.hparams.len() == 2, "{create:?}");
     }
 
+    /// What a model placed lies in the domains.
     fn check_new_work(&self) {
         assert!(self.outstanding() <= self.limit, "{} outstanding, limit {}", self.outstanding(), self.limit);
         assert!(self.outstanding() <= self.capacity as usize, "new work above the capacity");
@@ -227,6 +235,39 @@ impl World {
     }
 }
 
+/// Whether a model places the trials.
+fn placed(config: &SearcherConfig) -> bool {
+    match config {
+        SearcherConfig::ModelBased { .. } => true,
+        SearcherConfig::MedianStopping { inner, .. } => placed(inner),
+        _ => false,
+    }
+}
+
+/// Around random search and ASHA, with few trials, since models cost more than methods.
+fn any_model_based() -> impl Strategy<Value = SearcherConfig> {
+    let model = Just(ModelConfig::Gp(GpConfig { startup_trials: 2, ..GpConfig::default() }));
+    let inner = prop_oneof![
+        (1..10_u64, 1..40_u64, 0..6_u32).prop_map(|(max_trials, max_length, max_concurrent_trials)| {
+            SearcherConfig::Random { max_trials, max_length, max_concurrent_trials }
+        }),
+        any_halving().prop_map(
+            |(max_trials, divisor, num_rungs, max_length, max_concurrent_trials, stop_once)| {
+                SearcherConfig::AsyncHalving {
+                    num_rungs,
+                    max_trials: max_trials.min(12),
+                    divisor,
+                    min_length: None,
+                    max_length,
+                    max_concurrent_trials,
+                    stop_once,
+                }
+            }
+        ),
+    ];
+    (inner, model).prop_map(|(inner, model)| SearcherConfig::ModelBased { inner: Box::new(inner), model })
+}
+
 fn any_halving() -> impl Strategy<Value = (u64, f64, u32, u64, u32, bool)> {
     let divisor = prop::sample::select(vec![2.0, 3.0, 4.0, 1.5, 2.5]);
     (1..40_u64, divisor, 1..6_u32, 1..40_u64, 0..6_u32, any::<bool>())
@@ -249,7 +290,8 @@ fn any_population() -> impl Strategy<Value = Population> {
 
 fn any_config() -> impl Strategy<Value = SearcherConfig> {
     let anchor = prop::option::of(0..40_u64);
-    (any_method(), prop::option::of((0..6_u64, 1..4_u64)), anchor).prop_map(|(mut method, median, anchor)| {
+    let wrapped = (any_method(), prop::option::of((0..6_u64, 1..4_u64)), anchor);
+    let wrapped = wrapped.prop_map(|(mut method, median, anchor)| {
         let most = method.max_length();
         if let SearcherConfig::AsyncHalving { min_length, .. }
         | SearcherConfig::AdaptiveAsha { min_length, .. }
@@ -265,7 +307,19 @@ fn any_config() -> impl Strategy<Value = SearcherConfig> {
             }
             None => method,
         }
-    })
+    });
+    prop_oneof![4 => wrapped, 1 => any_modelled()]
+}
+
+/// A model around whatever draws its trials at random.
+fn any_modelled() -> impl Strategy<Value = SearcherConfig> {
+    let settings = (1..12_u32, 1..20_u32, prop::sample::select(vec![0.0, 0.2, 1.0]));
+    let model = settings.prop_map(|(startup_trials, candidates, random_fraction)| {
+        ModelConfig::Tpe(TpeConfig { startup_trials, candidates, random_fraction, ..TpeConfig::default() })
+    });
+    let modelled = (any_method(), model)
+        .prop_map(|(method, model)| SearcherConfig::ModelBased { inner: Box::new(method), model });
+    modelled.prop_filter("draws its trials", |config| config.check().is_ok())
 }
 
 fn any_method() -> impl Strategy<Value = SearcherConfig> {
@@ -306,6 +360,7 @@ fn any_method() -> impl Strategy<Value = SearcherConfig> {
             SearcherConfig::Pasha { max_trials, divisor, max_rungs, min_length: None, max_length, max_concurrent_trials }
         }),
         5 => any_population().prop_map(SearcherConfig::Pbt),
+        3 => any_model_based(),
     ]
 }
 

@@ -14,7 +14,7 @@ const P: f64 = 0.01;
 const DRAWS: u32 = 5_000;
 
 fn draws(domain: Domain) -> Vec<Value> {
-    let space = Space(BTreeMap::from([("x".to_owned(), Dimension::always(domain))]));
+    let space = Space::new(BTreeMap::from([("x".to_owned(), Dimension::always(domain))]));
     (1..=DRAWS).map(|trial| space.draw(3, TrialId(trial))["x"].clone()).collect()
 }
 

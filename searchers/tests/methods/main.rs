@@ -4,15 +4,19 @@
 
 mod adaptive;
 mod asha;
+mod constraints;
 mod contract;
 mod distributions;
 mod fixed;
+mod gp;
 mod median;
 mod model;
 mod pasha;
 mod plans;
 mod population;
+mod priors;
 mod spaces;
 mod synchronous;
+mod tpe;
 mod traps;
 mod world;

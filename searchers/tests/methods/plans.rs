@@ -62,7 +62,7 @@ fn a_least_length_anchors_the_rungs() {
         plan.brackets.iter().map(rungs).collect::<Vec<_>>()
     };
     let (divisor, min_length, max_length, max_concurrent_trials) = (3.0, Some(1), 50, 0);
-    let whole = vec![1, 3, 9, 27, 50];
+    let whole = [1, 3, 9, 27, 50];
     let sync = |max_trials| SearcherConfig::SyncHalving {
         max_trials,
         divisor,
@@ -70,8 +70,8 @@ fn a_least_length_anchors_the_rungs() {
         max_length,
         max_concurrent_trials,
     };
-    assert_eq!(lengths(&sync(100)), [whole.clone()]);
-    assert_eq!(lengths(&sync(4)), [whole.clone()], "trials do not decide where it begins");
+    assert_eq!(lengths(&sync(100)), [whole]);
+    assert_eq!(lengths(&sync(4)), [whole], "trials do not decide where it begins");
     let pasha = |max_rungs| SearcherConfig::Pasha {
         max_trials: 9,
         divisor,
@@ -80,7 +80,7 @@ fn a_least_length_anchors_the_rungs() {
         max_length,
         max_concurrent_trials,
     };
-    assert_eq!(lengths(&pasha(64)), [whole.clone()]);
+    assert_eq!(lengths(&pasha(64)), [whole]);
     assert_eq!(lengths(&pasha(2)), [[27, 50]]);
     let asha = |num_rungs| SearcherConfig::AsyncHalving {
         num_rungs,
@@ -91,7 +91,7 @@ fn a_least_length_anchors_the_rungs() {
         max_concurrent_trials,
         stop_once: false,
     };
-    assert_eq!(lengths(&asha(64)), [whole.clone()]);
+    assert_eq!(lengths(&asha(64)), [whole]);
     assert_eq!(lengths(&asha(3)), [[9, 27, 50]]);
     let hyperband =
         SearcherConfig::Hyperband { max_trials: 500, divisor, min_length, max_length, max_concurrent_trials };

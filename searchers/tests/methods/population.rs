@@ -208,7 +208,7 @@ fn always(entries: Vec<(&str, Domain)>) -> BTreeMap<String, Dimension> {
 fn children_move_by_the_factor_within_bounds() {
     let texts = |all: [&str; 3]| all.map(|text| Value::String(text.to_owned())).to_vec();
     let inner = always(vec![("count", Domain::Int { min: 2, max: 40, log: false, count: None })]);
-    let space = Space(always(vec![
+    let space = Space::new(always(vec![
         ("plain", Domain::Double { min: 0.1, max: 3.0, log: false, quantize: None, count: None }),
         ("steps", Domain::Double { min: 0.0, max: 1.0, log: false, quantize: Some(0.05), count: None }),
         ("rate", Domain::Log { base: 10.0, minval: -3.0, maxval: 0.0, count: None }),
@@ -246,8 +246,10 @@ fn children_move_by_the_factor_within_bounds() {
 
 #[test]
 fn children_are_drawn_anew_as_often_as_asked() {
-    let space =
-        Space(always(vec![("kind", Domain::Int { min: 1, max: 1_000_000_000, log: false, count: None })]));
+    let space = Space::new(always(vec![(
+        "kind",
+        Domain::Int { min: 1, max: 1_000_000_000, log: false, count: None },
+    )]));
     let fresh = |probability: f64| {
         let far = |(parent, child): &&(Assignment, Assignment)| {
             let (was, is) = (int(&parent["kind"]), int(&child["kind"]));
@@ -267,9 +269,9 @@ fn conditions_are_judged_on_the_childs_own_values() {
     let text = |text: &str| Value::String(text.to_owned());
     let condition = [("kind".to_owned(), vec![text("sgd")])].into();
     let mut dimensions = always(vec![("kind", Domain::Categorical(vec![text("sgd"), text("adam")]))]);
-    dimensions.insert("momentum".to_owned(), Dimension { domain: momentum, condition });
+    dimensions.insert("momentum".to_owned(), Dimension { condition, ..Dimension::always(momentum) });
     let (mut appears, mut vanishes) = (0, 0);
-    for (parent, child) in families(&Space(dimensions), 0.3) {
+    for (parent, child) in families(&Space::new(dimensions), 0.3) {
         let has = |values: &Assignment| values.contains_key("momentum");
         for values in [&parent, &child] {
             assert_eq!(has(values), values["kind"] == text("sgd"), "{values:?}");

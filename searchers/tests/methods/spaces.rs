@@ -32,11 +32,11 @@ fn conditional() -> Space {
         [("optimizer".to_owned(), vec![text("sgd")])].into();
     dimensions.get_mut("nesterov").unwrap().condition =
         [("a_momentum".to_owned(), vec![Value::Double(0.9)])].into();
-    Space(dimensions)
+    Space::new(dimensions)
 }
 
 fn grid(domain: Domain) -> Vec<Value> {
-    let space = Space(of([("x", domain)]));
+    let space = Space::new(of([("x", domain)]));
     (0..space.grid_len().unwrap()).map(|index| space.grid_point(index).unwrap()["x"].clone()).collect()
 }
 
@@ -46,7 +46,7 @@ fn ints(values: &[i64]) -> Vec<Value> {
 
 #[test]
 fn draws_are_pinned() {
-    let space = Space(of([
+    let space = Space::new(of([
         ("choice", Domain::Categorical(vec![text("a"), text("b"), text("c")])),
         ("constant", Domain::Const(Value::Int(5))),
         ("double", double(-1.0, 1.0)),
@@ -65,8 +65,8 @@ const PINNED: [&str; 2] = [
 #[test]
 fn a_draw_does_not_depend_on_other_hyperparameters() {
     let mut more = conditional();
-    more.0.insert("another".to_owned(), Dimension::always(int(0, 9, None)));
-    more.0.get_mut("a_momentum").unwrap().condition.clear();
+    more.dimensions.insert("another".to_owned(), Dimension::always(int(0, 9, None)));
+    more.dimensions.get_mut("a_momentum").unwrap().condition.clear();
     for trial in 1..50 {
         let (few, more) = (conditional().draw(3, TrialId(trial)), more.draw(3, TrialId(trial)));
         for (name, value) in &few {
@@ -93,11 +93,11 @@ fn inactive_hyperparameters_are_absent() {
 fn a_condition_on_a_number_takes_integers_and_doubles_for_the_same() {
     let mut dimensions = of([("layers", int(2, 2, None)), ("width", int(1, 9, None))]);
     dimensions.get_mut("width").unwrap().condition = [("layers".to_owned(), vec![Value::Double(2.0)])].into();
-    assert!(Space(dimensions).draw(1, TrialId(1)).contains_key("width"));
+    assert!(Space::new(dimensions).draw(1, TrialId(1)).contains_key("width"));
 }
 
 fn numbers(domain: Domain, count: u32) -> Vec<f64> {
-    let space = Space(of([("x", domain)]));
+    let space = Space::new(of([("x", domain)]));
     let number = |assignment: Assignment| match assignment["x"] {
         Value::Int(value) => value as f64,
         Value::Double(value) => value,
@@ -179,7 +179,7 @@ fn double_axes_are_evenly_spaced_with_both_ends() {
 #[test]
 fn the_first_axis_is_outermost_and_groups_stand_in_their_place() {
     let inner = of([("p", int(0, 1, None)), ("q", int(0, 1, None))]);
-    let space = Space(of([("a", int(0, 1, None)), ("b", Domain::Group(inner)), ("c", int(0, 1, None))]));
+    let space = Space::new(of([("a", int(0, 1, None)), ("b", Domain::Group(inner)), ("c", int(0, 1, None))]));
     assert_eq!(space.grid_len(), Ok(16));
     let points: Vec<String> = (0..16).map(|index| to_json_text(&space.grid_point(index).unwrap())).collect();
     for (index, point) in points.iter().enumerate() {
@@ -208,14 +208,20 @@ fn a_conditional_grid_has_no_point_twice() {
 #[test]
 fn what_a_grid_cannot_enumerate_is_an_error() {
     let inner = Domain::Group(of([("rate", double(0.0, 1.0))]));
-    assert_eq!(Space(of([("net", inner)])).grid_len(), Err(Error::GridCount { path: "net.rate".to_owned() }));
+    assert_eq!(
+        Space::new(of([("net", inner)])).grid_len(),
+        Err(Error::GridCount { path: "net.rate".to_owned() })
+    );
     let wide = int(i64::MIN, i64::MAX, None);
-    assert!(matches!(Space(of([("x", wide)])).grid_len(), Err(Error::GridTooLarge { .. })));
+    assert!(matches!(Space::new(of([("x", wide)])).grid_len(), Err(Error::GridTooLarge { .. })));
     let axes = || int(0, i64::MAX, None);
-    assert!(matches!(Space(of([("x", axes()), ("y", axes())])).grid_len(), Err(Error::GridTooLarge { .. })));
+    assert!(matches!(
+        Space::new(of([("x", axes()), ("y", axes())])).grid_len(),
+        Err(Error::GridTooLarge { .. })
+    ));
     let mut many = of([("x", int(0, 20_000, None)), ("y", int(0, 1, None))]);
     many.get_mut("y").unwrap().condition = [("x".to_owned(), vec![Value::Int(1)])].into();
-    assert!(matches!(Space(many).grid_len(), Err(Error::GridConditions { .. })));
+    assert!(matches!(Space::new(many).grid_len(), Err(Error::GridConditions { .. })));
 }
 
 #[test]
@@ -235,16 +241,17 @@ fn mistakes_in_a_space_are_named() {
         Domain::Ordinal(Vec::new()),
     ];
     for domain in wrong {
-        let space = Space(of([("net", Domain::Group(of([("x", domain.clone())])))]));
+        let space = Space::new(of([("net", Domain::Group(of([("x", domain.clone())])))]));
         assert!(matches!(space.check(), Err(Error::Domain { path, .. }) if path == "net.x"), "{domain:?}");
     }
     let mut circle = conditional();
-    circle.0.get_mut("optimizer").unwrap().condition =
+    circle.dimensions.get_mut("optimizer").unwrap().condition =
         [("nesterov".to_owned(), vec![Value::Bool(true)])].into();
     assert!(matches!(circle.check(), Err(Error::ConditionCycle { .. })));
     assert!(circle.draw(1, TrialId(1)).len() < 4, "a circle ends in spite of that");
     let mut stranger = conditional();
-    stranger.0.get_mut("rate").unwrap().condition = [("optimiser".to_owned(), vec![text("sgd")])].into();
+    stranger.dimensions.get_mut("rate").unwrap().condition =
+        [("optimiser".to_owned(), vec![text("sgd")])].into();
     assert!(matches!(stranger.check(), Err(Error::ConditionUnknown { .. })));
 }
 
@@ -256,7 +263,7 @@ proptest! {
         let (min, max) = (a.min(b), a.max(b));
         let (low, high) = (x.min(y), x.max(y));
         let (first, last) = (min.saturating_abs().max(1), i64::MAX);
-        let space = Space(of([
+        let space = Space::new(of([
             ("double", double(low, high)),
             ("int", int(min, max, None)),
             ("log_int", Domain::Int { min: first, max: last, log: true, count: None }),

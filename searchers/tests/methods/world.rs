@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use toprung_searchers::{
-    Action, Dimension, Domain, Event, ExitReason, Reason, Searcher, SearcherConfig, Space, TrialId, Value,
+    Action, Create, Dimension, Domain, Event, ExitReason, Reason, Searcher, SearcherConfig, Space, TrialId,
+    Value,
 };
 
 pub(crate) const SEED: u32 = 11;
@@ -11,7 +12,7 @@ pub(crate) const SEED: u32 = 11;
 pub(crate) fn space() -> Space {
     let rate = Domain::Double { min: 1e-4, max: 1.0, log: true, quantize: None, count: Some(3) };
     let kind = Domain::Categorical(vec![Value::String("a".to_owned()), Value::Int(2)]);
-    Space(
+    Space::new(
         [("rate", rate), ("kind", kind)]
             .map(|(name, domain)| (name.to_owned(), Dimension::always(domain)))
             .into(),
@@ -77,6 +78,8 @@ pub(crate) struct History {
     /// The length each trial reached.
     pub(crate) lengths: BTreeMap<u32, u64>,
     pub(crate) most_at_once: usize,
+    /// All trials, in order.
+    pub(crate) created: Vec<Create>,
     pub(crate) end: Option<Reason>,
 }
 
@@ -92,12 +95,25 @@ impl History {
 
 /// Runs a search to its end: trials report in the order in which they were started, one at a time.
 pub(crate) fn run(searcher: &mut Searcher, places: u32, metric: impl Fn(u32, u64) -> f64) -> History {
+    run_seeing(searcher, places, |_| (), metric)
+}
+
+/// The same; `see` is shown every trial when it is created.
+pub(crate) fn run_seeing(
+    searcher: &mut Searcher,
+    places: u32,
+    see: impl Fn(&Create),
+    metric: impl Fn(u32, u64) -> f64,
+) -> History {
     let mut history = History::default();
     let mut running: VecDeque<(u32, u64)> = VecDeque::new();
     let mut events: VecDeque<Event> = [Event::Capacity(places)].into();
     loop {
         while let Some(event) = events.pop_front() {
             for action in searcher.handle(&event) {
+                if let Action::Create(create) = &action {
+                    see(create);
+                }
                 follow(&action, &mut running, &mut events, &mut history);
             }
             history.most_at_once = history.most_at_once.max(running.len());
@@ -120,7 +136,10 @@ fn follow(
     history: &mut History,
 ) {
     match *action {
-        Action::Create(ref create) => running.push_back((create.trial.0, create.train_to)),
+        Action::Create(ref create) => {
+            running.push_back((create.trial.0, create.train_to));
+            history.created.push(create.clone());
+        }
         Action::TrainTo { trial, length, .. } => running.push_back((trial.0, length)),
         Action::Pause { trial, .. } => events.push_back(Event::Exited { trial, reason: PAUSED }),
         // Of a paused trial nothing follows; then this event changes nothing.

@@ -155,6 +155,16 @@ mod tests {
         }
     }
 
+    /// 40 rises and 20 falls of one size: every rank is 30.5, so the sums are 610 and 1220, and the variance is
+    /// 60 × 30.5² / 4 = 13 953.75. The score is (915 − 610 − 0.5) / √13 953.75 = 2.5778; uncorrected it would be 2.24.
+    #[test]
+    fn many_ties_narrow_the_normal_tail() {
+        let differences: Vec<f64> = (0..60).map(|place| if place < 40 { 1.0 } else { -1.0 }).collect();
+        let test = signed_rank(&differences);
+        assert_eq!((test.plus, test.minus), (1220.0, 610.0));
+        assert!((test.p - 0.0099444).abs() < 1e-6, "{}", test.p);
+    }
+
     #[test]
     fn nothing_differs() {
         assert_eq!(signed_rank(&[0.0, 0.0, f64::NAN]).p, 1.0);

@@ -17,6 +17,16 @@ pub(crate) fn number(value: f64) -> String {
     minus(if decimals == 0 { grouped(&text) } else { text })
 }
 
+/// A number that someone chose, without trailing zeros: `0.05`, `2.5`.
+pub(crate) fn round_number(value: f64) -> String {
+    let text = number(value);
+    if text.contains('.') && !text.contains('e') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
 /// A whole number in groups of three.
 fn grouped(digits: &str) -> String {
     let start = usize::from(digits.starts_with('-'));

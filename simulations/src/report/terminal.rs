@@ -1,6 +1,6 @@
 //! The table for a terminal, with the conclusion below it.
 
-use crate::judge::wording::{number, percent};
+use crate::judge::wording::{number, percent, round_number};
 use crate::judge::{Comparison, Standing, Verdict};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
@@ -32,8 +32,8 @@ pub(super) fn table(comparison: &Comparison, width: u16) -> String {
 fn standings(comparison: &Comparison, end: &Verdict, width: u16) -> String {
     let fractions = &comparison.setup.fractions;
     let mut header = vec!["searcher".to_owned()];
-    header.extend(fractions.iter().map(|&fraction| format!("rank at {}", percent(fraction))));
-    header.push(format!("regret at {}", percent(end.fraction)));
+    header.extend(fractions.iter().map(|&fraction| format!("rank, {}", percent(fraction))));
+    header.push(format!("regret, {}", percent(end.fraction)));
     header.push(format!("{} interval", percent(comparison.setup.confidence)));
     let rows = end.ranking().into_iter().map(|standing| {
         let mut row = vec![label(comparison, standing.searcher)];
@@ -43,14 +43,14 @@ fn standings(comparison: &Comparison, end: &Verdict, width: u16) -> String {
                 .map_or_else(String::new, |verdict| rank(&verdict.standings[standing.searcher]))
         }));
         row.push(number(standing.regret.value));
-        row.push(format!("{} to {}", number(standing.regret.low), number(standing.regret.high)));
+        row.push(format!("{} … {}", number(standing.regret.low), number(standing.regret.high)));
         row
     });
     grid(header, rows, width)
 }
 
 fn work(comparison: &Comparison, width: u16) -> String {
-    let target = format!("time to {}", number(comparison.setup.target));
+    let target = format!("time to {}", round_number(comparison.setup.target));
     let header =
         ["searcher", &target, "reached by", "utilisation", "wasted", "trials", "reports"].map(str::to_owned);
     let order: Vec<usize> = match comparison.at_the_end() {

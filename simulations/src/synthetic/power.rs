@@ -1,4 +1,4 @@
-//! Power-law learning curves: `asymptote + (start − asymptote) · length^(−rate)`.
+//! Power-law learning curves: `asymptote + (start − asymptote) · (1 + length)^(−rate)`.
 
 use super::sampled;
 use crate::error::Error;
@@ -155,8 +155,8 @@ impl Task for PowerLaw {
             self.shape.plateaus > 0.0 && noise::unit(key, Purpose::Shape, 0, 0) < self.shape.plateaus;
         let idle =
             if plateau { noise::unit(key, Purpose::Shape, 0, 1) * 0.5 * self.max_length as f64 } else { 0.0 };
-        let learned = (length - idle).max(1.0);
-        let mut metric = asymptote + (START - asymptote) * learned.powf(-rate);
+        let learned = (length - idle).max(0.0);
+        let mut metric = asymptote + (START - asymptote) * (1.0 + learned).powf(-rate);
         if self.shape.noise > 0.0 {
             metric += self.shape.noise * noise::normal(key, Purpose::Report, length as u64, 0);
         }

@@ -36,6 +36,7 @@ impl<T: Task + ?Sized, P: Player + ?Sized> Game<'_, T, P> {
             create.clone_from.and_then(|parent| self.trials.get((parent.0 as usize).checked_sub(1)?));
         // What the parent trained is not trained again: lengths go on from its checkpoint.
         let length = parent.map_or(0, |parent| parent.checkpoint);
+        self.inherited += u64::from(length);
         self.trials.push(Trial {
             curve: self.task.curve(self.seed, id, &create.hparams),
             length,

@@ -41,7 +41,8 @@ use toprung_searchers::{Action, Event, TrialId};
 pub struct Outcome {
     /// As far as it is judged.
     pub run: Run,
-    /// The length that counts: `run.total_length` less `run.wasted_length`.
+    /// The length that counts: what all trials reached, less what they were cloned with. With `run.wasted_length` it
+    /// adds up to `run.total_length`.
     pub useful_length: u64,
     /// Attempts that failed by themselves.
     pub crashes: u64,
@@ -101,6 +102,8 @@ struct Game<'a, T: ?Sized, P: ?Sized> {
     /// Slots whose nodes are there.
     there: u32,
     busy: f64,
+    /// The length that cloned trials began with.
+    inherited: u64,
     out: Outcome,
     events: VecDeque<Event>,
     actions: Vec<Action>,
@@ -151,6 +154,7 @@ impl<'a, T: Task + ?Sized, P: Player + ?Sized> Game<'a, T, P> {
             holding: 0,
             there: world.slots,
             busy: 0.0,
+            inherited: 0,
             out,
             events: VecDeque::new(),
             actions: Vec::new(),
@@ -262,7 +266,9 @@ impl<'a, T: Task + ?Sized, P: Player + ?Sized> Game<'a, T, P> {
         out.run.end_time = self.now;
         out.run.utilisation =
             if slot_seconds > 0.0 { (self.busy / slot_seconds).clamp(0.0, 1.0) } else { 0.0 };
-        out.useful_length = out.run.total_length - out.run.wasted_length;
+        // Counted apart from what was wasted, so that the two can be held against each other.
+        let reached: u64 = self.trials.iter().map(|trial| u64::from(trial.length)).sum();
+        out.useful_length = reached - self.inherited;
         self.out
     }
 }

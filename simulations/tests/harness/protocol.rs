@@ -82,9 +82,9 @@ fn only_epochs_that_end_in_time_count() {
     let mut script =
         Script::new(&["+1 20>3, +2 20>3", "", "", "", "", "1 stop", "2 stop", "+3 20>3, +4 10>3"]);
     let run = two_workers().play(&table(), &mut script, "script", 0);
-    // 3 @ 3 (twice), 6, 9; from 9 on trial 3 ends its first epoch at 12 and counts; trial 4 at 11, its second at 13 not.
+    // Both at 3 and 6, trial 1 at 9; trial 2 is stopped as its epoch would end. Trial 4 at 11, not at 13; trial 3 at 12 still.
     assert_eq!(script.heard.last().unwrap(), "3@1: 0.6");
-    assert_eq!((run.reports, run.end_time), (8, 12.0));
+    assert_eq!((run.reports, run.end_time), (7, 12.0));
     let protocol = two_workers();
     let regret = |part| protocol.norm_regret(&table(), &run, part);
     // Nothing by 1.5: the cap, (1 − 0.3) / 0.2. 0.6 at 3, 0.4 at 6, 0.3 at 9.

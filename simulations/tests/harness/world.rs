@@ -40,10 +40,10 @@ fn overheads_add_up() {
 #[test]
 fn reports_at_targets_are_told_there_only() {
     let world = World { reports: Reports::AtTargets, ..World::calm(2) };
-    let mut script = Script::new(&["+1 0>3, +2 0>9", "1>9", "1 stop", "2 stop", "", "end"]);
+    let mut script = Script::new(&["+1 0>3, +2 0>9", "1>9", "2 stop", "", "1 stop", "end"]);
     world.play(&one_curve(), &mut script, "script", 0).unwrap();
     let expected = ["1@3: 0.3333333333333333", "2@9: 0.1111111111111111", "1@9: 0.1111111111111111"];
-    assert_eq!(script.heard[1..4], expected);
+    assert_eq!([1, 2, 4].map(|place| script.heard[place].as_str()), expected);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod children;
+mod models;
 mod preemption;
 
 use toprung_proto::v1::{self, ExitCause, TrialState, attempt_event::Kind};

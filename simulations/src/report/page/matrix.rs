@@ -43,7 +43,11 @@ fn matrix(comparison: &Comparison, verdict: &Verdict) -> String {
         });
         name + &cells.collect::<String>()
     });
-    rows::table("Numbers above the columns are those before the rows.", &header, rows)
+    rows::table("Numbers above the columns are those before the rows.", &header, rows).replacen(
+        "<table>",
+        "<table class=\"matrix\">",
+        1,
+    )
 }
 
 fn cell(comparison: &Comparison, duel: &Duel) -> String {

@@ -145,6 +145,15 @@ pub(in crate::report) mod tests {
     }
 
     #[test]
+    fn a_lone_run_makes_a_page() {
+        let (setup, runs) = samples::comparison_input(1, 1, 1);
+        let html = html(&Comparison::new(setup, &runs).unwrap());
+        assert_well_formed(&html);
+        assert!(!html.contains("NaN") && !html.contains("inf"), "what was not measured is a dash");
+        assert!(!html.contains("Paired tests"));
+    }
+
+    #[test]
     #[should_panic(expected = "closed in turn")]
     fn the_check_of_form_can_fail() {
         assert_well_formed("<p><b>x</p></b>");

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 /// A table: a caption, a header, and rows of finished cells.
 pub(super) fn table(caption: &str, header: &[String], rows: impl Iterator<Item = String>) -> String {
     let mut text =
-        format!("<div class=\"scroll\"><table>\n<caption>{}</caption>\n<thead><tr>", escape(caption));
+        format!("<p class=\"caption\">{}</p>\n<div class=\"scroll\"><table>\n<thead><tr>", escape(caption));
     for cell in header {
         let _ = write!(text, "<th>{}</th>", escape(cell));
     }

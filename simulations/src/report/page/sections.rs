@@ -1,7 +1,7 @@
 //! The sections of the page.
 
 use super::{escape, rows};
-use crate::judge::wording::{list, number, percent};
+use crate::judge::wording::{list, number, percent, round_number};
 use crate::judge::{Axis, Comparison, Paragraph, Standing, TaskVerdict, Work};
 use crate::report::plot::{self, Picture};
 use std::fmt::Write as _;
@@ -105,7 +105,7 @@ pub(super) fn work(comparison: &Comparison) -> String {
 
 fn work_table(comparison: &Comparison, work: &[Work], caption: &str, unit: &str) -> String {
     let length = if unit.is_empty() { "length".to_owned() } else { format!("length ({unit})") };
-    let target = format!("time to regret {}", number(comparison.setup.target));
+    let target = format!("time to regret {}", round_number(comparison.setup.target));
     let header = [
         "searcher",
         &target,
@@ -117,24 +117,32 @@ fn work_table(comparison: &Comparison, work: &[Work], caption: &str, unit: &str)
         &length,
         "cost",
     ];
-    let rows = work.iter().filter(|work| work.runs > 0).map(|work| {
-        let time = work
-            .time_to_target
-            .map_or_else(|| "not by half".to_owned(), |part| format!("{} of budget", percent(part)));
-        let cells = [
-            time,
-            format!("{} of {}", work.reached, work.runs),
-            percent(work.utilisation),
-            percent(work.wasted),
-            number(work.trials),
-            number(work.reports),
-            number(work.length),
-            number(work.cost),
-        ];
-        rows::searcher(comparison, work.searcher)
-            + &cells.iter().map(|text| rows::cell(text)).collect::<String>()
-    });
+    let rows =
+        in_order(comparison).into_iter().map(|place| &work[place]).filter(|work| work.runs > 0).map(|work| {
+            let time = work
+                .time_to_target
+                .map_or_else(|| "not by half".to_owned(), |part| format!("{} of budget", percent(part)));
+            let cells = [
+                time,
+                format!("{} of {}", work.reached, work.runs),
+                percent(work.utilisation),
+                percent(work.wasted),
+                number(work.trials),
+                number(work.reports),
+                number(work.length),
+                number(work.cost),
+            ];
+            rows::searcher(comparison, work.searcher)
+                + &cells.iter().map(|text| rows::cell(text)).collect::<String>()
+        });
     rows::table(caption, &header.map(str::to_owned), rows)
+}
+
+/// The searchers by their mean rank at the end.
+fn in_order(comparison: &Comparison) -> Vec<usize> {
+    let ranking =
+        comparison.at_the_end().map(|end| end.ranking().iter().map(|standing| standing.searcher).collect());
+    ranking.unwrap_or_else(|| (0..comparison.setup.searchers.len()).collect())
 }
 
 pub(super) fn task(comparison: &Comparison, task: &TaskVerdict) -> String {
@@ -142,12 +150,12 @@ pub(super) fn task(comparison: &Comparison, task: &TaskVerdict) -> String {
     let mut text = format!("<h2 id=\"task-{}\">{}</h2>\n", task.task, escape(&scale.name));
     let _ = writeln!(
         text,
-        "<p>{} is {}; the best there is is {}, a median configuration has {}. The budget is {} {}.{}</p>",
+        "<p>{} is {}; the best there is is {}, a median configuration has {}. The budget is {}\u{a0}{}.{}</p>",
         escape(&scale.metric),
         if scale.smaller_is_better { "minimised" } else { "maximised" },
-        escape(&number(scale.as_reported(scale.best))),
-        escape(&number(scale.as_reported(scale.median))),
-        escape(&number(task.budget)),
+        escape(&round_number(scale.as_reported(scale.best))),
+        escape(&round_number(scale.as_reported(scale.median))),
+        escape(&round_number(task.budget)),
         escape(&scale.time_unit),
         if task.cost_is_length {
             " Cost is the same as length here, so it has no plot of its own."

@@ -2,7 +2,7 @@
 
 use super::chart::{Chart, ChartAxis, Line, Tick};
 use super::ticks::{linear_axis, log_axis};
-use crate::judge::wording::percent;
+use crate::judge::wording::{count, percent, round_number};
 use crate::judge::{Axis, AxisCurves, Comparison, Curve, Interval, Task, TaskVerdict};
 
 /// Below this, regret is drawn as if it were this.
@@ -17,14 +17,18 @@ pub(super) fn mean_rank(comparison: &Comparison) -> Chart {
         band: curve.points.iter().map(|&(at, rank, error)| (at, rank - error, rank + error)).collect(),
     };
     let most = comparison.setup.searchers.len().max(2) as f64;
+    let mut y = linear_axis("mean rank (1 is best)".to_owned(), 1.0, most);
+    if y.ticks.first().is_some_and(|tick| tick.at >= 2.0) {
+        y.ticks.insert(0, Tick { at: 1.0, label: "1".to_owned() });
+    }
     Chart {
         title: format!(
-            "Mean rank over {} tasks and {} seeds",
-            comparison.setup.tasks.len(),
-            comparison.seeds.len()
+            "Mean rank over {} and {}",
+            count(comparison.setup.tasks.len(), "task"),
+            count(comparison.seeds.len(), "seed")
         ),
         x: percent_axis("part of the budget in time", crate::judge::curves::FIRST),
-        y: linear_axis("mean rank (1 is best)".to_owned(), 1.0, most),
+        y,
         guides: guides(comparison, 1.0),
         lines: comparison.ranks.iter().filter(|curve| !curve.points.is_empty()).map(line).collect(),
         baselines: baselines(comparison),
@@ -39,6 +43,10 @@ pub(super) fn profile(comparison: &Comparison) -> Chart {
         points: profile.points.clone(),
         band: Vec::new(),
     };
+    // Many lines end at the top: their names are listed in the order in which the lines get there.
+    let mut lines: Vec<Line> = comparison.profiles.iter().map(line).collect();
+    let area = |line: &Line| line.points.iter().map(|point| point.1).sum::<f64>();
+    lines.sort_by(|one, other| area(other).total_cmp(&area(one)));
     let mut y = linear_axis("share of runs at or below it (higher is better)".to_owned(), 0.0, 1.0);
     y.ticks.iter_mut().for_each(|tick| tick.label = percent(tick.at));
     Chart {
@@ -46,7 +54,7 @@ pub(super) fn profile(comparison: &Comparison) -> Chart {
         x: log_axis("normalised regret at the end".to_owned(), 1e-3, 1.0),
         y,
         guides: Vec::new(),
-        lines: comparison.profiles.iter().map(line).collect(),
+        lines,
         baselines: baselines(comparison),
     }
 }
@@ -71,22 +79,35 @@ fn regret(comparison: &Comparison, task: &TaskVerdict, curves: &AxisCurves) -> C
         || curves.curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.regret.value));
     let top = values().filter(|value| value.is_finite()).fold(LEAST_REGRET * 10.0, f64::max);
     let least = values().filter(|&value| value > 0.0).fold(top, f64::min);
-    let floor = (least * 0.7).clamp(LEAST_REGRET, top / 10.0);
+    let floor = (least * 0.7).max(LEAST_REGRET).min(top / 10.0);
     let mut y = log_axis("normalised regret (lower is better)".to_owned(), floor, top * 1.1);
-    if values().any(|value| value < floor) {
-        let near = |tick: &Tick| tick.at < floor * 1.4;
-        y.ticks.retain(|tick| !near(tick));
-        y.ticks.push(Tick { at: floor, label: "0".to_owned() });
+    if let Some(label) = below(floor, values()) {
+        y.ticks.retain(|tick| tick.at >= floor * 1.4);
+        y.ticks.push(Tick { at: floor, label });
     }
     chart(comparison, task, curves, y, |regret| regret)
+}
+
+/// What the floor of a logarithmic axis stands for, if values lie below it.
+fn below(floor: f64, values: impl Iterator<Item = f64>) -> Option<String> {
+    let below: Vec<f64> = values.filter(|value| *value < floor).collect();
+    let label = if below.iter().any(|value| *value > 0.0) {
+        format!("< {}", round_number(floor))
+    } else if below.iter().any(|value| *value < 0.0) {
+        "≤ 0".to_owned()
+    } else {
+        "0".to_owned()
+    };
+    (!below.is_empty()).then_some(label)
 }
 
 fn metric(comparison: &Comparison, task: &TaskVerdict, curves: &AxisCurves) -> Chart {
     let scale = &comparison.setup.tasks[task.task];
     // What is much worse than a median configuration would flatten everything else.
-    let top = curves.curves.iter().flat_map(|curve| &curve.points).map(|point| point.regret.value);
-    let top = top.filter(|value| value.is_finite()).fold(0.1, f64::max).min(1.2);
-    let (one, other) = (scale.metric_at(-0.03 * top), scale.metric_at(top));
+    let values = || curves.curves.iter().flat_map(|curve| &curve.points).map(|point| point.regret.value);
+    let top = values().filter(|value| value.is_finite()).fold(0.1, f64::max).min(1.2);
+    let least = values().filter(|value| value.is_finite()).fold(0.0, f64::min);
+    let (one, other) = (scale.metric_at(least - 0.03 * top), scale.metric_at(top));
     let better = if scale.smaller_is_better { "lower" } else { "higher" };
     let y =
         linear_axis(format!("best {} ({better} is better)", scale.metric), one.min(other), one.max(other));
@@ -206,6 +227,27 @@ mod tests {
         assert_eq!(names(0), ["1-task_0-regret-time", "1-task_0-metric-time", "1-task_0-regret-length"]);
         assert_eq!(names(1).len(), 4);
         assert_eq!(overall(&comparison).len(), 2);
+    }
+
+    #[test]
+    fn the_floor_says_what_lies_on_it() {
+        let label = |values: &[f64]| below(0.01, values.iter().copied());
+        assert_eq!(label(&[0.01, 0.5]), None);
+        assert_eq!(label(&[0.0, 0.5]).unwrap(), "0");
+        assert_eq!(label(&[0.004, 0.0]).unwrap(), "< 0.01");
+        assert_eq!(label(&[-0.2, 0.0]).unwrap(), "≤ 0");
+    }
+
+    #[test]
+    fn better_than_the_best_is_still_shown() {
+        let (setup, mut runs) = samples::comparison_input(1, 2, 3);
+        for step in runs.iter_mut().flat_map(|run| &mut run.steps) {
+            step.best -= 0.2;
+        }
+        let comparison = Comparison::new(setup, &runs).unwrap();
+        let axis = &comparison.tasks[0].axes[0];
+        let chart = metric(&comparison, &comparison.tasks[0], axis);
+        assert!(chart.lines.iter().all(|line| line.points.len() == axis.curves[0].points.len()));
     }
 
     #[test]

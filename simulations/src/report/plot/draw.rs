@@ -10,7 +10,7 @@ pub(super) const WIDTH: f32 = 720.0;
 /// The least height of a plot; more searchers make it higher.
 const HEIGHT: f32 = 430.0;
 const LEFT: f32 = 66.0;
-const RIGHT: f32 = 168.0;
+const RIGHT: f32 = 178.0;
 const TOP: f32 = 58.0;
 const BOTTOM: f32 = 50.0;
 /// The distance of names at the ends of lines.
@@ -108,19 +108,25 @@ fn one_line(frame: &Frame<'_>, canvas: &mut dyn Canvas, line: &Line) {
     }
     let spots = frame.spots(line.points.iter().copied());
     canvas.line(&spots, ink, 1.9, dash(line.searcher, frame.baseline(line)));
-    let outline = marker(line.searcher);
     let every = 10;
-    for spot in spots.iter().skip(2 + line.searcher * 3 % every).step_by(every).chain(spots.last()) {
-        let shape: Vec<Spot> = outline.iter().map(|(x, y)| (spot.0 + x * 4.0, spot.1 + y * 4.0)).collect();
-        canvas.fill(&shape, ink, 1.0);
+    for &spot in spots.iter().skip(2 + line.searcher * 3 % every).step_by(every).chain(spots.last()) {
+        mark(canvas, line, spot, 4.0, ink);
     }
+}
+
+/// The searcher's marker.
+fn mark(canvas: &mut dyn Canvas, line: &Line, at: Spot, radius: f32, ink: Ink) {
+    let outline = marker(line.searcher).into_iter();
+    let shape: Vec<Spot> = outline.map(|(x, y)| (at.0 + x * radius, at.1 + y * radius)).collect();
+    canvas.fill(&shape, ink, 1.0);
 }
 
 /// The line's name, with a thin stroke from where the line ends.
 fn name(frame: &Frame<'_>, canvas: &mut dyn Canvas, line: &Line, height: f32) {
     let Some(&(x, y)) = line.points.last() else { return };
-    let (end, at, ink) = ((frame.x(x), frame.y(y)), WIDTH - RIGHT + 26.0, frame.ink(line));
-    canvas.line(&[(end.0 + 5.0, end.1), (WIDTH - RIGHT + 8.0, end.1), (at - 4.0, height)], ink, 0.7, &[]);
+    let (end, at, ink) = ((frame.x(x), frame.y(y)), WIDTH - RIGHT + 36.0, frame.ink(line));
+    canvas.line(&[(end.0 + 5.0, end.1), (WIDTH - RIGHT + 8.0, end.1), (at - 14.0, height)], ink, 0.7, &[]);
+    mark(canvas, line, (at - 8.0, height), 3.5, ink);
     let text = font::shortened(&line.name, SMALL, WIDTH - at - 4.0);
     write(canvas, &text, (at, height + 4.0), Anchor::Start, SMALL, ink);
 }

@@ -87,7 +87,7 @@ pub(in crate::report) fn marker(searcher: usize) -> Vec<(f32, f32)> {
         (0..2 * corners).map(corner).collect()
     };
     match searcher % 6 {
-        0 => star(12, 1.0, 0.0),  // A circle, nearly.
+        0 => star(12, 1.15, 0.0), // A circle, nearly.
         1 => star(4, 0.81, 0.25), // A square.
         2 => star(3, 0.575, 0.0), // A triangle.
         3 => star(4, 0.81, 0.0),  // A diamond.

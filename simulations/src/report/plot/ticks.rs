@@ -1,7 +1,7 @@
 //! Where an axis has its marks: round numbers, not too many.
 
 use super::chart::{ChartAxis, Scale, Tick};
-use crate::judge::wording::number;
+use crate::judge::wording::round_number;
 
 /// The most marks on an axis.
 const MOST: usize = 9;
@@ -16,8 +16,11 @@ pub(super) fn log_axis(label: String, from: f64, to: f64) -> ChartAxis {
         all.filter(|mark| *mark >= from * 0.999 && *mark <= to * 1.001).collect()
     };
     let few = patterns.iter().map(|pattern| marks(pattern, 1)).find(|marks| marks.len() <= MOST);
-    let ticks =
-        few.unwrap_or_else(|| marks(&[1.0], 3)).into_iter().map(|at| Tick { at, label: mark(at) }).collect();
+    let ticks = few
+        .unwrap_or_else(|| marks(&[1.0], 3))
+        .into_iter()
+        .map(|at| Tick { at, label: round_number(at) })
+        .collect();
     ChartAxis { label, scale: Scale::Log, from, to, ticks }
 }
 
@@ -33,19 +36,11 @@ pub(super) fn linear_axis(label: String, from: f64, to: f64) -> ChartAxis {
         .unwrap_or(coarse);
     let first = (from / step - 1e-9).ceil() as i64;
     let last = (to / step + 1e-9).floor() as i64;
-    let ticks =
-        (first..=last).map(|place| place as f64 * step).map(|at| Tick { at, label: mark(at) }).collect();
+    let ticks = (first..=last)
+        .map(|place| place as f64 * step)
+        .map(|at| Tick { at, label: round_number(at) })
+        .collect();
     ChartAxis { label, scale: Scale::Linear, from, to, ticks }
-}
-
-/// A round number without trailing zeros.
-fn mark(value: f64) -> String {
-    let text = number(value);
-    if text.contains('.') && !text.contains('e') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
-    }
 }
 
 #[cfg(test)]
