@@ -4,6 +4,7 @@ use crate::simulation::amount::Amount;
 use crate::simulation::budget::Budget;
 use clap::Args;
 use std::path::PathBuf;
+use toprung_kernels::DeviceChoice;
 
 /// `toprung simulate`
 #[derive(Clone, Debug, Args)]
@@ -30,12 +31,23 @@ pub(crate) struct Simulate {
     #[arg(long, conflicts_with_all = ["budget", "startup", "checkpoint_time", "resume_time", "stragglers",
                                       "crashes", "preemptions", "node_loss", "slots_per_node"])]
     pub protocol: bool,
+    /// Also play so many replicates of each `async_halving` by promotion on each table, in lengths instead of times: 100000
+    /// are a matter of seconds.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub replicates: Option<u32>,
+    /// Where replicates are played: auto, cpu, or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "auto", requires = "replicates", value_parser = device)]
+    pub device: DeviceChoice,
     /// The simulated cluster.
     #[command(flatten)]
     pub cluster: Cluster,
     /// What is printed and written.
     #[command(flatten)]
     pub show: Outputs,
+}
+
+fn device(text: &str) -> Result<DeviceChoice, String> {
+    text.parse().map_err(|error: toprung_kernels::Error| error.to_string())
 }
 
 /// `toprung tune-searcher`

@@ -8,10 +8,11 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::output::{self, simulation as text, table};
 use crate::simulation::arena::{Arena, usual_budget};
+use crate::simulation::judging;
 use crate::simulation::playing::{self, Played};
+use crate::simulation::replicates::{self, Replicated};
 use crate::simulation::spec::Spec;
 use crate::simulation::tasks::{self, SimulatedTask};
-use crate::simulation::judging;
 use std::path::Path;
 use std::sync::Arc;
 use toprung_simulations::judge::Comparison;
@@ -48,8 +49,17 @@ pub(super) async fn run(global: &Global, args: &Simulate) -> Result<Exit, Error>
         return Ok(Exit::Interrupted);
     }
     let comparison = judging::comparison(&arena, &who, &played, RESAMPLES)?;
-    show(&arena, &comparison, &played, interrupted, &args.show)?;
+    let replicated = replicate(&arena, args).await?;
+    show(&arena, &comparison, &played, &replicated, interrupted, &args.show)?;
     Ok(if interrupted { Exit::Interrupted } else { Exit::Ok })
+}
+
+/// The replicates that --replicates asks for.
+async fn replicate(arena: &Arc<Arena>, args: &Simulate) -> Result<Vec<Replicated>, Error> {
+    let Some(count) = args.replicates else { return Ok(Vec::new()) };
+    let (arena, choice, slots) = (Arc::clone(arena), args.device, args.cluster.slots);
+    let work = tokio::task::spawn_blocking(move || replicates::play(&arena, choice, slots, count));
+    work.await.map_err(|error| Error::Engine(format!("the replicates failed: {error}")))?
 }
 
 /// The experiment file, if one is named.
@@ -113,6 +123,7 @@ fn show(
     arena: &Arena,
     comparison: &Comparison,
     played: &[Played],
+    replicated: &[Replicated],
     interrupted: bool,
     show: &Outputs,
 ) -> Result<(), Error> {
@@ -121,12 +132,14 @@ fn show(
         let document = serde_json::json!({
             "simulation": judging::document(arena, played, interrupted),
             "comparison": json(&report)?,
+            "replicates": replicated.iter().map(Replicated::json).collect::<Vec<_>>(),
         });
         output::print_json(&document)?;
     } else if show.csv {
         output::print(&report.csv().map_err(unwritten)?)?;
     } else {
         output::print(&report.table(table::terminal_width().unwrap_or(text::WIDTH)))?;
+        output::print(&text::replicates(replicated, table::terminal_width()))?;
     }
     for line in judging::beyond_lines(arena, played) {
         output::note(&line);

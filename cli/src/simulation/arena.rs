@@ -148,6 +148,14 @@ impl Arena {
         play(one) == play(other)
     }
 
+    /// The method of a contestant on a task, if it is a searcher.
+    pub(crate) fn method(&self, field: usize, contestant: usize) -> Option<&SearcherConfig> {
+        match &self.contestants[contestant].plays[field] {
+            Play::Searcher(config) | Play::Rounds(config) => Some(config),
+            Play::FirstThenBest { .. } => None,
+        }
+    }
+
     /// Where a search is over before anything can be trained in full.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let short = |field: &&Field| {

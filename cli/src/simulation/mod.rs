@@ -9,6 +9,7 @@
 //! | `arena` | tasks, contestants and the simulated cluster, checked and ready |
 //! | `playing`, `progress` | all runs on all cores, and how far they are |
 //! | `judging` | what the runs are compared by |
+//! | `replicates` | very many searches at once, by the kernels |
 //! | `grid`, `tuning`, `advice` | settings to try, those that are left, and what to take |
 //!
 //! Nothing here decides about a search: searchers, world and judge are those of `toprung-simulations`.
@@ -24,6 +25,7 @@ mod listed;
 pub(crate) mod playing;
 mod progress;
 mod recorded;
+pub(crate) mod replicates;
 pub(crate) mod spec;
 mod synthetic;
 pub(crate) mod tasks;

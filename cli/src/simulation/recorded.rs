@@ -68,6 +68,7 @@ pub(super) async fn task(global: &Global, id: u64) -> Result<SimulatedTask, Erro
             "experiment {id} ({}): {count} trials with {reports} validations, up to {length} {}",
             experiment.name, experiment.time_metric
         ),
+        rows: u32::try_from(table.rows()).ok(),
         caution: caution(shorter, length, &experiment),
         task: Box::new(table),
         metric: experiment.metric,

@@ -69,6 +69,7 @@ fn simulated(task: Box<dyn Task + Send>, described: String) -> SimulatedTask {
         unit: 1,
         time_unit: "epochs".to_owned(),
         caution: "made from formulae: no task of yours".to_owned(),
+        rows: None,
         recorded: None,
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct SimulatedTask {
     pub described: String,
     /// What to know about its results; empty: nothing.
     pub caution: String,
+    /// How many configurations it holds; none: they are made from formulae.
+    pub rows: Option<u32>,
     /// The experiment that ran, if it is one.
     pub recorded: Option<recorded::Ran>,
 }
@@ -137,6 +139,7 @@ fn of_table(table: Table, words: Words, time_unit: &str, path: &Path) -> Simulat
         described,
         caution: String::new(),
         recorded: None,
+        rows: u32::try_from(table.rows()).ok(),
         task: Box::new(table),
     }
 }
