@@ -30,3 +30,4 @@ mod priorities;
 mod scripts;
 mod searching;
 mod server;
+mod simulating;
