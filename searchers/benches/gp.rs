@@ -20,7 +20,7 @@ fn main() {
 fn search(reports: u32) -> Searcher {
     let rate = Domain::Double { min: 0.0, max: 1.0, log: false, quantize: None, count: None };
     let axes = ["a", "b", "c", "d", "e"];
-    let space = Space(axes.map(|name| (name.to_owned(), Dimension::always(rate.clone()))).into());
+    let space = Space::new(axes.map(|name| (name.to_owned(), Dimension::always(rate.clone()))).into());
     let gp = GpConfig { max_points: 2000, random_fraction: 0.0, startup_trials: reports.min(1000) };
     let inner = SearcherConfig::Random { max_trials: 100_000, max_length: 1, max_concurrent_trials: 0 };
     let config = SearcherConfig::ModelBased { inner: Box::new(inner), model: ModelConfig::Gp(gp) };

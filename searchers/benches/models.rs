@@ -25,7 +25,7 @@ fn floats() -> Space {
         let domain = Domain::Double { min: 0.0, max: 1.0, log: false, quantize: None, count: None };
         (name.to_owned(), Dimension::always(domain))
     };
-    Space(["a", "b", "c", "d", "e"].map(always).into())
+    Space::new(["a", "b", "c", "d", "e"].map(always).into())
 }
 
 fn mixed() -> Space {
@@ -35,7 +35,7 @@ fn mixed() -> Space {
     let layers = Domain::Int { min: 1, max: 8, log: false, count: None };
     let batch = Domain::Ordinal([16, 32, 64, 128].map(Value::Int).into());
     let kind = Domain::Categorical(["adam", "sgd", "lion"].map(|name| Value::String(name.to_owned())).into());
-    Space(
+    Space::new(
         [("rate", rate), ("units", units), ("layers", layers), ("batch", batch), ("kind", kind)]
             .map(always)
             .into(),

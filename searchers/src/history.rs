@@ -75,11 +75,6 @@ impl History {
         self.trials.get((number as usize).checked_sub(1)?)
     }
 
-    /// All trials with their numbers, oldest first.
-    pub(crate) fn trials(&self) -> impl Iterator<Item = (u32, &Observed)> + '_ {
-        (1..).zip(&self.trials)
-    }
-
     /// The numbers of the trials that run, in order.
     pub(crate) fn running(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
         self.running.iter().copied()

@@ -60,7 +60,8 @@ fn searcher_in(space: Space, max_trials: u64, stop_once: bool) -> Searcher {
         num_rungs: 4,
         max_trials,
         divisor: 3.0,
-        min_length: None, max_length: 27,
+        min_length: None,
+        max_length: 27,
         max_concurrent_trials: 0,
         stop_once,
     };

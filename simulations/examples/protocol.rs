@@ -56,7 +56,8 @@ fn player(name: &str, table: &Table, seed: u32) -> Result<Box<dyn Player>, Error
         num_rungs: rungs,
         max_trials,
         divisor: 3.0,
-        min_length: None, max_length,
+        min_length: None,
+        max_length,
         max_concurrent_trials: 0,
         stop_once,
     };
@@ -70,15 +71,21 @@ fn player(name: &str, table: &Table, seed: u32) -> Result<Box<dyn Player>, Error
         "asha-stopping" => asha(true),
         "hyperband" => {
             let max_trials = hyperband_round(3.0, None, max_length).unwrap_or(max_trials);
-            let config =
-                SearcherConfig::Hyperband { max_trials, divisor: 3.0, min_length: None, max_length, max_concurrent_trials: 0 };
+            let config = SearcherConfig::Hyperband {
+                max_trials,
+                divisor: 3.0,
+                min_length: None,
+                max_length,
+                max_concurrent_trials: 0,
+            };
             return Ok(Box::new(Rounds::new(config, space, seed)?));
         }
         "sync-halving" => {
             let config = SearcherConfig::SyncHalving {
                 max_trials: 3_u64.pow(rungs - 1),
                 divisor: 3.0,
-                min_length: None, max_length,
+                min_length: None,
+                max_length,
                 max_concurrent_trials: 0,
             };
             return Ok(Box::new(Rounds::new(config, space, seed)?));
@@ -87,7 +94,8 @@ fn player(name: &str, table: &Table, seed: u32) -> Result<Box<dyn Player>, Error
             max_trials,
             divisor: 3.0,
             max_rungs: rungs,
-            min_length: None, max_length,
+            min_length: None,
+            max_length,
             max_concurrent_trials: 0,
         },
         "median" => SearcherConfig::MedianStopping { inner: Box::new(random), min_length: 1, min_trials: 5 },
@@ -113,7 +121,8 @@ fn player(name: &str, table: &Table, seed: u32) -> Result<Box<dyn Player>, Error
                 divisor: 3.0,
                 max_rungs: rungs,
                 bracket_rungs: Vec::new(),
-                min_length: None, max_length,
+                min_length: None,
+                max_length,
                 max_concurrent_trials: 0,
                 stop_once,
             }

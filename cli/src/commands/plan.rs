@@ -197,7 +197,8 @@ mod tests {
             );
             local(&toprung_config::parse(&text).unwrap().config).unwrap()
         };
-        let (bohb, hyperband) = (preview("name: bohb").plan.unwrap(), preview("name: hyperband").plan.unwrap());
+        let (bohb, hyperband) =
+            (preview("name: bohb").plan.unwrap(), preview("name: hyperband").plan.unwrap());
         assert_eq!((bohb.searcher.as_str(), &bohb.brackets), ("bohb", &hyperband.brackets));
         let anchored = preview("name: asha, max_trials: 9, min_length: 2, model: gp").plan.unwrap();
         assert_eq!(anchored.brackets[0].rung_lengths, [2, 6, 18, 27]);

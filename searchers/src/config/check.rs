@@ -88,7 +88,12 @@ fn check_rungs(setting: &'static str, rungs: u32) -> Result<(), Error> {
     within(setting, u64::from(rungs), 1, u64::from(MAX_RUNGS), "1 to 64")
 }
 
-pub(crate) fn fraction(setting: &'static str, found: f64, most: f64, allowed: &'static str) -> Result<(), Error> {
+pub(crate) fn fraction(
+    setting: &'static str,
+    found: f64,
+    most: f64,
+    allowed: &'static str,
+) -> Result<(), Error> {
     if (0.0..=most).contains(&found) {
         Ok(())
     } else {
@@ -96,7 +101,13 @@ pub(crate) fn fraction(setting: &'static str, found: f64, most: f64, allowed: &'
     }
 }
 
-pub(crate) fn within(setting: &'static str, found: u64, min: u64, max: u64, allowed: &'static str) -> Result<(), Error> {
+pub(crate) fn within(
+    setting: &'static str,
+    found: u64,
+    min: u64,
+    max: u64,
+    allowed: &'static str,
+) -> Result<(), Error> {
     if (min..=max).contains(&found) {
         Ok(())
     } else {

@@ -14,7 +14,7 @@ fn double(min: f64, max: f64, log: bool) -> Domain {
 }
 
 fn space(domains: &[(&str, Domain)]) -> Space {
-    Space(
+    Space::new(
         domains
             .iter()
             .map(|(name, domain)| ((*name).to_owned(), Dimension::always(domain.clone())))
@@ -145,7 +145,9 @@ fn mixed() -> Space {
         ("part", Domain::Double { min: 0.0, max: 1.0, log: false, quantize: Some(0.1), count: None }),
     ]);
     let condition = BTreeMap::from([("kind".to_owned(), vec![text("q")])]);
-    space.0.insert("decay".to_owned(), Dimension { domain: double(0.0, 1.0, false), condition });
+    space
+        .dimensions
+        .insert("decay".to_owned(), Dimension { domain: double(0.0, 1.0, false), condition, prior: None });
     space
 }
 

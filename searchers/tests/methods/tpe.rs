@@ -39,7 +39,7 @@ fn always<const N: usize>(domains: [(&str, Domain); N]) -> BTreeMap<String, Dime
 }
 
 fn given(sibling: &str, allowed: &[&str], domain: Domain) -> Dimension {
-    Dimension { domain, condition: [(sibling.to_owned(), texts(allowed))].into() }
+    Dimension { domain, condition: [(sibling.to_owned(), texts(allowed))].into(), prior: None }
 }
 
 /// Everything a space can have, in groups within groups with conditions on either.
@@ -62,8 +62,11 @@ fn wild_space() -> Space {
     outer.insert("net".to_owned(), given("block", &["x", "y"], Domain::Group(inner)));
     outer.insert("extra".to_owned(), given("block", &["y"], Domain::Ordinal(texts(&["s", "t"]))));
     let more = [("extra".to_owned(), texts(&["t"])), ("block".to_owned(), texts(&["y"]))];
-    outer.insert("last".to_owned(), Dimension { domain: int(0, 9, false), condition: more.into() });
-    Space(outer)
+    outer.insert(
+        "last".to_owned(),
+        Dimension { domain: int(0, 9, false), condition: more.into(), prior: None },
+    );
+    Space::new(outer)
 }
 
 fn is_text(value: Option<&Value>, names: &[&str]) -> bool {
@@ -95,7 +98,7 @@ fn check_group(dimensions: &BTreeMap<String, Dimension>, assignment: &Assignment
 
 /// That all values are of their domains, and that those are there whose conditions hold.
 pub(crate) fn check_within(space: &Space, assignment: &Assignment) {
-    check_group(&space.0, assignment);
+    check_group(&space.dimensions, assignment);
     let encoding = Encoding::new(space);
     let settled = encoding.decode(space, &encoding.encode(assignment));
     assert_eq!(settled.keys().collect::<Vec<_>>(), assignment.keys().collect::<Vec<_>>());
@@ -189,7 +192,7 @@ fn check_better(space: &Space, factor: f64, metric: impl Fn(&Assignment) -> f64)
 }
 
 fn cube(names: [&str; 5]) -> Space {
-    Space(always(names.map(|name| (name, double(-2.0, 2.0, false)))))
+    Space::new(always(names.map(|name| (name, double(-2.0, 2.0, false)))))
 }
 
 #[test]
@@ -210,7 +213,7 @@ fn it_follows_a_curved_valley() {
 
 #[test]
 fn it_learns_of_all_kinds_at_once() {
-    let space = Space(always([
+    let space = Space::new(always([
         ("rate", double(1e-5, 1.0, true)),
         ("layers", int(1, 12, false)),
         ("units", int(4, 4096, true)),
@@ -231,7 +234,7 @@ fn it_learns_within_the_branch_of_a_condition() {
     for (name, on) in [("p", "x"), ("q", "y"), ("r", "y"), ("s", "z")] {
         dimensions.insert(name.to_owned(), given("kind", &[on], double(0.0, 1.0, false)));
     }
-    check_better(&Space(dimensions), 0.6, |assignment| {
+    check_better(&Space::new(dimensions), 0.6, |assignment| {
         let bowl = |name, best: f64| (number(assignment, name) - best).powi(2) * 8.0;
         match &assignment["kind"] {
             kind if is_text(Some(kind), &["x"]) => 0.5 + bowl("p", 0.3),
@@ -243,7 +246,8 @@ fn it_learns_within_the_branch_of_a_condition() {
 
 #[test]
 fn a_finite_space_is_tried_whole_before_anything_comes_again() {
-    let space = Space(always([("a", int(1, 4, false)), ("b", Domain::Categorical(texts(&["x", "y", "z"])))]));
+    let space =
+        Space::new(always([("a", int(1, 4, false)), ("b", Domain::Categorical(texts(&["x", "y", "z"])))]));
     for seed in 0..5 {
         let trials = play(search(&space, tpe(60), seed), 3, |_, assignment| Ok(number(assignment, "a")));
         assert_eq!(trials.len(), 60, "an exhausted space does not end a search");
@@ -257,7 +261,7 @@ fn a_finite_space_is_tried_whole_before_anything_comes_again() {
 #[test]
 fn spaces_without_choice_are_searched() {
     for space in
-        [Space::default(), Space(always([("one", int(4, 4, false)), ("c", Domain::Const(Value::Null))]))]
+        [Space::default(), Space::new(always([("one", int(4, 4, false)), ("c", Domain::Const(Value::Null))]))]
     {
         let trials = play(search(&space, tpe(40), 1), 4, |trial, _| Ok(f64::from(trial)));
         assert_eq!(trials.len(), 40);

@@ -62,7 +62,7 @@ impl Hartmann {
             return wrong("noise", deviation.to_string(), "0 to 10");
         }
         let domain = Domain::Double { min: 0.0, max: 1.0, log: false, quantize: None, count: None };
-        let space = Space(
+        let space = Space::new(
             (0..dimensions).map(|index| (format!("x{index}"), Dimension::always(domain.clone()))).collect(),
         );
         let cap = f64::INFINITY;
@@ -126,7 +126,7 @@ impl Task for Hartmann {
         // The names of the space are in the order of its dimensions.
         let number = |value: &Value| if let Value::Double(number) = value { *number } else { 0.5 };
         let mut x = [0.5; 6];
-        for (place, name) in x.iter_mut().zip(self.space.0.keys()) {
+        for (place, name) in x.iter_mut().zip(self.space.dimensions.keys()) {
             *place = hparams.get(name).map_or(0.5, number);
         }
         let noise = (noise::unit(seed, Purpose::Shape, u64::from(trial), 0) * f64::from(u32::MAX)) as u32;

@@ -69,7 +69,7 @@ impl PowerLaw {
         let names: Vec<String> = (0..dimensions).map(|index| format!("x{index:02}")).collect();
         let domain = Domain::Double { min: 0.0, max: 1.0, log: false, quantize: None, count: None };
         let dimension = |name: &String| (name.clone(), Dimension::always(domain.clone()));
-        let space = Space(names.iter().map(dimension).collect::<BTreeMap<_, _>>());
+        let space = Space::new(names.iter().map(dimension).collect::<BTreeMap<_, _>>());
         let optimum = (0..u64::from(dimensions))
             .map(|index| noise::unit(seed, Purpose::Shape, u64::MAX, index))
             .collect();

@@ -30,7 +30,7 @@ impl Axis {
     pub(super) fn all(space: &Space) -> Vec<Self> {
         let mut axes = Vec::new();
         let mut path = Vec::new();
-        for (name, dimension) in &space.0 {
+        for (name, dimension) in &space.dimensions {
             collect(name, dimension, &mut path, &mut axes);
         }
         axes

@@ -253,7 +253,7 @@ impl<'a> Builder<'a> {
                 self.found.iter().filter_map(|found| found.cells[index].value()).collect();
             (name.clone(), Dimension::always(domain(&values)))
         };
-        Space(self.mapping.hyperparameters.iter().enumerate().map(axis).collect())
+        Space::new(self.mapping.hyperparameters.iter().enumerate().map(axis).collect())
     }
 }
 

@@ -69,7 +69,7 @@ impl Table {
         let task: TaskFile = serde_json::from_str(&text)
             .map_err(|error| Error::Format { path: path.clone(), problem: error.to_string() })?;
         let domains: Result<BTreeMap<_, _>, String> = task.params.iter().map(dimension).collect();
-        let space = Space(domains.map_err(|problem| Error::Format { path, problem })?);
+        let space = Space::new(domains.map_err(|problem| Error::Format { path, problem })?);
         match task.kind {
             Kind::Curves => curves(folder, &task, space),
             Kind::Final => finals(folder, &task, space),

@@ -47,10 +47,10 @@ fn check(table: &Table) {
     // The third ends early: predicted in the shape of the first, but never better than the best recorded.
     assert_eq!(points(table, 2), [(-0.7, 3.0), (-0.7, 3.0)]);
     assert!(table.is_predicted(&Curve::Row(2), 2) && !table.is_predicted(&Curve::Row(2), 1));
-    let rate = &table.space().0["rate"].domain;
+    let rate = &table.space().dimensions["rate"].domain;
     assert_eq!(*rate, Domain::Double { min: 0.001, max: 1.0, log: true, quantize: None, count: None });
     let kinds = ["adam", "sgd"].map(|kind| Value::String(kind.to_owned()));
-    assert_eq!(table.space().0["kind"].domain, Domain::Categorical(kinds.into()));
+    assert_eq!(table.space().dimensions["kind"].domain, Domain::Categorical(kinds.into()));
     // The worst recorded is the cap.
     assert_eq!((table.scale().cap, table.scale().best_any), (-0.4, -0.7));
 }

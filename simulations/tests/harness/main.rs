@@ -22,7 +22,7 @@ use toprung_simulations::Player;
 /// A space of one number in 0 … 100.
 fn line() -> Space {
     let domain = Domain::Double { min: 0.0, max: 100.0, log: false, quantize: None, count: None };
-    Space([("x".to_owned(), Dimension::always(domain))].into())
+    Space::new([("x".to_owned(), Dimension::always(domain))].into())
 }
 
 /// Says what it was told to say, and remembers what it heard.

@@ -27,7 +27,7 @@ fn mixed() -> Space {
     let units = Domain::Int { min: 1, max: 9, log: false, count: None };
     let kind = Domain::Categorical(["a", "b"].map(|kind| Value::String(kind.to_owned())).into());
     let always = |(name, domain): (&str, Domain)| (name.to_owned(), Dimension::always(domain));
-    Space([("rate", rate), ("units", units), ("kind", kind)].map(always).into())
+    Space::new([("rate", rate), ("units", units), ("kind", kind)].map(always).into())
 }
 
 fn of(rate: f64, units: i64, kind: &str) -> Assignment {

@@ -106,8 +106,13 @@ fn a_trial_waits_at_its_target_and_completes_at_the_end_of_its_curve() {
 
 #[test]
 fn searchers_and_baselines_end_by_themselves() {
-    let config =
-        SearcherConfig::SyncHalving { max_trials: 3, divisor: 3.0, min_length: None, max_length: 3, max_concurrent_trials: 0 };
+    let config = SearcherConfig::SyncHalving {
+        max_trials: 3,
+        divisor: 3.0,
+        min_length: None,
+        max_length: 3,
+        max_concurrent_trials: 0,
+    };
     let unhurried = Protocol { workers: 2, full_curves: 1e3 };
     let mut searcher = Searcher::new(config.clone(), line(), 0).unwrap();
     let run = unhurried.play(&table(), &mut searcher, "sync", 0);

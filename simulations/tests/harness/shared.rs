@@ -73,7 +73,8 @@ fn asha(max_length: u64, stop_once: bool) -> SearcherConfig {
         num_rungs,
         max_trials,
         divisor: 3.0,
-        min_length: None, max_length,
+        min_length: None,
+        max_length,
         max_concurrent_trials,
         stop_once,
     }

@@ -190,7 +190,8 @@ fn searchers() -> impl Strategy<Value = SearcherConfig> {
         num_rungs: 3,
         max_trials: 40,
         divisor,
-        min_length: None, max_length,
+        min_length: None,
+        max_length,
         max_concurrent_trials,
         stop_once,
     };
@@ -200,7 +201,8 @@ fn searchers() -> impl Strategy<Value = SearcherConfig> {
         divisor,
         max_rungs: 3,
         bracket_rungs: Vec::new(),
-        min_length: None, max_length,
+        min_length: None,
+        max_length,
         max_concurrent_trials: 6,
         stop_once,
     };
@@ -219,13 +221,26 @@ fn searchers() -> impl Strategy<Value = SearcherConfig> {
         Just(halving(true)),
         Just(adaptive(false)),
         Just(adaptive(true)),
-        Just(SearcherConfig::Hyperband { max_trials: 40, divisor, min_length: None, max_length, max_concurrent_trials }),
-        Just(SearcherConfig::SyncHalving { max_trials: 27, divisor, min_length: None, max_length, max_concurrent_trials }),
+        Just(SearcherConfig::Hyperband {
+            max_trials: 40,
+            divisor,
+            min_length: None,
+            max_length,
+            max_concurrent_trials
+        }),
+        Just(SearcherConfig::SyncHalving {
+            max_trials: 27,
+            divisor,
+            min_length: None,
+            max_length,
+            max_concurrent_trials
+        }),
         Just(SearcherConfig::Pasha {
             max_trials: 40,
             divisor,
             max_rungs: 3,
-            min_length: None, max_length,
+            min_length: None,
+            max_length,
             max_concurrent_trials
         }),
         Just(SearcherConfig::Pbt(population)),

@@ -33,7 +33,7 @@ mod sizes;
 mod tests;
 
 use super::View;
-use crate::config::within;
+use crate::config::check::within;
 use crate::error::Error;
 use crate::history::History;
 use crate::space::Assignment;

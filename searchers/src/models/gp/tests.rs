@@ -21,9 +21,10 @@ fn space() -> Space {
     let only = |domain: &Domain| Dimension {
         domain: domain.clone(),
         condition: BTreeMap::from([("kind".to_owned(), vec![text("x"), text("z")])]),
+        prior: None,
     };
     let units = Domain::Int { min: 1, max: 9, log: true, count: None };
-    Space(BTreeMap::from([
+    Space::new(BTreeMap::from([
         ("kind".to_owned(), Dimension::always(choice.clone())),
         ("rate".to_owned(), Dimension::always(double.clone())),
         ("units".to_owned(), Dimension::always(units)),

@@ -126,7 +126,7 @@ mod tests {
     use statrs::distribution::{ChiSquared, ContinuousCDF, Normal};
 
     fn space(domain: Domain) -> Space {
-        Space([("x".to_owned(), Dimension::always(domain))].into())
+        Space::new([("x".to_owned(), Dimension::always(domain))].into())
     }
 
     fn stream(seed: u32) -> Stream {

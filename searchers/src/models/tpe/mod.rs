@@ -121,7 +121,7 @@ impl Tpe {
         let (mut best, mut room): (Option<(f64, Assignment)>, _) = (None, Vec::new());
         for _ in 0..self.config.candidates {
             let (candidate, point) = candidate(view, &good, stream);
-            if self.known.contains(&point) || !admissible(view.space, &candidate) {
+            if self.known.contains(&point) || !view.space.allows(&candidate) {
                 continue;
             }
             let places: Vec<Option<Place>> =
@@ -142,13 +142,8 @@ impl Tpe {
     }
 
     fn is_new(&self, view: View<'_>, assignment: &Assignment) -> bool {
-        !self.known.contains(&view.encoding.encode(assignment)) && admissible(view.space, assignment)
+        !self.known.contains(&view.encoding.encode(assignment)) && view.space.allows(assignment)
     }
-}
-
-/// Whether a trial may have these hyperparameters.
-fn admissible(_space: &Space, _assignment: &Assignment) -> bool {
-    true
 }
 
 /// A draw from a density, with what conditions make active drawn from observations that have it.
@@ -206,7 +201,7 @@ mod tests {
 
     /// How far suggestions are on average from where `running` trials run, at the bottom of a bowl.
     fn distance(running: usize) -> f64 {
-        let space = Space(["a", "b"].map(|name| (name.to_owned(), Dimension::always(double()))).into());
+        let space = Space::new(["a", "b"].map(|name| (name.to_owned(), Dimension::always(double()))).into());
         let mut history = History::new(vec![1]);
         for trial in 0..49 {
             let (a, b) = (f64::from(trial % 7) / 6.0, f64::from(trial / 7) / 6.0);
@@ -231,11 +226,12 @@ mod tests {
         let given = |name: &str, value, domain| Dimension {
             domain,
             condition: [(name.to_owned(), vec![text(value)])].into(),
+            prior: None,
         };
         let choice = |one, other| Dimension::always(Domain::Categorical(vec![text(one), text(other)]));
         let inner = [("on".to_owned(), choice("x", "y")), ("rate".to_owned(), given("on", "y", double()))];
         let group = given("kind", "c", Domain::Group(inner.into()));
-        Space([("group".to_owned(), group), ("kind".to_owned(), choice("b", "c"))].into())
+        Space::new([("group".to_owned(), group), ("kind".to_owned(), choice("b", "c"))].into())
     }
 
     #[test]
