@@ -3,7 +3,7 @@
 python3 -m venv .venv && .venv/bin/pip install "scikit-learn>=1.4,<2"
 PYTHONPATH=../../python .venv/bin/python record.py > digits.csv
 
-The same network, data and split as examples/digits/train.py, all configurations trained in full: 64 random ones of the space of
+The same network, data and split as examples/digits/train.py, all configurations trained in full: 256 random ones of the space of
 examples/digits/search.yaml. `seconds` is the CPU time of that epoch on the machine that recorded, busy with other work.
 """
 
@@ -21,7 +21,7 @@ from sklearn.model_selection import train_test_split
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "digits"))
 from train import new_model  # noqa: E402
 
-CONFIGURATIONS = 64
+CONFIGURATIONS = 256
 EPOCHS = 27
 
 

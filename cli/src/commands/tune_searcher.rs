@@ -28,10 +28,10 @@ pub(super) async fn run(global: &Global, args: &TuneSearcher) -> Result<Exit, Er
     let axes = grid::axes(&args.grid)?;
     let budget = usual_budget(&args.cluster, loaded.as_ref(), &tasks);
     let first: &SimulatedTask = tasks.first().ok_or_else(nothing)?;
-    let settings = grid::settings(&bases, &axes, first)?;
+    let mut settings = grid::settings(&bases, &axes, first)?;
     let specs = |settings: &[Setting]| settings.iter().map(|setting| setting.spec.clone()).collect();
     let trial = Arena::new(tasks, specs(&settings), &args.cluster, budget, false)?;
-    let kept = advice::without_twins(&trial, &settings);
+    let kept = advice::without_twins(&trial, &mut settings);
     let settings: Vec<Setting> = kept.iter().map(|&place| settings[place].clone()).collect();
     let arena = Arc::new(trial.keep(&kept));
     simulate::introduce(&arena, &args.show);

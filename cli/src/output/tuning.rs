@@ -65,7 +65,8 @@ pub(crate) fn words(
     sentences.extend(others(arena, settings, advice));
     sentences.extend(random(arena, advice));
     sentences.push(
-        "All of this holds for these curves, this budget and so many slots; another task can turn it round.".to_owned(),
+        "All of this holds for these curves, this budget and so many slots; another task can turn it round."
+            .to_owned(),
     );
     sentences.iter().map(|sentence| wrapped(sentence, width)).collect()
 }
@@ -111,16 +112,19 @@ fn neighbours(settings: &[Setting], advice: &Advice) -> Vec<String> {
 /// Whether it is shown to pay to change anything.
 fn as_it_is(arena: &Arena, settings: &[Setting], advice: &Advice) -> Option<String> {
     let base = settings.get(advice.best)?.base;
-    let plain = settings.iter().position(|setting| setting.base == base && setting.values.is_empty())?;
+    let plain = settings.iter().position(|setting| setting.base == base && setting.is_base)?;
     if plain == advice.best {
-        return Some("It is what you had: no other setting is ahead of it.".to_owned());
+        return Some("It is the searcher as it is: no other setting is ahead of it.".to_owned());
     }
     let other = advice.against(plain)?;
-    let label = &arena.contestants[plain].label;
+    let label = format!("the searcher as it is ({})", arena.contestants[plain].label);
     Some(if other.is_worse {
         format!("It is better than {label} by {} ({}).", number(other.worse_by), p(other.p))
     } else {
-        format!("It is not shown to be better than {label} ({}): to change nothing is as good a choice.", p(other.p))
+        format!(
+            "It is not shown to be better than {label} ({}): to change nothing is as good a choice.",
+            p(other.p)
+        )
     })
 }
 
@@ -147,10 +151,13 @@ fn others(arena: &Arena, settings: &[Setting], advice: &Advice) -> Option<String
 }
 
 fn random(arena: &Arena, advice: &Advice) -> Option<String> {
-    let place = arena.contestants.iter().position(|contestant| contestant.label == RANDOM && contestant.baseline)?;
+    let place =
+        arena.contestants.iter().position(|contestant| contestant.label == RANDOM && contestant.baseline)?;
     let other = advice.against(place)?;
     Some(if other.is_worse {
         format!("It is better than random search by {} ({}).", number(other.worse_by), p(other.p))
+    } else if other.standing.is_some_and(|(rank, _)| rank < advice.rank) {
+        format!("Random search has a better mean rank; the difference is within noise ({}).", p(other.p))
     } else {
         format!("It is not shown to be better than random search ({}).", p(other.p))
     })
@@ -170,8 +177,7 @@ pub(crate) fn json(arena: &Arena, settings: &[Setting], advice: &Advice, section
         let found = settings.get(contestant).map(|setting| setting.values.clone()).unwrap_or_default();
         found.into_iter().map(|(key, value)| (key, json!(value))).collect::<serde_json::Map<_, _>>()
     };
-    let interval =
-        |regret: Interval| json!([json::number(regret.low), json::number(regret.high)]);
+    let interval = |regret: Interval| json!([json::number(regret.low), json::number(regret.high)]);
     let other = |other: &Other| {
         json!({
             "label": arena.contestants[other.contestant].label,

@@ -60,8 +60,9 @@ impl Advice {
             })
         };
         let standings = ranking.iter().filter(|standing| standing.searcher != best.searcher);
-        let mut others: Vec<Other> =
-            standings.filter_map(|standing| other(standing.searcher, standing.rank, standing.regret)).collect();
+        let mut others: Vec<Other> = standings
+            .filter_map(|standing| other(standing.searcher, standing.rank, standing.regret))
+            .collect();
         others.extend(out.iter().map(|out| Other {
             contestant: out.contestant,
             standing: None,
@@ -107,13 +108,14 @@ impl Advice {
     }
 }
 
-/// Settings without those that are the same as an earlier one: the base as it is, and where the grid says a default.
-pub(crate) fn without_twins(arena: &Arena, settings: &[Setting]) -> Vec<usize> {
+/// The places of the settings without those that are the same as a later one: the base as it is, where the grid says its values,
+/// too. What stays is then marked as the base.
+pub(crate) fn without_twins(arena: &Arena, settings: &mut [Setting]) -> Vec<usize> {
     let mut kept: Vec<usize> = Vec::new();
     for place in (0..settings.len()).rev() {
-        // From the back, so that of a base and a setting of the grid the setting stays, whose values are written out.
-        if !kept.iter().any(|&other| arena.are_same(place, other)) {
-            kept.push(place);
+        match kept.iter().find(|&&other| arena.are_same(place, other)) {
+            Some(&twin) => settings[twin].is_base |= settings[place].is_base,
+            None => kept.push(place),
         }
     }
     kept.sort_unstable();

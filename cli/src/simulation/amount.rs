@@ -34,7 +34,8 @@ impl FromStr for Amount {
             _ => (text, 1.0),
         };
         let number = number.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
-        let number = number.ok_or("a time is a number of seconds (90, 90s, 5m, 2h) or a part of a full training (2%)")?;
+        let number = number
+            .ok_or("a time is a number of seconds (90, 90s, 5m, 2h) or a part of a full training (2%)")?;
         Ok(if text.ends_with('%') { Self::OfTraining(number * scale) } else { Self::Seconds(number * scale) })
     }
 }

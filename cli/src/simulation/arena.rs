@@ -16,6 +16,8 @@ pub(crate) const FIRST_THEN_BEST: &str = "one epoch, best k";
 pub(crate) const RANDOM: &str = "random";
 /// Full trainings a slot, if nothing says how long to search.
 const USUAL: f64 = 4.0;
+/// Where a budget pays for more than this part of all recorded configurations in full, a search shows little.
+const LARGE_PART: f64 = 0.2;
 /// More trials than that no simulated search is given.
 const MOST_TRIALS: f64 = 1e7;
 
@@ -109,7 +111,8 @@ impl Arena {
         let mut plays = Vec::with_capacity(self.fields.len());
         for field in &self.fields {
             let method = spec.method(&field.task, field.most_trials())?;
-            let play = if method.rounds { Play::Rounds(method.config) } else { Play::Searcher(method.config) };
+            let play =
+                if method.rounds { Play::Rounds(method.config) } else { Play::Searcher(method.config) };
             field.player(&play, 0)?;
             plays.push(play);
         }
@@ -123,7 +126,8 @@ impl Arena {
         let plays = self.fields.iter().map(Field::first_then_best).collect();
         self.contestants.push(Contestant {
             label: FIRST_THEN_BEST.to_owned(),
-            settings: "half of the budget for first lengths, the best of them in full with the other half".to_owned(),
+            settings: "half of the budget for first lengths, the best of them in full with the other half"
+                .to_owned(),
             baseline: true,
             spec: None,
             plays,
@@ -131,7 +135,12 @@ impl Arena {
     }
 
     /// A contestant before its first event on a task. What is wrong with it was found before.
-    pub(crate) fn player(&self, field: usize, contestant: usize, seed: u32) -> Result<Box<dyn Player>, Error> {
+    pub(crate) fn player(
+        &self,
+        field: usize,
+        contestant: usize,
+        seed: u32,
+    ) -> Result<Box<dyn Player>, Error> {
         self.fields[field].player(&self.contestants[contestant].plays[field], seed)
     }
 
@@ -156,22 +165,37 @@ impl Arena {
         }
     }
 
-    /// Where a search is over before anything can be trained in full.
+    /// What makes the results say less than they seem to.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let short = |field: &&Field| {
-            field.allowance.time.is_some_and(|time| time < field.task.task.scale().mean_full_cost)
-        };
-        let warning = |field: &Field| {
-            format!(
-                "{}: the budget ends before one trial can be trained in full; raise --budget, or lower --slots",
-                field.task.task.name()
-            )
-        };
-        self.fields.iter().filter(short).map(warning).collect()
+        self.fields.iter().flat_map(|field| [field.too_short(), field.too_small()]).flatten().collect()
     }
 }
 
 impl Field {
+    /// A search is over before anything can be trained in full.
+    fn too_short(&self) -> Option<String> {
+        let short = self.allowance.time.is_some_and(|time| time < self.task.task.scale().mean_full_cost);
+        short.then(|| {
+            format!(
+                "{}: the budget ends before one trial can be trained in full; raise --budget, or lower --slots",
+                self.task.task.name()
+            )
+        })
+    }
+
+    /// Whoever trains a good part of all configurations in full finds the best of them.
+    fn too_small(&self) -> Option<String> {
+        let rows = f64::from(self.task.rows?);
+        let trainings = self.allowance.trainings;
+        (trainings > rows * LARGE_PART).then(|| {
+            format!(
+                "{}: the budget pays for {trainings:.0} full trainings, and only {rows:.0} configurations are recorded: without \
+                 any skill a good part of them is tried; lower --budget, or record more",
+                self.task.task.name()
+            )
+        })
+    }
+
     /// No search of the budget creates more.
     fn most_trials(&self) -> u64 {
         let each_one_length = self.allowance.trainings * self.task.task.max_length() as f64;
@@ -208,7 +232,8 @@ fn field(task: SimulatedTask, cluster: &Cluster, budget: Budget, protocol: bool)
     if !(scale.mean_full_cost > 0.0 && scale.mean_full_cost.is_finite()) {
         return Err(Error::Usage {
             message: format!("{}: a full training costs {}", task.task.name(), scale.mean_full_cost),
-            help: "costs must add up to more than 0; leave the column out, and each length costs 1".to_owned(),
+            help: "costs must add up to more than 0; leave the column out, and each length costs 1"
+                .to_owned(),
         });
     }
     if scale.median_final <= scale.best_any {
@@ -330,7 +355,9 @@ pub(crate) mod tests {
     fn the_budget_of_half_goes_to_first_lengths() {
         let arena = arena(&[], &["--slots", "4"]).unwrap();
         assert_eq!(arena.fields[0].allowance.trainings, 16.0);
-        let Play::FirstThenBest { trials, keep } = arena.fields[0].first_then_best() else { panic!("a baseline") };
+        let Play::FirstThenBest { trials, keep } = arena.fields[0].first_then_best() else {
+            panic!("a baseline")
+        };
         assert_eq!((trials, keep), (8 * 27, 8));
         assert!(arena.warnings().is_empty());
     }
@@ -348,6 +375,8 @@ pub(crate) mod tests {
         let Ground::World(world) = arena.fields[0].ground else { panic!("the protocol") };
         assert_eq!((world.preempt_every, world.start_time), (13.5, 2.0));
         assert_eq!((world.node_loss_every, world.node_lost_for), (540.0, 54.0));
-        assert!(arena.shared.contains(&("preemptions".to_owned(), "every 50 % of a full training".to_owned())));
+        assert!(
+            arena.shared.contains(&("preemptions".to_owned(), "every 50 % of a full training".to_owned()))
+        );
     }
 }

@@ -70,7 +70,9 @@ impl FromStr for Budget {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = "a budget is a number of full trainings (32), length:N (such as length:500), or time:TIME (such as time:2h)";
         let found = match text.split_once(':') {
-            Some(("length", length)) => length.trim().parse().ok().filter(|length| *length > 0).map(Self::Length),
+            Some(("length", length)) => {
+                length.trim().parse().ok().filter(|length| *length > 0).map(Self::Length)
+            }
             Some(("time", time)) => {
                 time.parse().ok().filter(|time: &Amount| time.seconds(1.0) > 0.0).map(Self::Time)
             }

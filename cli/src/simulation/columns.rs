@@ -33,7 +33,8 @@ impl Columns {
                 "total_cost" => columns.total_cost = Some(name),
                 "configuration" => columns.configuration = Some(name),
                 "hyperparameters" => {
-                    columns.hyperparameters = Some(name.split('+').map(|name| name.trim().to_owned()).collect());
+                    columns.hyperparameters =
+                        Some(name.split('+').map(|name| name.trim().to_owned()).collect());
                 }
                 _ => {
                     return Err(wrong(text, &format!("there is no `{word}`; {}", suggestion(&word, WORDS))));
@@ -41,7 +42,10 @@ impl Columns {
             }
         }
         if columns.cost.is_some() && columns.total_cost.is_some() {
-            return Err(wrong(text, "cost is that of a line, total_cost the sum until then: give one of them"));
+            return Err(wrong(
+                text,
+                "cost is that of a line, total_cost the sum until then: give one of them",
+            ));
         }
         Ok(columns)
     }
@@ -72,11 +76,12 @@ impl Columns {
             configuration: self.configuration.clone().or_else(|| usual("configuration")),
             length: self.length.clone().or(of_file).or_else(|| usual("length")),
             metric,
-            smaller_is_better: config.map_or(!maximize, |config| config.searcher.smaller_is_better && !maximize),
+            smaller_is_better: config
+                .map_or(!maximize, |config| config.searcher.smaller_is_better && !maximize),
             cost: cost.or_else(|| usual("cost")).or_else(|| usual("total_cost")),
             cost_is_sum,
             cap: None,
-            space: config.map(|config| config.space.clone()).filter(|space| !space.0.is_empty()),
+            space: config.map(|config| config.space.clone()).filter(|space| !space.dimensions.is_empty()),
         };
         mapping.hyperparameters = match (&self.hyperparameters, &mapping.space) {
             (Some(given), _) => given.clone(),
@@ -109,7 +114,12 @@ fn name_of(path: &Path) -> String {
 
 /// The columns that are nothing else.
 fn rest(heads: &[String], mapping: &Mapping) -> Vec<String> {
-    let others = [Some(&mapping.metric), mapping.length.as_ref(), mapping.cost.as_ref(), mapping.configuration.as_ref()];
+    let others = [
+        Some(&mapping.metric),
+        mapping.length.as_ref(),
+        mapping.cost.as_ref(),
+        mapping.configuration.as_ref(),
+    ];
     heads.iter().filter(|head| !others.contains(&Some(*head))).cloned().collect()
 }
 
@@ -125,7 +135,7 @@ fn leaves(space: &Space) -> Vec<String> {
         }
     }
     let mut found = Vec::new();
-    space.0.iter().for_each(|(name, dimension)| of(name, dimension, &mut found));
+    space.dimensions.iter().for_each(|(name, dimension)| of(name, dimension, &mut found));
     found
 }
 
@@ -143,7 +153,8 @@ mod tests {
 
     #[test]
     fn what_is_left_are_hyperparameters() {
-        let found = mapping("metric=error,length=epoch,cost=seconds", "id lr hidden epoch error seconds").unwrap();
+        let found =
+            mapping("metric=error,length=epoch,cost=seconds", "id lr hidden epoch error seconds").unwrap();
         assert_eq!(found.hyperparameters, ["id", "lr", "hidden"]);
         assert_eq!((found.name.as_str(), found.cost_is_sum), ("curves", false));
         let found = mapping("", "configuration lr length metric total_cost").unwrap();

@@ -17,6 +17,8 @@ pub(crate) struct Setting {
     pub base: usize,
     /// What the grid has set.
     pub values: Vec<(String, String)>,
+    /// It is the base as it is.
+    pub is_base: bool,
 }
 
 /// More settings than that say little: each comparison costs certainty of all others.
@@ -26,12 +28,14 @@ const MOST: usize = 200;
 pub(crate) fn axes(texts: &[String]) -> Result<Vec<Axis>, Error> {
     let wrong = |text: &str, what: &str| Error::Usage {
         message: format!("--grid {text}: {what}"),
-        help: "write it like divisor=2,3,4 or model=none,tpe, with the fields of the experiment file".to_owned(),
+        help: "write it like divisor=2,3,4 or model=none,tpe, with the fields of the experiment file"
+            .to_owned(),
     };
     let mut axes: Vec<Axis> = Vec::new();
     for text in texts {
         let (key, values) = text.split_once('=').ok_or_else(|| wrong(text, "there is no `=`"))?;
-        let values: Vec<String> = listed::parts(values).into_iter().map(|value| value.trim().to_owned()).collect();
+        let values: Vec<String> =
+            listed::parts(values).into_iter().map(|value| value.trim().to_owned()).collect();
         let key = key.trim().to_owned();
         if key.is_empty() || values.iter().any(String::is_empty) {
             return Err(wrong(text, "a name or a value is empty"));
@@ -50,16 +54,22 @@ pub(crate) fn settings(bases: &[Spec], given: &[Axis], task: &SimulatedTask) -> 
     for (place, base) in bases.iter().enumerate() {
         let axes = if given.is_empty() { usual(base, task)? } else { given.to_vec() };
         let prefix = (bases.len() > 1).then(|| base.label.clone());
-        all.push(Setting { spec: base.with(&[], plain_label(base)), base: place, values: Vec::new() });
+        all.push(Setting {
+            spec: base.with(&[], plain_label(base)),
+            base: place,
+            values: Vec::new(),
+            is_base: true,
+        });
         for values in combinations(&axes) {
             let label = label(prefix.as_deref(), &values);
-            all.push(Setting { spec: base.with(&values, label), base: place, values });
+            all.push(Setting { spec: base.with(&values, label), base: place, values, is_base: false });
         }
     }
     if all.len() > MOST {
         return Err(Error::Usage {
             message: format!("the grid has {} settings, allowed are {MOST}", all.len()),
-            help: "try fewer values, or fewer keys at a time: every comparison makes all others less certain".to_owned(),
+            help: "try fewer values, or fewer keys at a time: every comparison makes all others less certain"
+                .to_owned(),
         });
     }
     Ok(all)
@@ -67,7 +77,7 @@ pub(crate) fn settings(bases: &[Spec], given: &[Axis], task: &SimulatedTask) -> 
 
 /// What a base is called among its settings.
 fn plain_label(base: &Spec) -> String {
-    if base.label.contains(' ') { base.label.clone() } else { format!("{} as it is", base.label) }
+    if base.label.contains('(') { base.label.clone() } else { format!("{} as it is", base.label) }
 }
 
 fn label(prefix: Option<&str>, values: &[(String, String)]) -> String {
@@ -79,7 +89,8 @@ fn combinations(axes: &[Axis]) -> Vec<Vec<(String, String)>> {
     let mut all: Vec<Vec<(String, String)>> = vec![Vec::new()];
     for (key, values) in axes {
         let longer = |before: &Vec<(String, String)>| -> Vec<Vec<(String, String)>> {
-            let with = |value: &String| before.iter().cloned().chain([(key.clone(), value.clone())]).collect();
+            let with =
+                |value: &String| before.iter().cloned().chain([(key.clone(), value.clone())]).collect();
             values.iter().map(with).collect()
         };
         all = all.iter().flat_map(longer).collect();
@@ -139,7 +150,7 @@ mod tests {
     fn all_combinations_are_tried_and_the_base_itself() {
         let found = of(&["asha:stop_once=true"], &["divisor=2,3", "min_length=1,3"]).unwrap();
         let expected = [
-            "asha:stop_once=true as it is",
+            "asha stop_once=true as it is",
             "divisor=2 min_length=1",
             "divisor=2 min_length=3",
             "divisor=3 min_length=1",

@@ -24,9 +24,13 @@ pub(crate) fn comparison(
     setup.resamples = resamples;
     setup.command = command();
     setup.settings = arena.shared.clone();
-    let runs: Vec<Run> =
-        played.iter().filter(|played| who.contains(&played.contestant)).map(|played| played.run.clone()).collect();
-    Comparison::new(setup, &runs).map_err(|error| Error::Engine(format!("the runs cannot be compared: {error}")))
+    let runs: Vec<Run> = played
+        .iter()
+        .filter(|played| who.contains(&played.contestant))
+        .map(|played| played.run.clone())
+        .collect();
+    Comparison::new(setup, &runs)
+        .map_err(|error| Error::Engine(format!("the runs cannot be compared: {error}")))
 }
 
 fn task(field: &Field) -> Task {
@@ -48,9 +52,11 @@ fn task(field: &Field) -> Task {
 /// The command line, so that it can be repeated.
 fn command() -> String {
     let plain = |word: &String| {
-        !word.is_empty() && word.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./:=,+%@".contains(letter))
+        !word.is_empty()
+            && word.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./:=,+%@".contains(letter))
     };
-    let quoted = |word: String| if plain(&word) { word } else { format!("'{}'", word.replace('\'', r"'\''")) };
+    let quoted =
+        |word: String| if plain(&word) { word } else { format!("'{}'", word.replace('\'', r"'\''")) };
     let words: Vec<String> = std::env::args().skip(1).map(quoted).collect();
     format!("toprung {}", words.join(" "))
 }
@@ -60,7 +66,8 @@ pub(crate) fn beyond(arena: &Arena, played: &[Played]) -> Vec<(String, u64, u64)
     let of_field = |place: usize| {
         let runs = || played.iter().filter(move |played| played.field == place);
         let predicted: u64 = runs().filter_map(|played| played.predicted).sum();
-        let reports: u64 = runs().filter(|played| played.predicted.is_some()).map(|played| played.run.reports).sum();
+        let reports: u64 =
+            runs().filter(|played| played.predicted.is_some()).map(|played| played.run.reports).sum();
         (arena.fields[place].task.task.name().to_owned(), predicted, reports)
     };
     (0..arena.fields.len()).map(of_field).filter(|(_, predicted, _)| *predicted > 0).collect()
@@ -83,7 +90,8 @@ pub(crate) fn document(arena: &Arena, played: &[Played], interrupted: bool) -> J
     let beyond = beyond(arena, played);
     let task = |field: &Field| {
         let name = field.task.task.name();
-        let predicted = beyond.iter().find(|(task, _, _)| task == name).map_or(0, |(_, predicted, _)| *predicted);
+        let predicted =
+            beyond.iter().find(|(task, _, _)| task == name).map_or(0, |(_, predicted, _)| *predicted);
         json!({
             "name": name,
             "described": field.task.described,

@@ -37,7 +37,9 @@ use crate::errors::Error;
 fn refused(error: toprung_simulations::Error) -> Error {
     use toprung_simulations::Error as Found;
     let help = match &error {
-        Found::Read { .. } => "check the path; --table takes a CSV or Parquet file, or a folder with task.json",
+        Found::Read { .. } => {
+            "check the path; --table takes a CSV or Parquet file, or a folder with task.json"
+        }
         Found::Format { .. } => "--columns says which columns are what; `toprung simulate --help` shows how",
         Found::Table { .. } => "a table needs metrics of at least two configurations that differ",
         Found::Setting { .. } => "`toprung simulate --help` lists the settings",

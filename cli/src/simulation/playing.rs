@@ -100,7 +100,13 @@ fn complete(
     found.into_iter().filter(|((seed, _, _), _)| counts[seed] == a_seed).map(|(_, played)| played).collect()
 }
 
-fn one(arena: &Arena, field: usize, contestant: usize, seed: u32, cancel: &AtomicBool) -> Result<Played, Error> {
+fn one(
+    arena: &Arena,
+    field: usize,
+    contestant: usize,
+    seed: u32,
+    cancel: &AtomicBool,
+) -> Result<Played, Error> {
     let mut player = Cancellable { inner: arena.player(field, contestant, seed)?, cancel };
     let label = &arena.contestants[contestant].label;
     let place = &arena.fields[field];
@@ -158,8 +164,10 @@ mod tests {
 
     #[test]
     fn seeds_without_all_runs_are_left_out() {
-        let mut all: BTreeMap<_, _> =
-            played(false).into_iter().map(|run| ((run.run.seed, run.field, run.contestant), Ok(run))).collect();
+        let mut all: BTreeMap<_, _> = played(false)
+            .into_iter()
+            .map(|run| ((run.run.seed, run.field, run.contestant), Ok(run)))
+            .collect();
         all.remove(&(2, 0, 1));
         let left = complete(all, 3).unwrap();
         assert_eq!(left.iter().map(|played| played.run.seed).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 1]);

@@ -123,7 +123,13 @@ fn validation(report: &v1::TrialReport, metric: &str) -> Option<Said> {
     let content = report.report.as_ref().filter(|content| content.group() == v1::MetricGroup::Validation)?;
     let found = content.metrics.iter().find(|found| found.name == metric)?;
     let (trial, attempt, length) = (report.trial, report.attempt, content.length);
-    (length > 0).then_some(Said { trial, attempt, length, metric: found.value, time_ms: content.time_unix_ms })
+    (length > 0).then_some(Said {
+        trial,
+        attempt,
+        length,
+        metric: found.value,
+        time_ms: content.time_unix_ms,
+    })
 }
 
 /// The space of a complete configuration, by the parser of the experiment file.
@@ -138,7 +144,9 @@ fn space(id: u64, config: &Json) -> Result<Space, Error> {
     }
     let parsed = toprung_config::parse(&toprung_config::to_yaml(&part));
     parsed.map(|parsed| parsed.config.space).map_err(|found| {
-        Error::Engine(format!("the hyperparameters of experiment {id} cannot be read by this version: {found}"))
+        Error::Engine(format!(
+            "the hyperparameters of experiment {id} cannot be read by this version: {found}"
+        ))
     })
 }
 
@@ -215,7 +223,8 @@ mod tests {
     #[test]
     fn time_without_training_is_not_counted() {
         // 2 s an epoch; the second attempt began after a long pause, and its first epoch is taken at the trial's pace.
-        let all = [said(1, 1, 1, 90_000), said(1, 1, 2, 92_000), said(1, 1, 3, 94_000), said(1, 2, 5, 900_000)];
+        let all =
+            [said(1, 1, 1, 90_000), said(1, 1, 2, 92_000), said(1, 1, 3, 94_000), said(1, 2, 5, 900_000)];
         let seconds: Vec<f64> = reports(&all, 1.0).iter().map(|report| report.seconds).collect();
         assert_eq!(seconds, [2.0, 2.0, 2.0, 4.0]);
         // A trial with one report has the pace of the others.

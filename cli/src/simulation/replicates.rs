@@ -87,7 +87,9 @@ pub(crate) fn play(
         let Some(rows) = field.task.rows else { continue };
         let curves = curves(field, rows);
         for (contestant, found) in arena.contestants.iter().enumerate() {
-            let Some((divisor, rungs)) = arena.method(place, contestant).and_then(|method| rule(field, method)) else {
+            let Some((divisor, rungs)) =
+                arena.method(place, contestant).and_then(|method| rule(field, method))
+            else {
                 continue;
             };
             let job = Job { field, curves: &curves, divisor, rungs: &rungs, slots, replicates };
@@ -159,7 +161,8 @@ fn rule(field: &Field, method: &SearcherConfig) -> Option<(f64, Vec<u32>)> {
     let SearcherConfig::AsyncHalving { divisor, stop_once: false, .. } = method else { return None };
     let plan = toprung_searchers::plan(method, field.task.task.space()).ok()?;
     let most = u32::try_from(field.task.task.max_length()).ok()?;
-    let length = |length: u64| u32::try_from(length.div_ceil(field.task.unit)).map_or(most, |length| length.min(most));
+    let length =
+        |length: u64| u32::try_from(length.div_ceil(field.task.unit)).map_or(most, |length| length.min(most));
     let mut rungs: Vec<u32> = plan.brackets.first()?.rungs.iter().map(|rung| length(rung.length)).collect();
     rungs.dedup();
     Some((*divisor, rungs))

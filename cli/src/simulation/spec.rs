@@ -55,14 +55,17 @@ impl Spec {
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let wrong = |part: String| Error::Usage {
             message: format!("--searcher {text}: `{part}` is no KEY=VALUE"),
-            help: "write it like asha:divisor=3,stop_once=true, with the fields of the experiment file".to_owned(),
+            help: "write it like asha:divisor=3,stop_once=true, with the fields of the experiment file"
+                .to_owned(),
         };
         let (name, fields) = listed::named(text).map_err(wrong)?;
         if let Some((key, _)) = fields.iter().find(|(key, _)| !is_key(key)) {
             return Err(wrong(key.clone()));
         }
         let written = fields.iter().map(|(key, _)| key.clone()).collect();
-        Ok(Self { name, fields, label: text.trim().to_owned(), written, origin: format!("--searcher {text}") })
+        let pairs = fields.iter().map(|(key, value)| format!("{key}={value}"));
+        let label = std::iter::once(name.clone()).chain(pairs).collect::<Vec<_>>().join(" ");
+        Ok(Self { name, fields, label, written, origin: format!("--searcher {text}") })
     }
 
     /// From the complete `searcher` section of an experiment; `label`: what it is called in results.
@@ -124,10 +127,7 @@ impl Spec {
             ("metric", Some(Json::from(task.metric.as_str()).to_string())),
             ("smaller_is_better", Some(task.smaller_is_better.to_string())),
             ("time_metric", Some(Json::from(task.length_unit.as_str()).to_string())),
-            (
-                "max_time",
-                (name != "pbt" && !self.has("max_length")).then(|| task.full_length().to_string()),
-            ),
+            ("max_time", (name != "pbt" && !self.has("max_length")).then(|| task.full_length().to_string())),
             ("max_trials", counted.then(|| trials.to_string())),
             ("max_concurrent_trials", (name != "single" && name != "pbt").then(|| "0".to_owned())),
             ("min_length", (halving && !self.has("num_rungs")).then(|| task.unit.to_string())),
@@ -153,18 +153,16 @@ impl Spec {
     pub(crate) fn method(&self, task: &SimulatedTask, trials: u64) -> Result<Method, Error> {
         let text = self.section(task, trials);
         let whole = format!("{text}entrypoint: simulated\n");
-        let drawn = |found: &Problems| {
-            problems::draw(found, &self.origin, &whole, output::stderr_colour())
-        };
-        let parsed =
-            toprung_config::parse(&whole).map_err(|found| Error::Config { drawn: drawn(&found) })?;
+        let drawn = |found: &Problems| problems::draw(found, &self.origin, &whole, output::stderr_colour());
+        let parsed = toprung_config::parse(&whole).map_err(|found| Error::Config { drawn: drawn(&found) })?;
         let rounds = ROUNDS.contains(&self.name.as_str()) && !self.has("max_trials");
         Ok(Method { config: parsed.config.searcher.method, rounds })
     }
 }
 
 fn is_key(key: &str) -> bool {
-    !key.is_empty() && key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '.')
+    !key.is_empty()
+        && key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '.')
 }
 
 #[cfg(test)]
@@ -178,8 +176,14 @@ mod tests {
 
     #[test]
     fn what_is_not_written_is_filled_in() {
-        let SearcherConfig::AsyncHalving { num_rungs, max_trials, divisor, max_length, max_concurrent_trials, .. } =
-            method("asha:divisor=3").unwrap().config
+        let SearcherConfig::AsyncHalving {
+            num_rungs,
+            max_trials,
+            divisor,
+            max_length,
+            max_concurrent_trials,
+            ..
+        } = method("asha:divisor=3").unwrap().config
         else {
             panic!("another searcher")
         };
@@ -188,7 +192,8 @@ mod tests {
         assert!(!method("asha").unwrap().rounds);
         assert!(method("hyperband:divisor=3").unwrap().rounds);
         assert!(!method("hyperband:max_trials=9").unwrap().rounds);
-        let SearcherConfig::SyncHalving { max_trials, .. } = method("sync_halving:divisor=3").unwrap().config else {
+        let SearcherConfig::SyncHalving { max_trials, .. } = method("sync_halving:divisor=3").unwrap().config
+        else {
             panic!("another searcher")
         };
         assert_eq!(max_trials, 27);
@@ -199,14 +204,20 @@ mod tests {
         let text = "pbt:population_size=8,num_rounds=9,length_per_round=3,explore_function.perturb_factor=0.3,\
                     explore_function.resample_probability=0.1,replace_function.truncate_fraction=0.25";
         let SearcherConfig::Pbt(found) = method(text).unwrap().config else { panic!("another searcher") };
-        assert_eq!((found.perturb_factor, found.resample_probability, found.truncate_fraction), (0.3, 0.1, 0.25));
+        assert_eq!(
+            (found.perturb_factor, found.resample_probability, found.truncate_fraction),
+            (0.3, 0.1, 0.25)
+        );
     }
 
     #[test]
     fn mistakes_are_those_of_the_experiment_file() {
         let said = |text: &str| method(text).err().unwrap().to_string();
         let found = said("asha:divsor=3");
-        assert!(found.contains("did you mean `divisor`?") && found.contains("--searcher asha:divsor=3"), "{found}");
+        assert!(
+            found.contains("did you mean `divisor`?") && found.contains("--searcher asha:divsor=3"),
+            "{found}"
+        );
         assert!(said("ahsa").contains("async_halving"), "{}", said("ahsa"));
         assert!(said("asha:divisor=1").contains("divisor"), "{}", said("asha:divisor=1"));
         let found = Spec::parse("asha:divisor").unwrap_err().to_string();

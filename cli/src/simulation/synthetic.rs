@@ -56,7 +56,10 @@ fn of_power(name: &str, settings: &Settings<'_>) -> Result<SimulatedTask, Error>
     let length = settings.number("max_length", 27)?;
     let called = settings.get("name").unwrap_or(name);
     let task = PowerLaw::new(called, seed, dimensions, length, shape).map_err(refused)?;
-    Ok(simulated(Box::new(task), format!("power-law curves of {dimensions} dimensions, {length} epochs long")))
+    Ok(simulated(
+        Box::new(task),
+        format!("power-law curves of {dimensions} dimensions, {length} epochs long"),
+    ))
 }
 
 fn simulated(task: Box<dyn Task + Send>, described: String) -> SimulatedTask {

@@ -59,7 +59,9 @@ pub(crate) async fn all(
     if tasks.is_empty() {
         return Err(Error::Usage {
             message: "there are no learning curves to search on".to_owned(),
-            help: "give --table PATH, --from-experiment ID or --synthetic power; several are compared together".to_owned(),
+            help:
+                "give --table PATH, --from-experiment ID or --synthetic power; several are compared together"
+                    .to_owned(),
         });
     }
     distinct(&tasks)?;
@@ -72,7 +74,8 @@ fn distinct(tasks: &[SimulatedTask]) -> Result<(), Error> {
         if tasks[..place].iter().any(|other| other.task.name() == name) {
             return Err(Error::Usage {
                 message: format!("two tasks are called {name}"),
-                help: "leave one out, or rename the file; a synthetic task takes a name: power:name=other".to_owned(),
+                help: "leave one out, or rename the file; a synthetic task takes a name: power:name=other"
+                    .to_owned(),
             });
         }
     }
@@ -97,7 +100,8 @@ fn table(
         None => mapping.length.clone().unwrap_or_else(|| "trainings".to_owned()),
     };
     let time = if mapping.cost.is_some() { "s" } else { unit.as_str() };
-    let words = Words { metric: mapping.metric.clone(), smaller: mapping.smaller_is_better, unit: unit.clone() };
+    let words =
+        Words { metric: mapping.metric.clone(), smaller: mapping.smaller_is_better, unit: unit.clone() };
     Ok(of_table(table, words, time, path))
 }
 
@@ -120,7 +124,7 @@ fn words_of_folder(path: &Path) -> Words {
 
 fn of_table(table: Table, words: Words, time_unit: &str, path: &Path) -> SimulatedTask {
     let full = table.max_length() * table.unit();
-    let hyperparameters: Vec<&str> = table.space().0.keys().map(String::as_str).collect();
+    let hyperparameters: Vec<&str> = table.space().dimensions.keys().map(String::as_str).collect();
     let described = format!(
         "{}: {} configurations of {}, up to {full} {}, {} of {}",
         path.display(),

@@ -78,8 +78,10 @@ fn looks(seeds: usize, all: bool) -> Vec<usize> {
     if all {
         return vec![seeds];
     }
-    let mut looks: Vec<usize> =
-        [seeds.div_ceil(4), seeds.div_ceil(2)].into_iter().filter(|&look| look >= FIRST_LOOK && look < seeds).collect();
+    let mut looks: Vec<usize> = [seeds.div_ceil(4), seeds.div_ceil(2)]
+        .into_iter()
+        .filter(|&look| look >= FIRST_LOOK && look < seeds)
+        .collect();
     looks.push(seeds);
     looks
 }
@@ -135,10 +137,11 @@ mod tests {
         let arena = Arc::new(arena(&searchers, &["--seeds", "32"]).unwrap());
         let mut interrupts = Interrupts::start().unwrap();
         let tuned = play(&arena, false, &mut interrupts, true).await.unwrap();
-        assert_eq!(tuned.out.iter().map(|out| (out.contestant, out.seeds)).collect::<Vec<_>>(), [(1, 8)]);
+        assert_eq!(tuned.out.iter().map(|out| (out.contestant, out.seeds)).collect::<Vec<_>>(), [(1, 16)]);
+        // Eight pairs cannot show anything in ten comparisons.
         assert!(tuned.out[0].worse_by > 0.0 && tuned.out[0].p < 0.05, "{:?}", tuned.out);
         assert_eq!(tuned.left, [0, 2, 3, 4]);
-        assert_eq!(tuned.played.len(), 5 * 8 + 4 * 24);
+        assert_eq!(tuned.played.len(), 5 * 16 + 4 * 16);
         let all = play(&arena, true, &mut interrupts, true).await.unwrap();
         assert_eq!((all.left.len(), all.out.len(), all.played.len()), (5, 0, 5 * 32));
     }
