@@ -1,7 +1,7 @@
-"""Records the learning curves of examples/digits into digits.csv, one line for each configuration and epoch.
+"""Records the learning curves of examples/digits into digits.csv.zst, one line for each configuration and epoch.
 
 python3 -m venv .venv && .venv/bin/pip install "scikit-learn>=1.4,<2"
-PYTHONPATH=../../python .venv/bin/python record.py > digits.csv
+PYTHONPATH=../../python .venv/bin/python record.py | zstd -19 -o digits.csv.zst
 
 The same network, data and split as examples/digits/train.py, all configurations trained in full: 256 random ones of the space of
 examples/digits/search.yaml. `seconds` is the CPU time of that epoch on the machine that recorded, busy with other work.
