@@ -4,6 +4,7 @@ use super::arena::{Arena, Field};
 use super::playing::Played;
 use crate::errors::Error;
 use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
 use toprung_simulations::Run;
 use toprung_simulations::judge::{Comparison, Contestant, Setup, Task};
 
@@ -19,11 +20,12 @@ pub(crate) fn comparison(
         let (label, settings, baseline) = (found.label.clone(), found.settings.clone(), found.baseline);
         Contestant { label, settings, baseline }
     };
-    let tasks = arena.fields.iter().map(task).collect();
+    let task = |(place, field)| task(field, usual_end(played, place));
+    let tasks = arena.fields.iter().enumerate().map(task).collect();
     let mut setup = Setup::new(tasks, who.iter().map(contestant).collect());
     setup.resamples = resamples;
     setup.command = command();
-    setup.settings = arena.shared.clone();
+    setup.settings.clone_from(&arena.shared);
     let runs: Vec<Run> = played
         .iter()
         .filter(|played| who.contains(&played.contestant))
@@ -33,7 +35,21 @@ pub(crate) fn comparison(
         .map_err(|error| Error::Engine(format!("the runs cannot be compared: {error}")))
 }
 
-fn task(field: &Field) -> Task {
+/// When half of the runs of the slowest contestant have ended: one slow run does not stretch the time in which all are judged.
+fn usual_end(played: &[Played], field: usize) -> Option<f64> {
+    let mut ends: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for found in played.iter().filter(|found| found.field == field) {
+        ends.entry(found.contestant).or_default().push(found.run.end_time);
+    }
+    let median = |mut ends: Vec<f64>| {
+        ends.sort_by(f64::total_cmp);
+        ends.get(ends.len() / 2).copied()
+    };
+    ends.into_values().filter_map(median).max_by(f64::total_cmp).filter(|end| *end > 0.0)
+}
+
+/// `end`: where a search ends by itself or by its length.
+fn task(field: &Field, end: Option<f64>) -> Task {
     let (found, scale) = (&field.task, field.task.task.scale());
     Task {
         name: found.task.name().to_owned(),
@@ -42,7 +58,7 @@ fn task(field: &Field) -> Task {
         best: scale.best_any,
         median: scale.median_final,
         worst: Some(scale.cap).filter(|cap| cap.is_finite()),
-        budget: field.allowance.time,
+        budget: field.allowance.time.or(end),
         time_unit: found.time_unit.clone(),
         length_unit: found.length_unit.clone(),
         cost_unit: found.time_unit.clone(),

@@ -12,6 +12,7 @@ use crate::commands::look;
 use crate::errors::Error;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use toprung_proto::v1;
 use toprung_searchers::{Assignment, Space, Value};
 use toprung_simulations::{RecordedTrial, Recording, Report};
@@ -88,10 +89,12 @@ pub(super) async fn task(global: &Global, id: u64) -> Result<SimulatedTask, Erro
 fn caution(shorter: bool, length: u64, experiment: &v1::Experiment) -> String {
     let mut text = "configurations that were not run are answered by the nearest that was".to_owned();
     if shorter {
-        text.push_str(&format!(
+        // Writing into a String cannot fail.
+        let _ = write!(
+            text,
             "; no trial was trained to {} {}, so the curves end at {length}",
             experiment.max_length, experiment.time_metric
-        ));
+        );
     }
     text
 }
