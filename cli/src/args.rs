@@ -6,6 +6,7 @@ mod daemons;
 mod earlier;
 mod global;
 mod looking;
+mod simulation;
 mod upkeep;
 
 use crate::exit;
@@ -18,6 +19,7 @@ pub(crate) use daemons::{Agent, Serve};
 pub(crate) use earlier::{Checkpoints, CheckpointsCommand, Delete, Download, Fork, ListCheckpoints, Resume};
 pub(crate) use global::Global;
 pub(crate) use looking::{Best, List, Logs, Show, Trials};
+pub(crate) use simulation::{Cluster, Curves, Outputs, Simulate, TuneSearcher};
 pub(crate) use upkeep::{Bench, BenchTrial, StoreArguments, StoreCommand};
 
 /// Distributed hyperparameter search.
@@ -43,6 +45,10 @@ pub(crate) enum Command {
     Run(Run),
     /// Show what a search would do, without starting it.
     Plan(Plan),
+    /// Try searchers in virtual time on learning curves that you have, and say which does best.
+    Simulate(Box<Simulate>),
+    /// Find the settings of a searcher that suit a budget and a number of slots, in virtual time.
+    TuneSearcher(Box<TuneSearcher>),
     /// List experiments, newest first.
     List(List),
     /// Show one experiment.

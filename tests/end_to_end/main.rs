@@ -31,3 +31,4 @@ mod priorities;
 mod scripts;
 mod searching;
 mod server;
+mod simulating;
