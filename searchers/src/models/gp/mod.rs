@@ -37,7 +37,7 @@ use crate::config::check::within;
 use crate::error::Error;
 use crate::history::History;
 use crate::space::Assignment;
-use crate::space::encoding::Encoding;
+use crate::space::encoding::{AxisKind, Encoding};
 use crate::stream::{Purpose, Stream};
 use kernel::Kernel;
 use params::{Layout, Params};
@@ -53,6 +53,9 @@ const MOST_POINTS: u32 = 2000;
 const FIT_POINTS: usize = 160;
 /// Running trials that the model knows of, the newest.
 const MAX_RUNNING: usize = 64;
+/// The room of all running trials on an axis, shared out among at least so many.
+const ROOM: f64 = 0.25;
+const MIN_SHARES: usize = 6;
 /// Known points that the best is looked for among.
 const MAX_KNOWN: usize = 64;
 /// A space with fewer points than this never gets one twice, while there are others.
@@ -145,20 +148,25 @@ impl Gp {
         }
         let countable = self.derived.note(view);
         let mut posterior = self.posterior(view);
-        let (observed, running) = (posterior.len(), running(view.history));
+        let observed = posterior.len();
         let level = target(view);
         let mut known = self.known(view);
-        for trial in running.iter().filter_map(|&trial| view.history.trial(trial)) {
+        let held = known.len();
+        for trial in running(view.history).into_iter().filter_map(|trial| view.history.trial(trial)) {
             posterior.push(&trial.point, level);
             known.push(trial.point.clone());
         }
+        let running = known.len() - held;
         let taken = &self.derived.taken;
         let search = Search {
             space: view.space,
             encoding: view.encoding,
             posterior: &posterior,
             level,
-            taken: &|point| countable && taken.contains(&hash(point)),
+            taken: &|point| {
+                is_crowded(view.encoding, point, &known[known.len() - running..])
+                    || countable && taken.contains(&hash(point))
+            },
         };
         let found = search.run(&known, &mut stream);
         posterior.truncate(observed);
@@ -266,6 +274,19 @@ fn hash(point: &[f64]) -> u64 {
 
 fn layout(view: View<'_>) -> Layout {
     Layout { axes: view.encoding.axes().len(), levels: view.history.lengths().len() }
+}
+
+/// Whether a trial that runs is so near, on every axis, that the two would tell the same. Where a model is sure of itself, no
+/// variance keeps a batch apart. The room of each running trial is less the more there are.
+fn is_crowded(encoding: &Encoding, point: &[f64], running: &[Vec<f64>]) -> bool {
+    let room = ROOM / running.len().max(MIN_SHARES) as f64;
+    running.iter().any(|other| {
+        encoding.axes().iter().zip(point.iter().zip(other)).all(|(axis, (here, there))| match axis.kind {
+            _ if here.is_nan() || there.is_nan() => here.is_nan() && there.is_nan(),
+            AxisKind::Choice(_) => here == there,
+            _ => (here - there).abs() < room,
+        })
+    })
 }
 
 /// The newest trials that run.
