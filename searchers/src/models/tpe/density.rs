@@ -18,6 +18,7 @@
 use super::kernel::{Kernel, Place, prior};
 use crate::space::encoding::{Axis, AxisKind};
 use crate::stream::Stream;
+use std::collections::BTreeMap;
 
 /// The least spread where trials were compared before their end: more than a uniform axis has.
 pub(super) const CAUTIOUS: f64 = 0.5;
@@ -28,20 +29,23 @@ const CELL_PART: f64 = 0.3;
 /// The variance of a uniform coordinate.
 const UNIFORM_VARIANCE: f64 = 1.0 / 12.0;
 
-/// One observation.
+/// One axis of a mixture.
 #[derive(Clone, Debug)]
-struct Component {
-    /// One for each axis.
+struct Marginal {
+    /// The different kernels, the prior first. Values that come often, such as small integers, are computed once.
     kernels: Vec<Kernel>,
-    /// Whether the observation had the axis.
-    active: Vec<bool>,
+    /// Which of them each component has; [`PRIOR`]: its observation did not have the axis.
+    of: Vec<usize>,
 }
 
-/// A mixture with equal weights.
+/// The place of the prior among the kernels of an axis.
+const PRIOR: usize = 0;
+
+/// A mixture with equal weights: the observations, and the prior.
 #[derive(Clone, Debug)]
 pub(super) struct Density {
-    prior: Vec<Kernel>,
-    components: Vec<Component>,
+    axes: Vec<Marginal>,
+    components: usize,
 }
 
 /// A drawn point, and for each axis whether the component it came from had observed it.
@@ -50,40 +54,52 @@ pub(super) struct Drawn {
     pub(super) informed: Vec<bool>,
 }
 
+impl Marginal {
+    fn new(axis: &Axis, index: usize, points: &[&[f64]], width: f64) -> Self {
+        let mut marginal = Self { kernels: vec![prior(axis)], of: Vec::with_capacity(points.len()) };
+        let mut places: BTreeMap<u64, usize> = BTreeMap::new();
+        for point in points {
+            let Some(place) = Place::new(axis, point[index]) else {
+                marginal.of.push(PRIOR);
+                continue;
+            };
+            let kernel = places.entry(place.at.to_bits()).or_insert_with(|| {
+                marginal.kernels.push(around(axis, place, width));
+                marginal.kernels.len() - 1
+            });
+            marginal.of.push(*kernel);
+        }
+        marginal
+    }
+
+    fn has(&self, component: usize) -> bool {
+        self.of[component] != PRIOR
+    }
+}
+
 impl Density {
     /// The density around these points. No spread of an axis is taken for less than `least_spread`.
     pub(super) fn new(axes: &[Axis], points: &[&[f64]], least_spread: f64) -> Self {
         let active = points.iter().flat_map(|point| point.iter()).filter(|at| !at.is_nan()).count();
         let rate = -1.0 / (4.0 + active as f64 / points.len().max(1) as f64);
-        let widths: Vec<f64> = axes
-            .iter()
-            .enumerate()
-            .map(|(index, axis)| width(axis, index, points, least_spread, rate))
-            .collect();
-        let prior: Vec<Kernel> = axes.iter().map(prior).collect();
-        let component = |point: &&[f64]| {
-            let kernel = |(index, axis): (usize, &Axis)| match Place::new(axis, point[index]) {
-                Some(place) => around(axis, place, widths[index]),
-                None => prior[index],
-            };
-            Component {
-                kernels: axes.iter().enumerate().map(kernel).collect(),
-                active: point.iter().map(|at| !at.is_nan()).collect(),
-            }
+        let marginal = |(index, axis)| {
+            Marginal::new(axis, index, points, width(axis, index, points, least_spread, rate))
         };
-        let components = points.iter().map(component).collect();
-        Self { prior, components }
+        Self { axes: axes.iter().enumerate().map(marginal).collect(), components: points.len() }
     }
 
-    /// The logarithm of the density at a point, relative to that of a random draw. `logs` is room to compute in.
-    pub(super) fn log_density(&self, places: &[Option<Place>], logs: &mut Vec<f64>) -> f64 {
-        let product = |kernels: &Vec<Kernel>| {
-            let factors = kernels.iter().zip(places);
-            factors.filter_map(|(kernel, place)| Some(kernel.log_density((*place)?))).sum::<f64>()
-        };
-        logs.clear();
-        logs.push(product(&self.prior));
-        logs.extend(self.components.iter().map(|component| product(&component.kernels)));
+    /// The logarithm of the density at a point, relative to that of a random draw.
+    pub(super) fn log_density(&self, places: &[Option<Place>]) -> f64 {
+        let (mut prior, mut logs) = (0.0, vec![0.0; self.components]);
+        for (marginal, place) in self.axes.iter().zip(places) {
+            let Some(place) = *place else { continue };
+            let factors: Vec<f64> = marginal.kernels.iter().map(|kernel| kernel.log_density(place)).collect();
+            prior += factors[PRIOR];
+            for (log, &kernel) in logs.iter_mut().zip(&marginal.of) {
+                *log += factors[kernel];
+            }
+        }
+        logs.push(prior);
         let greatest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = logs.iter().map(|log| (log - greatest).exp()).sum();
         greatest + (sum / logs.len() as f64).ln()
@@ -91,27 +107,28 @@ impl Density {
 
     /// A point by chance, with a coordinate for each axis, inactive ones included.
     pub(super) fn draw(&self, stream: &mut Stream) -> Drawn {
-        let index = stream.index(self.components.len() as u64) as usize;
-        let (kernels, informed) = match self.components.get(index) {
-            Some(component) => (&component.kernels, component.active.clone()),
-            None => (&self.prior, vec![true; self.prior.len()]),
-        };
-        Drawn { point: kernels.iter().map(|kernel| kernel.draw(stream)).collect(), informed }
+        let component = stream.index(self.components as u64) as usize;
+        let of_prior = component == self.components;
+        let kernel =
+            |axis: &Marginal| axis.kernels[if of_prior { PRIOR } else { axis.of[component] }].draw(stream);
+        let point = self.axes.iter().map(kernel).collect();
+        Drawn { point, informed: self.axes.iter().map(|axis| of_prior || axis.has(component)).collect() }
     }
 
     /// Draws the `missing` axes of a point again, from a component that has observed all of them, or else the first of
     /// them. The point was drawn from a component that had not, but its conditions turned out to make them active.
     pub(super) fn redraw(&self, drawn: &mut Drawn, missing: &[usize], stream: &mut Stream) {
-        let has = |component: &&Component, axes: &[usize]| axes.iter().all(|&axis| component.active[axis]);
-        let mut donors: Vec<&Component> =
-            self.components.iter().filter(|component| has(component, missing)).collect();
+        let having = |axes: &[usize]| -> Vec<usize> {
+            (0..self.components).filter(|&one| axes.iter().all(|&axis| self.axes[axis].has(one))).collect()
+        };
+        let mut donors = having(missing);
         if donors.is_empty() {
-            donors = self.components.iter().filter(|component| has(component, &missing[..1])).collect();
+            donors = having(&missing[..1]);
         }
         // The prior is one more, as in every draw.
-        if let Some(donor) = donors.get(stream.index(donors.len() as u64) as usize) {
-            for &axis in missing.iter().filter(|&&axis| donor.active[axis]) {
-                drawn.point[axis] = donor.kernels[axis].draw(stream);
+        if let Some(&donor) = donors.get(stream.index(donors.len() as u64) as usize) {
+            for &axis in missing.iter().filter(|&&axis| self.axes[axis].has(donor)) {
+                drawn.point[axis] = self.axes[axis].kernels[self.axes[axis].of[donor]].draw(stream);
             }
         }
         missing.iter().for_each(|&axis| drawn.informed[axis] = true);

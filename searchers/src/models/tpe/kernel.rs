@@ -28,8 +28,10 @@ pub(super) enum Kernel {
     Bell {
         centre: f64,
         width: f64,
-        /// The logarithm of what it has within `0.0 ..= 1.0`.
+        /// The logarithm of the mass of the whole Gaussian that is within `0.0 ..= 1.0`.
         log_inside: f64,
+        /// The logarithm of the density at the centre.
+        log_peak: f64,
     },
     /// `spread` of the mass is shared by all values, the rest belongs to `own`.
     Choice { own: usize, values: usize, spread: f64 },
@@ -62,18 +64,18 @@ impl Kernel {
     /// A Gaussian around `centre` (in `0.0 ..= 1.0`), truncated.
     pub(super) fn bell(centre: f64, width: f64) -> Self {
         let log_inside = mass(-centre / width, (1.0 - centre) / width).max(LEAST_MASS).ln();
-        Self::Bell { centre, width, log_inside }
+        Self::Bell { centre, width, log_inside, log_peak: -log_inside - (width * TAU.sqrt()).ln() }
     }
 
     /// The logarithm of the relative density at a place of the same axis.
     pub(super) fn log_density(&self, place: Place) -> f64 {
         match *self {
             Self::Flat => 0.0,
-            Self::Bell { centre, width, log_inside } => {
+            Self::Bell { centre, width, log_inside, log_peak } => {
                 let (low, high) = place.cell.unwrap_or((place.at, place.at));
                 if high - low <= NARROW * width {
                     let off = (place.at - centre) / width;
-                    return -0.5 * off * off - log_inside - (width * TAU.sqrt()).ln();
+                    return log_peak - 0.5 * off * off;
                 }
                 let mass = mass((low - centre) / width, (high - centre) / width);
                 mass.max(LEAST_MASS).ln() - log_inside - (high - low).ln()

@@ -118,7 +118,7 @@ impl Tpe {
         let axes = view.encoding.axes();
         let least = if sides.at_top { 0.0 } else { CAUTIOUS };
         let (good, bad) = (Density::new(axes, &sides.good, least), Density::new(axes, &sides.bad, least));
-        let (mut best, mut room): (Option<(f64, Assignment)>, _) = (None, Vec::new());
+        let mut best: Option<(f64, Assignment)> = None;
         for _ in 0..self.config.candidates {
             let (candidate, point) = candidate(view, &good, stream);
             if self.known.contains(&point) || !view.space.allows(&candidate) {
@@ -126,7 +126,7 @@ impl Tpe {
             }
             let places: Vec<Option<Place>> =
                 axes.iter().zip(&point).map(|(axis, &at)| Place::new(axis, at)).collect();
-            let score = good.log_density(&places, &mut room) - bad.log_density(&places, &mut room);
+            let score = good.log_density(&places) - bad.log_density(&places);
             if best.as_ref().is_none_or(|(greatest, _)| score > *greatest) {
                 best = Some((score, candidate));
             }
