@@ -78,7 +78,17 @@ pub(super) fn method(method: &SearcherConfig) -> Json {
 }
 
 fn model(model: &ModelConfig) -> Json {
-    json!({"name": model.name()})
+    match model {
+        ModelConfig::Tpe(tpe) => json!({
+            "name": "tpe", "startup_trials": tpe.startup_trials, "candidates": tpe.candidates,
+            "gamma": tpe.gamma, "random_fraction": tpe.random_fraction,
+        }),
+        ModelConfig::Gp(gp) => json!({
+            "name": "gp", "startup_trials": gp.startup_trials, "max_points": gp.max_points,
+            "random_fraction": gp.random_fraction,
+        }),
+        ModelConfig::Prior(_) => json!({"name": "prior"}),
+    }
 }
 
 fn mode_word(mode: Mode) -> &'static str {

@@ -10,7 +10,10 @@
 //! | `tpe` | densities of the good and of the others |
 //! | `gp` | a Gaussian process |
 //! | `prior` | what a person expects |
+//!
+//! Models share `chance`: points anywhere, and where a person expects good ones.
 
+mod chance;
 mod gp;
 mod prior;
 mod tpe;
@@ -94,6 +97,18 @@ impl Model {
             Self::Tpe(model) => model.suggest(view),
             Self::Gp(model) => model.suggest(view),
             Self::Prior(model) => model.suggest(view),
+        }
+    }
+
+    /// Takes note of a new trial whose hyperparameters are known already, in a replay: what the model keeps is
+    /// afterwards what it would be had it suggested them, so that later suggestions are those of a search that was never
+    /// interrupted. Random numbers are those of the trial and need no note.
+    pub(crate) fn recall(&mut self, view: View<'_>) {
+        match self {
+            Self::Tpe(model) => model.recall(view),
+            Self::Gp(model) => model.recall(view),
+            // It keeps nothing.
+            Self::Prior(_) => {}
         }
     }
 }
