@@ -4,7 +4,7 @@ use crate::context::{Context, Place, Table, joined};
 use crate::language::Section;
 use crate::language::models::{MODELS, NAMED, WORDS};
 use crate::node::Kind;
-use toprung_searchers::models::{GpConfig, ModelConfig, PriorConfig, TpeConfig};
+use toprung_searchers::models::{EvolutionConfig, GpConfig, ModelConfig, PriorConfig, TpeConfig};
 use toprung_searchers::{SearcherConfig, Space};
 
 /// The method with the model around it, if there is one. `name`: the searcher's.
@@ -136,6 +136,9 @@ fn config(
         "gp" => Some(ModelConfig::Gp(GpConfig {
             startup_trials: settings.of("startup_trials").small(cx, "startup_trials"),
             max_points: settings.of("max_points").small(cx, "max_points"),
+            random_fraction: settings.of("random_fraction").number(cx, "random_fraction"),
+        })),
+        "evolution" => Some(ModelConfig::Evolution(EvolutionConfig {
             random_fraction: settings.of("random_fraction").number(cx, "random_fraction"),
         })),
         "prior" => Some(ModelConfig::Prior(PriorConfig::default())),

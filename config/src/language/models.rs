@@ -3,22 +3,21 @@
 use super::{Field, Section, Shape, field};
 
 /// A model's section by its name.
-pub(crate) static MODELS: &[(&str, &Section)] = &[("tpe", &TPE), ("gp", &GP), ("prior", &PRIOR)];
+pub(crate) static MODELS: &[(&str, &Section)] =
+    &[("tpe", &TPE), ("gp", &GP), ("evolution", &EVOLUTION), ("prior", &PRIOR)];
 
 /// What may stand for a model.
-pub(crate) const WORDS: &[&str] = &["tpe", "gp", "prior", "none"];
+pub(crate) const WORDS: &[&str] = &["tpe", "gp", "evolution", "prior", "none"];
 
 /// The names that a map may give.
-pub(crate) const NAMED: &[&str] = &["tpe", "gp", "prior"];
+pub(crate) const NAMED: &[&str] = &["tpe", "gp", "evolution", "prior"];
 
 const NAME_DOC: &str = "the model; needed unless the searcher's name says it";
 
-const RANDOM_FRACTION: Field = field(
-    "random_fraction",
-    Shape::Fraction { most: 1.0 },
-    "0.2",
-    "the part of the trials that stay as drawn at random, so that an error of the model cannot catch the search",
-);
+const RANDOM_FRACTION: Field =
+    field("random_fraction", Shape::Fraction { most: 1.0 }, "0.2", RANDOM_FRACTION_DOC);
+
+const RANDOM_FRACTION_DOC: &str = "the part of the trials that stay as drawn at random, so that an error of the model cannot catch the search";
 
 /// Fields of the model `tpe`, which the searchers `tpe` and `bohb` have too.
 pub(crate) const TPE_SETTINGS: &[Field] = &[
@@ -67,6 +66,16 @@ pub(crate) static GP: Section = Section {
     doc: "A Gaussian process.",
     groups: &[&[field("name", Shape::Choice(&["gp"]), "", NAME_DOC)], GP_SETTINGS],
     strangers: &[("candidates", "it belongs to the model `tpe`"), ("gamma", "it belongs to the model `tpe`")],
+};
+
+pub(crate) static EVOLUTION: Section = Section {
+    title: "the model `evolution`",
+    doc: "Children of good trials: some hyperparameters of one, the others drawn at random.",
+    groups: &[&[
+        field("name", Shape::Choice(&["evolution"]), "", NAME_DOC),
+        field("random_fraction", Shape::Fraction { most: 1.0 }, "0.5", RANDOM_FRACTION_DOC),
+    ]],
+    strangers: &[],
 };
 
 pub(crate) static PRIOR: Section = Section {

@@ -2,7 +2,7 @@
 
 use super::refused::check_whole;
 use crate::{parse, to_yaml};
-use toprung_searchers::models::{GpConfig, ModelConfig, TpeConfig};
+use toprung_searchers::models::{EvolutionConfig, GpConfig, ModelConfig, TpeConfig};
 use toprung_searchers::{SearcherConfig, plan};
 
 fn file(searcher: &str) -> String {
@@ -83,6 +83,11 @@ fn a_model_has_settings() {
     let asha = "name: asha, num_rungs: 2, max_trials: 9, max_length: 5";
     assert_eq!(method(&format!("{asha}, model: {{name: gp, {settings}}}")), around(gp, method(asha)));
     assert_eq!(method(&format!("name: gp, {rest}, {settings}")), around(gp, random));
+    for (model, random_fraction) in [("evolution", 0.5), ("{name: evolution, random_fraction: 0.25}", 0.25)] {
+        let evolution = ModelConfig::Evolution(EvolutionConfig { random_fraction });
+        assert_eq!(method(&format!("{asha}, model: {model}")), around(evolution, method(asha)));
+    }
+    assert_eq!(EvolutionConfig::default().random_fraction, 0.5);
     let bohb = method("name: bohb, divisor: 3, max_length: 81, gamma: 0.2");
     let tpe = ModelConfig::Tpe(TpeConfig { gamma: 0.2, ..TpeConfig::default() });
     assert_eq!(bohb, around(tpe, method("name: hyperband, divisor: 3, max_length: 81")));

@@ -231,7 +231,7 @@ impl Machine {
     /// Whether a model, asked again, places the trials that the next record creates where it did then. `None`: no model
     /// places trials here, or the record creates none. Copies the state.
     pub fn places_again(&self, record: &v1::JournalRecord) -> Option<bool> {
-        let placed = self.spec.config.searcher.method.model().is_some() && !record.trials_created.is_empty();
+        let placed = self.spec.config.searcher.method.places() && !record.trials_created.is_empty();
         let input = record.input.clone().filter(|_| placed)?;
         let step = self.clone().turn(input, record.time_unix_ms, None);
         Some(step.is_some_and(|step| step.record.trials_created == record.trials_created))

@@ -2,7 +2,7 @@
 
 use super::View;
 use crate::space::Assignment;
-use crate::space::encoding::{Axis, AxisKind};
+use crate::space::encoding::Axis;
 use crate::stream::Stream;
 
 /// Of the trials before a model knows anything, so many are where a person expects good ones, if somebody has said so. The
@@ -11,19 +11,11 @@ const EXPECTED: f64 = 0.5;
 /// So often another place is tried if one is not to be had.
 const ATTEMPTS: u32 = 64;
 
-/// A coordinate anywhere.
-pub(super) fn anywhere(axis: &Axis, stream: &mut Stream) -> f64 {
-    match axis.kind {
-        AxisKind::Choice(count) => stream.index((count as u64).saturating_sub(1)) as f64,
-        AxisKind::Continuous | AxisKind::Ordered => stream.unit(),
-    }
-}
-
 /// A point as the person expects it; axes without a prior anywhere.
 pub(super) fn expected(axes: &[Axis], stream: &mut Stream) -> Vec<f64> {
     let coordinate = |axis: &Axis| match axis.prior() {
         Some(prior) => prior.draw(stream.unit()),
-        None => anywhere(axis, stream),
+        None => axis.at(stream.unit()),
     };
     axes.iter().map(coordinate).collect()
 }

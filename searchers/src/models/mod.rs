@@ -9,11 +9,13 @@
 //! |---|---|
 //! | `tpe` | densities of the good and of the others |
 //! | `gp` | a Gaussian process |
+//! | `evolution` | children of good trials |
 //! | `prior` | what a person expects |
 //!
 //! Models share `chance`: points anywhere, and where a person expects good ones.
 
 mod chance;
+mod evolution;
 mod gp;
 mod prior;
 mod tpe;
@@ -25,6 +27,7 @@ use crate::space::encoding::Encoding;
 use crate::space::{Assignment, Space};
 use serde::{Deserialize, Serialize};
 
+pub use evolution::EvolutionConfig;
 pub use gp::GpConfig;
 pub use prior::PriorConfig;
 pub use tpe::TpeConfig;
@@ -38,6 +41,8 @@ pub enum ModelConfig {
     Gp(GpConfig),
     /// The priors of the space, beside random draws.
     Prior(PriorConfig),
+    /// Children of good trials.
+    Evolution(EvolutionConfig),
 }
 
 impl ModelConfig {
@@ -47,6 +52,7 @@ impl ModelConfig {
             Self::Tpe(_) => "tpe",
             Self::Gp(_) => "gp",
             Self::Prior(_) => "prior",
+            Self::Evolution(_) => "evolution",
         }
     }
 
@@ -56,6 +62,7 @@ impl ModelConfig {
             Self::Tpe(config) => config.check(),
             Self::Gp(config) => config.check(),
             Self::Prior(config) => config.check(),
+            Self::Evolution(config) => config.check(),
         }
     }
 }
@@ -80,6 +87,7 @@ pub(crate) enum Model {
     Tpe(tpe::Tpe),
     Gp(gp::Gp),
     Prior(prior::Guided),
+    Evolution(evolution::Evolution),
 }
 
 impl Model {
@@ -88,6 +96,7 @@ impl Model {
             ModelConfig::Tpe(config) => Self::Tpe(tpe::Tpe::new(*config)),
             ModelConfig::Gp(config) => Self::Gp(gp::Gp::new(*config)),
             ModelConfig::Prior(config) => Self::Prior(prior::Guided::new(*config)),
+            ModelConfig::Evolution(config) => Self::Evolution(evolution::Evolution::new(*config)),
         }
     }
 
@@ -97,6 +106,7 @@ impl Model {
             Self::Tpe(model) => model.suggest(view),
             Self::Gp(model) => model.suggest(view),
             Self::Prior(model) => model.suggest(view),
+            Self::Evolution(model) => model.suggest(view),
         }
     }
 
@@ -107,8 +117,8 @@ impl Model {
         match self {
             Self::Tpe(model) => model.recall(view),
             Self::Gp(model) => model.recall(view),
-            // It keeps nothing.
-            Self::Prior(_) => {}
+            // They keep nothing.
+            Self::Prior(_) | Self::Evolution(_) => {}
         }
     }
 }

@@ -7,7 +7,7 @@
 use crate::world::{EXITS, PAUSED, asha, space};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use toprung_searchers::models::{GpConfig, PriorConfig, TpeConfig};
+use toprung_searchers::models::{EvolutionConfig, GpConfig, PriorConfig, TpeConfig};
 use toprung_searchers::{
     Action, Assignment, Dimension, Domain, Event, ExitReason, ModelConfig, Prior, Searcher, SearcherConfig,
     Space, TrialId, Value,
@@ -21,6 +21,7 @@ fn models() -> Vec<ModelConfig> {
         ModelConfig::Gp(few),
         ModelConfig::Gp(GpConfig { max_points: 64, ..few }),
         ModelConfig::Prior(PriorConfig::default()),
+        ModelConfig::Evolution(EvolutionConfig::default()),
     ]
 }
 
@@ -34,6 +35,21 @@ fn spaces() -> Vec<Space> {
     }
     guided.constraints.extend(toprung_searchers::Constraint::parse("rate < 0.5"));
     vec![space(), finite, guided]
+}
+
+/// Each model around random search and ASHA, and `auto`, in each space.
+fn searches() -> Vec<(SearcherConfig, Space)> {
+    let random = SearcherConfig::Random { max_trials: 60, max_length: 3, max_concurrent_trials: 0 };
+    let mut configs: Vec<SearcherConfig> = [3, 9]
+        .map(|max_length| SearcherConfig::Auto { max_trials: 60, max_length, max_concurrent_trials: 0 })
+        .into();
+    for inner in [random, asha(3, 60, 3.0, 9, false)] {
+        let around = |model| SearcherConfig::ModelBased { inner: Box::new(inner.clone()), model };
+        configs.extend(models().into_iter().map(around));
+    }
+    let all =
+        configs.iter().flat_map(|config| spaces().into_iter().map(move |space| (config.clone(), space)));
+    all.collect()
 }
 
 /// Something that depends on where a trial is, and is a good deal of noise beside.
@@ -136,13 +152,10 @@ proptest! {
         choices in prop::collection::vec(any::<u32>(), 100..160),
         (from, replayed) in (0..1000_usize, 0..60_usize),
     ) {
-        for inner in [SearcherConfig::Random { max_trials: 60, max_length: 3, max_concurrent_trials: 0 }, asha(3, 60, 3.0, 9, false)] {
-            for (model, space) in models().into_iter().flat_map(|model| spaces().into_iter().map(move |space| (model, space))) {
-                let config = SearcherConfig::ModelBased { inner: Box::new(inner.clone()), model };
-                let searcher = Searcher::new(config, space, seed).unwrap();
-                let journal = uninterrupted(searcher, &choices);
-                interrupted(&journal, from % journal.events.len(), replayed);
-            }
+        for (config, space) in searches() {
+            let searcher = Searcher::new(config, space, seed).unwrap();
+            let journal = uninterrupted(searcher, &choices);
+            interrupted(&journal, from % journal.events.len(), replayed);
         }
     }
 }
@@ -150,10 +163,7 @@ proptest! {
 #[test]
 fn all_of_a_journal_replays_to_the_same_state() {
     let choices: Vec<u32> = (0..200_u32).map(|step| step.wrapping_mul(2_654_435_769) >> 3).collect();
-    for (model, space) in
-        models().into_iter().flat_map(|model| spaces().into_iter().map(move |space| (model, space)))
-    {
-        let config = SearcherConfig::ModelBased { inner: Box::new(asha(3, 60, 3.0, 9, false)), model };
+    for (config, space) in searches() {
         let journal = uninterrupted(Searcher::new(config, space, 7).unwrap(), &choices);
         assert!(journal.recorded.len() > 20, "{} trials", journal.recorded.len());
         interrupted(&journal, 0, journal.events.len());

@@ -2,7 +2,7 @@
 
 use super::{Halving, Member, State, Step};
 use crate::reason::{Reason, Standing};
-use crate::rung::Key;
+use crate::rung::{Key, NO_ENTRY};
 
 impl Halving {
     /// Promotes the best paused member of the highest rung that has one to promote.
@@ -49,7 +49,10 @@ impl Halving {
         loop {
             let Member { entry: below, rung, .. } = *self.member_ref(member);
             let rung = usize::from(rung);
-            self.arrive(rung);
+            self.arrive(rung, below);
+            let before = rung.checked_sub(1).filter(|_| below != NO_ENTRY);
+            let before = before.map(|before| self.rungs[before].ranking.key(below));
+            self.note_pair(member, rung, before, key);
             let entry = self.rungs[rung].ranking.insert(key, member, below);
             self.member_mut(member).entry = entry;
             if rung + 1 == self.rungs.len() {

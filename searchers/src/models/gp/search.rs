@@ -9,7 +9,7 @@
 //! does, is among them. Where a person has said what to expect ([`super::belief`]), a half of the random points are from
 //! there, and all values count what is expected too.
 
-use super::super::chance::{anywhere, expected};
+use super::super::chance::expected;
 use super::belief::Belief;
 use super::cholesky::LANES;
 use super::normal::log_improvement;
@@ -68,7 +68,7 @@ impl Search<'_> {
             if at % 2 == 0 && !self.belief.is_empty() {
                 return expected(self.axes(), stream);
             }
-            self.axes().iter().map(|axis| anywhere(axis, stream)).collect()
+            self.axes().iter().map(|axis| axis.at(stream.unit())).collect()
         });
         if !bases.is_empty() {
             self.gather(LOCAL, &mut candidates, |at| {
@@ -186,7 +186,7 @@ impl Search<'_> {
                 for sign in [-1.0, 1.0] {
                     let mut next = point.clone();
                     next[at] = match axis.kind {
-                        AxisKind::Choice(_) => anywhere(axis, stream),
+                        AxisKind::Choice(_) => axis.at(stream.unit()),
                         _ => (point[at] + sign * scale * (0.5 + stream.unit())).clamp(0.0, 1.0),
                     };
                     self.offer(next, &mut near);
@@ -211,7 +211,7 @@ fn improvement(best: f64, mean: f64, variance: f64) -> f64 {
 /// A coordinate near another, mirrored at the bounds; another choice, or anywhere if it was inactive.
 fn moved(axis: &Axis, from: f64, scale: f64, stream: &mut Stream) -> f64 {
     if matches!(axis.kind, AxisKind::Choice(_)) || from.is_nan() {
-        return anywhere(axis, stream);
+        return axis.at(stream.unit());
     }
     // The sum of three uniform numbers, nearly normal.
     let off = 2.0 * (stream.unit() + stream.unit() + stream.unit() - 1.5);

@@ -14,7 +14,7 @@
 //! Cost: O(axes · [`COMPARED`]) a suggestion, however long the history is.
 
 use super::View;
-use super::chance::{anywhere, expected};
+use super::chance::expected;
 use crate::error::Error;
 use crate::space::Assignment;
 use crate::space::encoding::Axis;
@@ -144,7 +144,7 @@ fn moved(axes: &[Axis], best: &[f64], stream: &mut Stream) -> Vec<f64> {
     let always = if axes.is_empty() { 0 } else { stream.index(axes.len() as u64 - 1) as usize };
     let point = axes.iter().zip(best).enumerate().map(|(place, (axis, at))| {
         if at.is_nan() {
-            return anywhere(axis, stream);
+            return axis.at(stream.unit());
         }
         let moves = stream.unit() < 0.5 || place == always;
         if moves { AxisPrior::around(axis, *at, NEAR, STAYS).draw(stream.unit()) } else { *at }
