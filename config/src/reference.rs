@@ -45,7 +45,8 @@ whose condition does not hold is satisfied. What is drawn is drawn again until i
 points that do not.
 
 `prior: {center: 3e-4, confidence: high}` says where good values are expected. Searchers that draw at random take a half of their trials
-from there at first, and fewer as far as it turns out wrong.
+from there at first, and fewer as far as it turns out wrong. The models `tpe` and `gp` begin so too, and weigh it against what trials
+have reported, less the more there are.
 ";
 
 const SEARCHERS: &str = "\

@@ -107,6 +107,7 @@ fn shape(shape_of: &Shape) -> Json {
         Shape::Number { above: Some(bound) } => json!({"type": "number", "exclusiveMinimum": bound}),
         Shape::Number { above: None } => json!({"type": "number"}),
         Shape::Fraction { most } => json!({"type": "number", "minimum": 0, "maximum": most}),
+        Shape::Share { most } => json!({"type": "number", "exclusiveMinimum": 0, "maximum": most}),
         Shape::Choice(words) => json!({"enum": words}),
         Shape::List(inner) => json!({"type": "array", "items": shape(inner)}),
         Shape::MapOf(inner) => json!({"type": "object", "additionalProperties": shape(inner)}),

@@ -11,7 +11,10 @@
 //! | `gp` | a Gaussian process |
 //! | `evolution` | children of good trials |
 //! | `prior` | what a person expects |
+//!
+//! Models share `chance`: points anywhere, and where a person expects good ones.
 
+mod chance;
 mod evolution;
 mod gp;
 mod prior;
@@ -104,6 +107,18 @@ impl Model {
             Self::Gp(model) => model.suggest(view),
             Self::Prior(model) => model.suggest(view),
             Self::Evolution(model) => model.suggest(view),
+        }
+    }
+
+    /// Takes note of a new trial whose hyperparameters are known already, in a replay: what the model keeps is
+    /// afterwards what it would be had it suggested them, so that later suggestions are those of a search that was never
+    /// interrupted. Random numbers are those of the trial and need no note.
+    pub(crate) fn recall(&mut self, view: View<'_>) {
+        match self {
+            Self::Tpe(model) => model.recall(view),
+            Self::Gp(model) => model.recall(view),
+            // They keep nothing.
+            Self::Prior(_) | Self::Evolution(_) => {}
         }
     }
 }

@@ -13,12 +13,14 @@
 //! | `fit`, `descent` | their most probable values |
 //! | `posterior`, `cholesky` | means and variances |
 //! | `search`, `normal` | where the expected improvement is greatest |
+//! | `belief` | what a person expects |
 //!
 //! The parameters are fitted again when there are a quarter more reports than at the last fit, from there on. Between, rows
 //! are appended to the factor. Parameters and the choice of rows are stored with a search; the factor is made again, and is
 //! the same bit for bit. Cost for n rows, at most 1.25 `max_points`: O(n²) a suggestion, O(n³) a fit, which takes at most
 //! [`FIT_POINTS`] rows; 2 000 rows are the limit.
 
+mod belief;
 mod cholesky;
 mod descent;
 mod fit;
@@ -32,13 +34,14 @@ mod sizes;
 #[cfg(test)]
 mod tests;
 
-use super::View;
+use super::{View, chance};
 use crate::config::check::within;
 use crate::error::Error;
 use crate::history::History;
 use crate::space::Assignment;
 use crate::space::encoding::{AxisKind, Encoding};
 use crate::stream::{Purpose, Stream};
+use belief::Belief;
 use kernel::Kernel;
 use params::{Layout, Params};
 use posterior::Posterior;
@@ -123,6 +126,14 @@ impl PartialEq for Derived {
     }
 }
 
+/// How a trial comes to its place.
+enum Way {
+    Drawn,
+    /// Before there is enough to fit.
+    Early(Stream),
+    Modelled(Stream),
+}
+
 impl Gp {
     pub(crate) fn new(config: GpConfig) -> Self {
         Self {
@@ -134,18 +145,45 @@ impl Gp {
         }
     }
 
+    /// Hyperparameters for a trial; none: as drawn.
     pub(crate) fn suggest(&mut self, view: View<'_>) -> Option<Assignment> {
+        match self.advance(view) {
+            Way::Drawn => None,
+            Way::Early(mut stream) => {
+                let countable = self.derived.note(view);
+                chance::early(view, &mut stream, |point| {
+                    !(countable && self.derived.taken.contains(&hash(point)))
+                })
+            }
+            Way::Modelled(stream) => self.most_improving(view, stream),
+        }
+    }
+
+    /// Takes in what was reported until now, as a suggestion does.
+    pub(crate) fn recall(&mut self, view: View<'_>) {
+        self.advance(view);
+    }
+
+    /// What a suggestion changes, whatever place it comes to, and how it comes to one.
+    fn advance(&mut self, view: View<'_>) -> Way {
         if self.rows.follow(view.history, self.config.max_points as usize) {
             self.derived.posterior = None;
         }
         let mut stream = Stream::new(view.seed, view.trial, Purpose::Decision(DECISION));
-        let by_chance = stream.unit() < self.config.random_fraction;
-        if by_chance || view.encoding.axes().is_empty() || self.is_early(view) {
-            return None;
+        if stream.unit() < self.config.random_fraction || view.encoding.axes().is_empty() {
+            return Way::Drawn;
+        }
+        if self.is_early(view) {
+            return Way::Early(stream);
         }
         if self.params.0.is_empty() || 4 * self.rows.reports() >= 5 * self.fitted {
             self.refit(view);
         }
+        Way::Modelled(stream)
+    }
+
+    /// The point whose improvement is expected to be greatest.
+    fn most_improving(&mut self, view: View<'_>, mut stream: Stream) -> Option<Assignment> {
         let countable = self.derived.note(view);
         let mut posterior = self.posterior(view);
         let observed = posterior.len();
@@ -156,19 +194,18 @@ impl Gp {
             posterior.push(&trial.point, level);
             known.push(trial.point.clone());
         }
-        let running = known.len() - held;
-        let taken = &self.derived.taken;
+        let (running, taken) = (&known[held..], &self.derived.taken);
         let search = Search {
             space: view.space,
             encoding: view.encoding,
             posterior: &posterior,
+            belief: Belief::new(view.encoding.axes(), self.rows.trials()),
             level,
             taken: &|point| {
-                is_crowded(view.encoding, point, &known[known.len() - running..])
-                    || countable && taken.contains(&hash(point))
+                is_crowded(view.encoding, point, running) || countable && taken.contains(&hash(point))
             },
         };
-        let found = search.run(&known, &mut stream);
+        let found = search.run(&known, view.drawn, &mut stream);
         posterior.truncate(observed);
         self.derived.posterior = Some(posterior);
         found.map(|point| view.encoding.decode(view.space, &point))

@@ -1,8 +1,8 @@
-//! Densities over whole points: a mixture with one product of kernels for each observation, and the prior as one more.
+//! Densities over whole points: a mixture with one product of kernels for each observation, and the random draw as one more.
 //!
 //! A product for each observation (Falkner et al. 2018, instead of a mixture for each axis as in Bergstra et al. 2011) keeps
 //! what hyperparameters do together. Every component is a density over *all* axes: where its observation was inactive, it
-//! has the prior, which is what a random draw would have had there and what was then ignored. So two points are compared
+//! is flat, as the random draw that it had there and that was then ignored. So two points are compared
 //! over the axes that both have, whatever their conditions, and densities of points with different active axes stay
 //! comparable: no observation is lost to a group that is too small to learn from.
 //!
@@ -14,8 +14,11 @@
 //! distance of n points would be spikes; at most [`FINEST`]), nor below [`CELL_PART`] of the cell of its value, so that
 //! the neighbours of an integer stay in sight. For choices the share of all values, a width of its own, shrinks by
 //! the same power of n.
+//!
+//! What a person expects is one more component of the density of the good ([`Density::with_belief`]). It says where good trials are, so it
+//! is in that density alone.
 
-use super::kernel::{Kernel, Place, prior};
+use super::kernel::{Kernel, Place, expected, flat};
 use crate::space::encoding::{Axis, AxisKind};
 use crate::stream::Stream;
 use std::collections::BTreeMap;
@@ -32,20 +35,30 @@ const UNIFORM_VARIANCE: f64 = 1.0 / 12.0;
 /// One axis of a mixture.
 #[derive(Clone, Debug)]
 struct Marginal {
-    /// The different kernels, the prior first. Values that come often, such as small integers, are computed once.
+    /// The different kernels, the flat one first. Values that come often, such as small integers, are computed once.
     kernels: Vec<Kernel>,
-    /// Which of them each component has; [`PRIOR`]: its observation did not have the axis.
+    /// Which of them each component has; [`FLAT`]: its observation did not have the axis.
     of: Vec<usize>,
 }
 
-/// The place of the prior among the kernels of an axis.
-const PRIOR: usize = 0;
+/// The place of the flat kernel of an axis.
+const FLAT: usize = 0;
 
-/// A mixture with equal weights: the observations, and the prior.
+/// What a person expects, as a component.
+#[derive(Clone, Debug)]
+struct Belief {
+    /// One for each axis.
+    kernels: Vec<Kernel>,
+    /// As so many other components.
+    weight: f64,
+}
+
+/// A mixture: the observations and the random draw, with equal weights, and what a person expects.
 #[derive(Clone, Debug)]
 pub(super) struct Density {
     axes: Vec<Marginal>,
     components: usize,
+    belief: Option<Belief>,
 }
 
 /// A drawn point, and for each axis whether the component it came from had observed it.
@@ -56,11 +69,11 @@ pub(super) struct Drawn {
 
 impl Marginal {
     fn new(axis: &Axis, index: usize, points: &[&[f64]], width: f64) -> Self {
-        let mut marginal = Self { kernels: vec![prior(axis)], of: Vec::with_capacity(points.len()) };
+        let mut marginal = Self { kernels: vec![flat(axis)], of: Vec::with_capacity(points.len()) };
         let mut places: BTreeMap<u64, usize> = BTreeMap::new();
         for point in points {
             let Some(place) = Place::new(axis, point[index]) else {
-                marginal.of.push(PRIOR);
+                marginal.of.push(FLAT);
                 continue;
             };
             let kernel = places.entry(place.at.to_bits()).or_insert_with(|| {
@@ -73,7 +86,7 @@ impl Marginal {
     }
 
     fn has(&self, component: usize) -> bool {
-        self.of[component] != PRIOR
+        self.of[component] != FLAT
     }
 }
 
@@ -85,34 +98,52 @@ impl Density {
         let marginal = |(index, axis)| {
             Marginal::new(axis, index, points, width(axis, index, points, least_spread, rate))
         };
-        Self { axes: axes.iter().enumerate().map(marginal).collect(), components: points.len() }
+        let marginals = axes.iter().enumerate().map(marginal).collect();
+        Self { axes: marginals, components: points.len(), belief: None }
+    }
+
+    /// The same with what a person expects as one more component, worth `weight` of the others.
+    pub(super) fn with_belief(self, axes: &[Axis], weight: f64) -> Self {
+        Self { belief: Some(Belief { kernels: axes.iter().map(expected).collect(), weight }), ..self }
     }
 
     /// The logarithm of the density at a point, relative to that of a random draw.
     pub(super) fn log_density(&self, places: &[Option<Place>]) -> f64 {
-        let (mut prior, mut logs) = (0.0, vec![0.0; self.components]);
+        let (mut anywhere, mut logs) = (0.0, vec![0.0; self.components]);
         for (marginal, place) in self.axes.iter().zip(places) {
             let Some(place) = *place else { continue };
             let factors: Vec<f64> = marginal.kernels.iter().map(|kernel| kernel.log_density(place)).collect();
-            prior += factors[PRIOR];
+            anywhere += factors[FLAT];
             for (log, &kernel) in logs.iter_mut().zip(&marginal.of) {
                 *log += factors[kernel];
             }
         }
-        logs.push(prior);
+        logs.push(anywhere);
+        let mut weights = logs.len() as f64;
+        if let Some(belief) = &self.belief {
+            weights += belief.weight;
+            logs.push(belief.log_density(places) + belief.weight.ln());
+        }
         let greatest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = logs.iter().map(|log| (log - greatest).exp()).sum();
-        greatest + (sum / logs.len() as f64).ln()
+        greatest + (sum / weights).ln()
     }
 
     /// A point by chance, with a coordinate for each axis, inactive ones included.
     pub(super) fn draw(&self, stream: &mut Stream) -> Drawn {
+        if let Some(belief) = &self.belief {
+            let all = (self.components + 1) as f64 + belief.weight;
+            if stream.unit() * all < belief.weight {
+                let point: Vec<f64> = belief.kernels.iter().map(|kernel| kernel.draw(stream)).collect();
+                return Drawn { informed: vec![true; point.len()], point };
+            }
+        }
         let component = stream.index(self.components as u64) as usize;
-        let of_prior = component == self.components;
+        let anywhere = component == self.components;
         let kernel =
-            |axis: &Marginal| axis.kernels[if of_prior { PRIOR } else { axis.of[component] }].draw(stream);
+            |axis: &Marginal| axis.kernels[if anywhere { FLAT } else { axis.of[component] }].draw(stream);
         let point = self.axes.iter().map(kernel).collect();
-        Drawn { point, informed: self.axes.iter().map(|axis| of_prior || axis.has(component)).collect() }
+        Drawn { point, informed: self.axes.iter().map(|axis| anywhere || axis.has(component)).collect() }
     }
 
     /// Draws the `missing` axes of a point again, from a component that has observed all of them, or else the first of
@@ -125,13 +156,24 @@ impl Density {
         if donors.is_empty() {
             donors = having(&missing[..1]);
         }
-        // The prior is one more, as in every draw.
+        // The random draw is one more, as in every draw; or what a person expects in its place.
         if let Some(&donor) = donors.get(stream.index(donors.len() as u64) as usize) {
             for &axis in missing.iter().filter(|&&axis| self.axes[axis].has(donor)) {
                 drawn.point[axis] = self.axes[axis].kernels[self.axes[axis].of[donor]].draw(stream);
             }
+        } else if let Some(belief) = &self.belief {
+            for &axis in missing {
+                drawn.point[axis] = belief.kernels[axis].draw(stream);
+            }
         }
         missing.iter().for_each(|&axis| drawn.informed[axis] = true);
+    }
+}
+
+impl Belief {
+    fn log_density(&self, places: &[Option<Place>]) -> f64 {
+        let factors = self.kernels.iter().zip(places);
+        factors.filter_map(|(kernel, place)| Some(kernel.log_density((*place)?))).sum()
     }
 }
 
