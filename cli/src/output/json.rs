@@ -48,6 +48,7 @@ pub(crate) fn experiment(value: &v1::Experiment) -> Value {
         "state": format::experiment_state(value.state),
         "reason": value.reason,
         "searcher": value.searcher,
+        "searcher_notes": value.searcher_notes,
         "metric": value.metric,
         "smaller_is_better": value.smaller_is_better,
         "time_metric": value.time_metric,

@@ -395,9 +395,14 @@ impl Machine {
 
     pub(super) fn tell(&mut self, event: Event, turn: &mut Turn) {
         if self.fold.end.is_none() {
+            // What it chooses by itself it chooses when it hears of slots.
+            let chooses = matches!(event, Event::Capacity(_)) && self.fold.searcher.notes().is_empty();
             let mut actions = Vec::new();
             self.fold.searcher.handle_into(&event, turn.recorded.as_ref(), &mut actions);
             turn.actions.extend(actions);
+            if chooses {
+                turn.step.lines.extend(self.fold.searcher.notes());
+            }
         }
     }
 }

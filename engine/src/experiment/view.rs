@@ -81,6 +81,7 @@ pub fn experiment(machine: &Machine, now_ms: i64) -> v1::Experiment {
         checkpoint_count: 0,
         ends: fold.ends.view(),
         excluded_agents: fold.nodes.excluded().map(excluded).collect(),
+        searcher_notes: fold.searcher.notes(),
     }
 }
 
