@@ -80,8 +80,7 @@ pub fn by_task(scene: &Scene<'_>) -> String {
         let _ = write!(text, "| {} |", scene.grounds[task].task.name());
         for (mode, plain) in MODES {
             let (Some(one), Some(other)) = (scene.searcher(mode), scene.searcher(plain)) else { continue };
-            let at =
-                |checkpoint, searcher| median(scene.played.regrets(checkpoint, task, searcher));
+            let at = |checkpoint, searcher| median(scene.played.regrets(checkpoint, task, searcher));
             let difference = |checkpoint| {
                 let found = regret(at(checkpoint, one) - at(checkpoint, other));
                 if found.starts_with('−') || found == "0.000" { found } else { format!("+{found}") }

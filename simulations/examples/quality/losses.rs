@@ -22,7 +22,11 @@ pub fn goal(scene: &Scene<'_>) -> String {
             let ranks = ranks(scene, &tasks, checkpoint);
             let (own, first) = (ranks[taken], best(&ranks));
             let ahead = ranks.iter().filter(|other| other.mean < own.mean).count();
-            let _ = write!(text, "* {words} tasks, {name} of the budget: mean rank {:.2} ± {:.2}", own.mean, own.error);
+            let _ = write!(
+                text,
+                "* {words} tasks, {name} of the budget: mean rank {:.2} ± {:.2}",
+                own.mean, own.error
+            );
             let _ = if ahead == 0 {
                 writeln!(text, ", the best.")
             } else {
@@ -44,7 +48,8 @@ pub fn of_the_taken(scene: &Scene<'_>) -> String {
                 (0..scene.contestants.len()).filter(|&other| at(other) < at(taken) - APART).collect();
             better.sort_by(|&one, &other| at(one).total_cmp(&at(other)));
             let Some(&least) = better.first() else { continue };
-            let others = if better.len() > 1 { format!(", and {} more", better.len() - 1) } else { String::new() };
+            let others =
+                if better.len() > 1 { format!(", and {} more", better.len() - 1) } else { String::new() };
             let _ = writeln!(
                 text,
                 "* {} at {name}: {} against {} of {}{others}.",

@@ -5,7 +5,8 @@ use toprung_simulations::synthetic::{Hartmann, PowerLaw, Shape};
 use toprung_simulations::{Error, Table, Task};
 
 /// The recorded tables with curves, by their folders.
-const RECORDED: [&str; 4] = ["digits_mlp_sgd", "lcbench_189906", "taskset_gru64avg_p32", "taskset_lstm128_p128"];
+const RECORDED: [&str; 4] =
+    ["digits_mlp_sgd", "lcbench_189906", "taskset_gru64avg_p32", "taskset_lstm128_p128"];
 
 /// A task and what a reader should know about it.
 pub struct Ground {
