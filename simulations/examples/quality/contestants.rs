@@ -72,6 +72,7 @@ pub fn all() -> Vec<Contestant> {
     all.extend(halving());
     all.extend(adaptive());
     all.extend(models());
+    all.push(auto());
     all
 }
 
@@ -129,6 +130,17 @@ fn halving() -> Vec<Contestant> {
             })
         }),
     ]
+}
+
+fn auto() -> Contestant {
+    contestant(
+        "auto",
+        Group::Auto,
+        "as it comes; it does not follow the divisor of the protocol",
+        |max_length| {
+            Way::Once(SearcherConfig::Auto { max_trials: MANY, max_length, max_concurrent_trials: 0 })
+        },
+    )
 }
 
 fn adaptive() -> Vec<Contestant> {
