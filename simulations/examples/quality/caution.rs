@@ -1,6 +1,6 @@
 //! `adaptive_asha` against plain ASHA: what several brackets cost where one would do, and what they save where it would not.
 
-use crate::figures::{median, p_value, regret};
+use crate::figures::{APART, median, p_value, regret};
 use crate::page::Scene;
 use crate::standings::{pairs, ranks};
 use std::fmt::Write as _;
@@ -67,6 +67,31 @@ fn time_ratio(run: &Run, plain: &Run, budget: f64) -> Option<f64> {
     let reached = plain.steps.iter().rev().find(|step| step.time <= budget / 2.0)?;
     let there = run.steps.iter().find(|step| step.best <= reached.best);
     Some(there.map_or(f64::INFINITY, |step| step.time / reached.time))
+}
+
+/// On how many tasks each mode has the lower median, in words.
+pub fn summary(scene: &Scene<'_>) -> String {
+    let mut text = String::new();
+    for (mode, plain) in MODES {
+        let (Some(one), Some(other)) = (scene.searcher(mode), scene.searcher(plain)) else { continue };
+        let [quarter, end] = [1, 3].map(|checkpoint| {
+            let at = |task, searcher| median(scene.played.regrets(checkpoint, task, searcher));
+            let differences = (0..scene.grounds.len()).map(|task| at(task, one) - at(task, other));
+            let (lower, rest): (Vec<f64>, Vec<f64>) =
+                differences.partition(|difference| *difference < -APART);
+            (lower.len(), rest.iter().filter(|difference| **difference > APART).count())
+        });
+        let _ = writeln!(
+            text,
+            "* {mode} against {plain}, of {} tasks: lower at T/4 on {}, higher on {}; lower at T on {}, higher on {}.",
+            scene.grounds.len(),
+            quarter.0,
+            quarter.1,
+            end.0,
+            end.1
+        );
+    }
+    text
 }
 
 /// In which tasks a mode is better in the median at T than the plain search, and in which worse.

@@ -1,12 +1,9 @@
 //! Losses in plain words: where the searcher that we would take is behind, and who is behind the simplest ones.
 
-use crate::figures::{list, median, regret};
+use crate::figures::{APART, list, median, regret};
 use crate::page::Scene;
 use crate::standings::{JUDGED, best, ranks};
 use std::fmt::Write as _;
-
-/// Medians this far apart are told apart: regrets are written with three decimals.
-const APART: f64 = 0.000_5;
 
 /// The searcher that a person would be told to take: `auto`, else the best mean rank over all tasks at T.
 pub fn taken(scene: &Scene<'_>) -> usize {

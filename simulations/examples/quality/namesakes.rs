@@ -1,6 +1,6 @@
 //! Our searchers beside the published figures of their namesakes on the same tables.
 
-use crate::figures::{median, quantile, regret};
+use crate::figures::{APART, median, quantile, regret};
 use crate::page::Scene;
 use std::fmt::Write as _;
 
@@ -66,7 +66,7 @@ pub fn table(scene: &Scene<'_>) -> String {
                 let (own, low, high) = (median(regrets), quantile(regrets, 0.25), quantile(regrets, 0.75));
                 let _ = write!(text, " {} ({}–{}) |", regret(own), regret(low), regret(high));
                 // Theirs are given to three decimals.
-                if own > theirs + 0.000_5 {
+                if own > theirs + APART {
                     let (own, theirs) = (regret(own), regret(theirs));
                     let _ = writeln!(
                         behind,
