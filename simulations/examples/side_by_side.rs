@@ -64,10 +64,13 @@ struct Play {
 }
 
 impl Play {
-    fn new(config: SearcherConfig, space: Space, recorded: BTreeMap<TrialId, Assignment>) -> Result<Self, Error> {
+    fn new(
+        config: SearcherConfig,
+        space: Space,
+        recorded: BTreeMap<TrialId, Assignment>,
+    ) -> Result<Self, Error> {
         let searcher = Searcher::new(config, space, 1)?;
-        let mut play =
-            Self { searcher, running: VecDeque::new(), created: 0, recorded, actions: Vec::new() };
+        let mut play = Self { searcher, running: VecDeque::new(), created: 0, recorded, actions: Vec::new() };
         play.tell(&Event::Capacity(1));
         Ok(play)
     }
@@ -131,8 +134,7 @@ fn random_suggestion() -> Result<Json, Error> {
 /// Ask and tell of TPE, five dimensions, after so many trials.
 fn tpe_suggestion(trials: u32) -> Result<Json, Error> {
     let space = floats(5);
-    let recorded =
-        (1..=trials).map(|trial| (TrialId(trial), space.draw(7, TrialId(trial)))).collect();
+    let recorded = (1..=trials).map(|trial| (TrialId(trial), space.draw(7, TrialId(trial)))).collect();
     let model = ModelConfig::Tpe(TpeConfig { random_fraction: 0.0, ..TpeConfig::default() });
     let config = SearcherConfig::ModelBased { inner: Box::new(random()), model };
     let mut play = Play::new(config, space, recorded)?;
@@ -182,6 +184,7 @@ fn simulation(trials: u64) -> Result<Json, Error> {
     let mut searcher = Searcher::new(config, task.space().clone(), 1)?;
     let world = World { reports: Reports::EveryLength, ..World::calm(100) };
     let mut played = Ok(0);
-    let took = timed(|| played = world.play(&task, &mut searcher, "asha", 1).map(|outcome| outcome.run.trials));
+    let took =
+        timed(|| played = world.play(&task, &mut searcher, "asha", 1).map(|outcome| outcome.run.trials));
     Ok(json!({"n": played?, "seconds": took / trials as f64}))
 }

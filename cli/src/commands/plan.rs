@@ -33,7 +33,11 @@ pub(super) async fn run(global: &Global, args: &Plan) -> Result<Exit, Error> {
         shown["choice"] = choice.into();
         output::print_json(&shown)?;
     } else {
-        output::print(&plan::plan(&preview, choice.as_deref().or(model.map(placement)), table::terminal_width()))?;
+        output::print(&plan::plan(
+            &preview,
+            choice.as_deref().or(model.map(placement)),
+            table::terminal_width(),
+        ))?;
         for warning in &preview.warnings {
             output::note(&format!("warning: {warning}"));
         }

@@ -10,9 +10,6 @@ pub(super) fn method(method: &SearcherConfig) -> Json {
         SearcherConfig::Random { max_trials, max_concurrent_trials, .. } => json!({
             "name": "random", "max_trials": max_trials, "max_concurrent_trials": max_concurrent_trials,
         }),
-        SearcherConfig::Auto { max_trials, max_concurrent_trials, .. } => json!({
-            "name": "auto", "max_trials": max_trials, "max_concurrent_trials": max_concurrent_trials,
-        }),
         SearcherConfig::Grid { max_concurrent_trials, .. } => json!({
             "name": "grid", "max_concurrent_trials": max_concurrent_trials,
         }),

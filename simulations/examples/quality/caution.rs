@@ -1,6 +1,6 @@
 //! `adaptive_asha` against plain ASHA: what several brackets cost where one would do, and what they save where it would not.
 
-use crate::figures::{median, p_value, regret};
+use crate::figures::{APART, median, p_value, regret};
 use crate::page::Scene;
 use crate::standings::{pairs, ranks};
 use std::fmt::Write as _;
@@ -69,6 +69,31 @@ fn time_ratio(run: &Run, plain: &Run, budget: f64) -> Option<f64> {
     Some(there.map_or(f64::INFINITY, |step| step.time / reached.time))
 }
 
+/// On how many tasks each mode has the lower median, in words.
+pub fn summary(scene: &Scene<'_>) -> String {
+    let mut text = String::new();
+    for (mode, plain) in MODES {
+        let (Some(one), Some(other)) = (scene.searcher(mode), scene.searcher(plain)) else { continue };
+        let [quarter, end] = [1, 3].map(|checkpoint| {
+            let at = |task, searcher| median(scene.played.regrets(checkpoint, task, searcher));
+            let differences = (0..scene.grounds.len()).map(|task| at(task, one) - at(task, other));
+            let (lower, rest): (Vec<f64>, Vec<f64>) =
+                differences.partition(|difference| *difference < -APART);
+            (lower.len(), rest.iter().filter(|difference| **difference > APART).count())
+        });
+        let _ = writeln!(
+            text,
+            "* {mode} against {plain}, of {} tasks: lower at T/4 on {}, higher on {}; lower at T on {}, higher on {}.",
+            scene.grounds.len(),
+            quarter.0,
+            quarter.1,
+            end.0,
+            end.1
+        );
+    }
+    text
+}
+
 /// In which tasks a mode is better in the median at T than the plain search, and in which worse.
 pub fn by_task(scene: &Scene<'_>) -> String {
     let mut text = String::from("| task |");
@@ -80,8 +105,7 @@ pub fn by_task(scene: &Scene<'_>) -> String {
         let _ = write!(text, "| {} |", scene.grounds[task].task.name());
         for (mode, plain) in MODES {
             let (Some(one), Some(other)) = (scene.searcher(mode), scene.searcher(plain)) else { continue };
-            let at =
-                |checkpoint, searcher| median(scene.played.regrets(checkpoint, task, searcher));
+            let at = |checkpoint, searcher| median(scene.played.regrets(checkpoint, task, searcher));
             let difference = |checkpoint| {
                 let found = regret(at(checkpoint, one) - at(checkpoint, other));
                 if found.starts_with('−') || found == "0.000" { found } else { format!("+{found}") }

@@ -72,6 +72,7 @@ pub fn all() -> Vec<Contestant> {
     all.extend(halving());
     all.extend(adaptive());
     all.extend(models());
+    all.push(auto());
     all
 }
 
@@ -91,10 +92,7 @@ fn baselines() -> Vec<Contestant> {
             "one-epoch",
             Group::Baseline,
             "half of the budget: 16 trials of length 1 for each unit of R; the rest: the best 16 in full",
-            |length| Way::FirstThenBest {
-                trials: u32::try_from(16 * length).unwrap_or(u32::MAX),
-                keep: 16,
-            },
+            |length| Way::FirstThenBest { trials: u32::try_from(16 * length).unwrap_or(u32::MAX), keep: 16 },
         ),
     ]
 }
@@ -132,6 +130,17 @@ fn halving() -> Vec<Contestant> {
             })
         }),
     ]
+}
+
+fn auto() -> Contestant {
+    contestant(
+        "auto",
+        Group::Auto,
+        "as it comes; it does not follow the divisor of the protocol",
+        |max_length| {
+            Way::Once(SearcherConfig::Auto { max_trials: MANY, max_length, max_concurrent_trials: 0 })
+        },
+    )
 }
 
 fn adaptive() -> Vec<Contestant> {
@@ -191,7 +200,8 @@ fn rungs(max_length: u64) -> u32 {
 
 fn asha(max_length: u64, min_length: Option<u64>, stop_once: bool) -> SearcherConfig {
     SearcherConfig::AsyncHalving {
-        num_rungs: toprung_searchers::config::MAX_RUNGS.min(rungs(max_length) + u32::from(min_length.is_some())),
+        num_rungs: toprung_searchers::config::MAX_RUNGS
+            .min(rungs(max_length) + u32::from(min_length.is_some())),
         max_trials: MANY,
         divisor: DIVISOR,
         min_length,

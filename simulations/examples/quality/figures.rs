@@ -1,5 +1,8 @@
 //! Medians, and numbers as the page writes them.
 
+/// Medians this far apart are told apart: regrets are written with three decimals.
+pub const APART: f64 = 0.000_5;
+
 /// The quantile of values, by the nearest of them below and above; NaN of none.
 pub fn quantile(values: &[f64], part: f64) -> f64 {
     let mut sorted = values.to_vec();

@@ -1,12 +1,9 @@
 //! Losses in plain words: where the searcher that we would take is behind, and who is behind the simplest ones.
 
-use crate::figures::{list, median, regret};
+use crate::figures::{APART, list, median, regret};
 use crate::page::Scene;
 use crate::standings::{JUDGED, best, ranks};
 use std::fmt::Write as _;
-
-/// Medians this far apart are told apart: regrets are written with three decimals.
-const APART: f64 = 0.000_5;
 
 /// The searcher that a person would be told to take: `auto`, else the best mean rank over all tasks at T.
 pub fn taken(scene: &Scene<'_>) -> usize {
@@ -22,7 +19,11 @@ pub fn goal(scene: &Scene<'_>) -> String {
             let ranks = ranks(scene, &tasks, checkpoint);
             let (own, first) = (ranks[taken], best(&ranks));
             let ahead = ranks.iter().filter(|other| other.mean < own.mean).count();
-            let _ = write!(text, "* {words} tasks, {name} of the budget: mean rank {:.2} ± {:.2}", own.mean, own.error);
+            let _ = write!(
+                text,
+                "* {words} tasks, {name} of the budget: mean rank {:.2} ± {:.2}",
+                own.mean, own.error
+            );
             let _ = if ahead == 0 {
                 writeln!(text, ", the best.")
             } else {
@@ -44,7 +45,8 @@ pub fn of_the_taken(scene: &Scene<'_>) -> String {
                 (0..scene.contestants.len()).filter(|&other| at(other) < at(taken) - APART).collect();
             better.sort_by(|&one, &other| at(one).total_cmp(&at(other)));
             let Some(&least) = better.first() else { continue };
-            let others = if better.len() > 1 { format!(", and {} more", better.len() - 1) } else { String::new() };
+            let others =
+                if better.len() > 1 { format!(", and {} more", better.len() - 1) } else { String::new() };
             let _ = writeln!(
                 text,
                 "* {} at {name}: {} against {} of {}{others}.",

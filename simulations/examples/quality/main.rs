@@ -15,6 +15,8 @@
 //! | `pictures` | the pictures |
 //! | `figures` | medians and how numbers are written |
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
 mod caution;
 mod contestants;
 mod figures;
@@ -77,8 +79,7 @@ fn make(options: &Options) -> Result<(), String> {
     grounds.extend(tasks::made().map_err(|error| error.to_string())?);
     let contestants = contestants::all();
     let began = Instant::now();
-    let played =
-        play::play(&grounds, &contestants, options.seeds).map_err(|error| error.to_string())?;
+    let played = play::play(&grounds, &contestants, options.seeds).map_err(|error| error.to_string())?;
     eprintln!("played in {} s", began.elapsed().as_secs());
     let scene = Scene { grounds: &grounds, contestants: &contestants, played: &played };
     let page = page::page(&scene);

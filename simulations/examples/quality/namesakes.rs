@@ -1,6 +1,6 @@
 //! Our searchers beside the published figures of their namesakes on the same tables.
 
-use crate::figures::{median, quantile, regret};
+use crate::figures::{APART, median, quantile, regret};
 use crate::page::Scene;
 use std::fmt::Write as _;
 
@@ -53,9 +53,9 @@ pub fn table(scene: &Scene<'_>) -> String {
     let mut text = format!("| | {} |\n|---|---|---|---|---|\n", TASKS.join(" | "));
     let mut behind = String::new();
     for namesake in &NAMESAKES {
-        let shown = namesake.medians.map(|(least, most)| {
-            if least == most { regret(least) } else { format!("{least:.2}–{most:.2}") }
-        });
+        let shown = namesake
+            .medians
+            .map(|(least, most)| if least == most { regret(least) } else { format!("{least:.2}–{most:.2}") });
         let _ = writeln!(text, "| {} | {} |", namesake.label, shown.join(" | "));
         for ours in namesake.ours {
             let Some(searcher) = scene.searcher(ours) else { continue };
@@ -63,11 +63,10 @@ pub fn table(scene: &Scene<'_>) -> String {
             for (task, (_, theirs)) in TASKS.iter().zip(namesake.medians) {
                 let Some(place) = scene.task(task) else { continue };
                 let regrets = scene.played.regrets(3, place, searcher);
-                let (own, low, high) =
-                    (median(regrets), quantile(regrets, 0.25), quantile(regrets, 0.75));
+                let (own, low, high) = (median(regrets), quantile(regrets, 0.25), quantile(regrets, 0.75));
                 let _ = write!(text, " {} ({}–{}) |", regret(own), regret(low), regret(high));
                 // Theirs are given to three decimals.
-                if own > theirs + 0.000_5 {
+                if own > theirs + APART {
                     let (own, theirs) = (regret(own), regret(theirs));
                     let _ = writeln!(
                         behind,

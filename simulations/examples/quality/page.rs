@@ -77,9 +77,10 @@ fn short(scene: &Scene<'_>) -> String {
     } else {
         "It has the best mean rank over all tasks at T."
     };
+    let picture =
+        if taken == "auto" { "![Mean rank of auto as the budget grows](pictures/auto.svg)\n\n" } else { "" };
     format!(
-        "## In short\n\n{taken} among {} searchers and baselines on {} recorded and {} made tasks. {why}\n\n{}\n![Mean rank of \
-         the halving searchers as the budget grows](pictures/halving.svg)\n\n",
+        "## In short\n\n{taken} among {} searchers and baselines on {} recorded and {} made tasks. {why}\n\n{}\n{picture}",
         scene.contestants.len(),
         scene.recorded(true).len(),
         scene.recorded(false).len(),
@@ -91,7 +92,9 @@ fn ranks(scene: &Scene<'_>) -> String {
     let mut text = String::from(
         "## Mean ranks\n\nPer task and seed the searchers are ranked by regret, ties share the mean of their places, and ranks are \
          averaged over tasks and seeds; ± is the standard error over seeds. 1 would be the best. A rank depends on who else takes \
-         part: several variants of one method close together push the others apart.\n\n",
+         part: several variants of one method close together push the others apart (and where modes of `adaptive_asha` come to the \
+         rungs of plain ASHA, they share its rank).\n\n![Mean rank of the halving searchers as the budget \
+         grows](pictures/halving.svg)\n\n",
     );
     for (words, recorded) in [("Recorded tasks", true), ("Made tasks", false)] {
         let _ = write!(text, "### {words}\n\n{}\n", standings::rank_table(scene, &scene.recorded(recorded)));
@@ -116,8 +119,9 @@ fn beside(scene: &Scene<'_>) -> String {
     format!(
         "## Beside their namesakes\n\nMedians of the normalised regret at T over seeds, with the quartiles of ours. The figures of \
          others are those of the README of the tables (30 seeds, the same protocol; the versions are given there: Optuna 5, Syne \
-         Tune 0.13), not measured here. Syne Tune puts rungs at 1, 3, 9, 27 and R, as `min_length: 1` does (the names with \
-         `-1`).\n\n{}\n",
+         Tune 0.13), not measured here. Syne Tune puts its rungs at 1, 3, 9, 27 and R, as `min_length: 1` does (the names with \
+         `-1`). Its Hyperband is asynchronous, so two of ours stand beside it: the synchronous one of the paper, and the \
+         brackets of `adaptive_asha`.\n\n{}\n",
         namesakes::table(scene)
     )
 }
@@ -135,8 +139,9 @@ fn cautious(scene: &Scene<'_>) -> String {
     }
     let _ = write!(
         text,
-        "### By task\n\nMedian regret minus that of plain ASHA, at T/4 / T: negative where caution pays.\n\n{}\n![Mean rank of \
-         the modes](pictures/adaptive.svg)\n\n",
+        "### By task\n\n{}\nMedian regret minus that of plain ASHA, at T/4 / T: negative where caution pays.\n\n{}\n![Mean rank \
+         of the modes](pictures/adaptive.svg)\n\n",
+        caution::summary(scene),
         caution::by_task(scene)
     );
     text

@@ -75,7 +75,9 @@ pub fn pairs(scene: &Scene<'_>, tasks: &[usize], checkpoint: usize, first: usize
     let row = |task: usize, searcher: usize| scene.played.regrets(checkpoint, task, searcher);
     let differences: Vec<f64> = tasks
         .iter()
-        .flat_map(|&task| row(task, first).iter().zip(row(task, second)).map(|(first, second)| first - second))
+        .flat_map(|&task| {
+            row(task, first).iter().zip(row(task, second)).map(|(first, second)| first - second)
+        })
         .collect();
     let count = |sign: fn(&f64) -> bool| differences.iter().filter(|difference| sign(difference)).count();
     // Two runs without a report (both infinite) are equal.

@@ -5,7 +5,8 @@ use toprung_simulations::synthetic::{Hartmann, PowerLaw, Shape};
 use toprung_simulations::{Error, Table, Task};
 
 /// The recorded tables with curves, by their folders.
-const RECORDED: [&str; 4] = ["digits_mlp_sgd", "lcbench_189906", "taskset_gru64avg_p32", "taskset_lstm128_p128"];
+const RECORDED: [&str; 4] =
+    ["digits_mlp_sgd", "lcbench_189906", "taskset_gru64avg_p32", "taskset_lstm128_p128"];
 
 /// A task and what a reader should know about it.
 pub struct Ground {
@@ -40,6 +41,7 @@ pub fn made() -> Result<Vec<Ground>, Error> {
         ("power-crossing", 1_002, 6, 81, Shape { crossings: 0.8, noise: 0.005, ..calm }),
         ("power-plateaus", 1_003, 5, 50, Shape { plateaus: 0.4, divergence: 0.15, noise: 0.005, ..calm }),
         ("power-noisy", 1_004, 8, 100, Shape { crossings: 0.3, noise: 0.03, ..calm }),
+        ("power-late", 1_006, 4, 64, Shape { crossings: 1.0, plateaus: 0.7, noise: 0.005, ..calm }),
         ("power-uneven", 1_005, 3, 30, Shape { crossings: 0.5, uneven: 1.0, noise: 0.005, ..calm }),
     ];
     let hartmann = [(3, 27, 0.1, 0.0), (4, 81, 0.5, 0.01), (6, 50, 0.3, 0.05)];
