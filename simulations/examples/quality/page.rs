@@ -73,7 +73,7 @@ fn head(scene: &Scene<'_>) -> String {
 fn short(scene: &Scene<'_>) -> String {
     let taken = scene.label(losses::taken(scene));
     let why = if taken == "auto" {
-        "`auto` is what a file gets that names no method."
+        "It chooses method and model by itself, and is what the guide advises."
     } else {
         "It has the best mean rank over all tasks at T."
     };
