@@ -38,7 +38,17 @@ searcher: {name: adaptive_asha, metric: validation_loss, max_trials: 64, max_len
     let place = Workplace::with_search(search);
     let answer = place.ask(&["plan", "search.yaml"]).expect(0);
     answer.prints(&["adaptive_asha: 64 trials, at most 1000 batches each"]);
-    let plan = place.json(&["plan", "search.yaml"])["plan"].take();
+    // Promotion decides on what it has seen so far: the plan is where that begins.
+    answer.prints(&["simulated ", " batches in 18 of 20 searches on made-up curves (plan: "]);
+    assert_eq!(
+        place.ask(&["plan", "search.yaml"]).expect(0).out,
+        answer.out,
+        "the same file, the same numbers"
+    );
+    let mut shown = place.json(&["plan", "search.yaml"]);
+    let planned = shown["plan"]["total_length"].as_u64().unwrap();
+    assert!(shown["simulated"]["total_length"]["low"].as_u64().unwrap() >= planned, "{shown}");
+    let plan = shown["plan"].take();
     let brackets: Vec<_> =
         plan["brackets"].as_array().unwrap().iter().map(|bracket| &bracket["trials"]).collect();
     assert_eq!(brackets, [45, 14, 5]);

@@ -6,6 +6,7 @@ use crate::connect;
 use crate::errors::Error;
 use crate::exit::Exit;
 use crate::output::{self, json, plan, table};
+use crate::simulation::planned::{self, Simulated};
 use toprung_config::ExperimentConfig;
 use toprung_proto::v1;
 use toprung_searchers::{ModelConfig, SearcherConfig, TrialId, space};
@@ -24,20 +25,19 @@ pub(super) async fn run(global: &Global, args: &Plan) -> Result<Exit, Error> {
     preview.warnings.extend(bounds(&loaded.config.searcher.method));
     let method = &loaded.config.searcher.method;
     let model = method.model();
-    // Without an engine the slots are not known: as many as trials may run at once.
-    let places = Some(method.max_concurrent_trials()).filter(|places| *places > 0).unwrap_or(u32::MAX);
+    // Without an engine the slots are not known: as many as trials may run at once, or one.
+    let places = method.max_concurrent_trials().max(1);
     let choice = method.choice(&loaded.config.space, places);
+    let simulated = simulated(&loaded.config)?;
     if args.json {
         let mut shown = json::preview(&preview);
         shown["model"] = model.map(ModelConfig::name).into();
         shown["choice"] = choice.into();
+        shown["simulated"] = plan::simulated_json(&simulated);
         output::print_json(&shown)?;
     } else {
-        output::print(&plan::plan(
-            &preview,
-            choice.as_deref().or(model.map(placement)),
-            table::terminal_width(),
-        ))?;
+        let placed = choice.as_deref().or(model.map(placement));
+        output::print(&plan::plan(&preview, &simulated, placed, table::terminal_width()))?;
         for warning in &preview.warnings {
             output::note(&format!("warning: {warning}"));
         }
@@ -60,16 +60,25 @@ async fn ask(global: &Global, server: &str, loaded: &Loaded) -> Result<v1::Previ
 
 fn local(config: &ExperimentConfig) -> Result<v1::PreviewExperimentResponse, Error> {
     let settings = &config.searcher;
-    let refused = |error: toprung_searchers::Error| Error::Usage {
-        message: format!("no search can be planned: {error}"),
-        help: "correct the searcher or the hyperparameters in the file".to_owned(),
-    };
     let planned = toprung_searchers::plan(&settings.method, &config.space).map_err(refused)?;
     Ok(v1::PreviewExperimentResponse {
         plan: Some(wire(&planned, settings)),
         warnings: Vec::new(),
         sample_hparams_json: samples(config),
     })
+}
+
+/// What the search costs on made-up curves: here, whoever planned it.
+fn simulated(config: &ExperimentConfig) -> Result<Simulated, Error> {
+    let planned = toprung_searchers::plan(&config.searcher.method, &config.space).map_err(refused)?;
+    planned::simulate(config, &planned)
+}
+
+fn refused(error: toprung_searchers::Error) -> Error {
+    Error::Usage {
+        message: format!("no search can be planned: {error}"),
+        help: "correct the searcher or the hyperparameters in the file".to_owned(),
+    }
 }
 
 /// The hyperparameters of the first trials.

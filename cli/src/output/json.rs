@@ -14,7 +14,7 @@
 //! | `trials ID TRIAL` | `{"trial", "reports": [TrialReport]}` |
 //! | `best` | `{"experiment": ID, "best": BestTrial or null}` |
 //! | `logs` | one `TrialLogLine` per line |
-//! | `plan` | `{"plan": SearchPlan, "warnings", "sample_hparams": [object]}` |
+//! | `plan` | `{"plan": SearchPlan, "warnings", "sample_hparams": [object], "simulated"}` |
 //! | `ask` | `{"assignment", "nothing": {"reason"}, "over": {"state", "reason", "best"}}`: one of them is not null |
 //! | `tell` | `{"decision": "train", "pause" or "stop", "trial", "length", "reason", "counted", "over", "superseded"}` |
 //! | `ask-tell` | one document per line, see its help |

@@ -1,4 +1,4 @@
-//! Searches in virtual time: what `toprung simulate` and `toprung tune-searcher` share.
+//! Searches in virtual time: what `toprung simulate`, `toprung tune-searcher` and `toprung plan` share.
 //!
 //! | file | holds |
 //! |---|---|
@@ -11,6 +11,7 @@
 //! | `judging` | what the runs are compared by |
 //! | `replicates` | very many searches at once, by the kernels |
 //! | `grid`, `tuning`, `advice` | settings to try, those that are left, and what to take |
+//! | `planned`, `made_up` | what a search that has not run will cost, on made-up curves |
 //!
 //! Nothing here decides about a search: searchers, world and judge are those of `toprung-simulations`.
 
@@ -22,6 +23,8 @@ mod columns;
 pub(crate) mod grid;
 pub(crate) mod judging;
 mod listed;
+mod made_up;
+pub(crate) mod planned;
 pub(crate) mod playing;
 mod progress;
 mod recorded;

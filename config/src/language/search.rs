@@ -288,7 +288,7 @@ const ASYNC_HALVING: Section = Section {
 
 const ADAPTIVE_ASHA: Section = Section {
     title: "the searcher `adaptive_asha`",
-    doc: "Several `async_halving` searches at once that begin their cuts earlier or later. A good choice for most searches.",
+    doc: "Several `async_halving` searches at once that begin their cuts earlier or later.",
     groups: &[COMMON, TRIALS, CONCURRENT, DIVISOR, MIN_LENGTH, STOP_ONCE, MAX_RUNGS, BRACKETS, MODEL],
     strangers: ELSEWHERE,
 };
