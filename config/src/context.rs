@@ -335,10 +335,13 @@ impl<'n> Table<'n> {
             cx.error(place.node.span, &place.path, message, "");
             return None;
         }
-        if let Some(Field { shape: Shape::Fraction { most }, .. }) = self.field(name)
-            && !(0.0..=*most).contains(&value)
-        {
-            let message = format!("{value} is out of range, expected a number from 0 to {most}");
+        let (least, most) = match self.field(name) {
+            Some(Field { shape: Shape::Fraction { most }, .. }) => ("from 0 to", *most),
+            Some(Field { shape: Shape::Share { most }, .. }) => ("above 0, up to", *most),
+            _ => return Some(value),
+        };
+        if !(0.0..=most).contains(&value) || (value == 0.0 && least != "from 0 to") {
+            let message = format!("{value} is out of range, expected a number {least} {most}");
             cx.error(place.node.span, &place.path, message, "");
             return None;
         }

@@ -52,6 +52,10 @@ pub(crate) enum Shape {
     Fraction {
         most: f64,
     },
+    /// A number above 0, up to `most`.
+    Share {
+        most: f64,
+    },
     Choice(&'static [&'static str]),
     List(&'static Shape),
     /// A map from any key to such values.

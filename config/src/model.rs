@@ -1,9 +1,10 @@
 //! The model that places a searcher's trials: the field `model`, or the searcher's own name.
 
 use crate::context::{Context, Place, Table, joined};
+use crate::language::Section;
 use crate::language::models::{MODELS, NAMED, WORDS};
 use crate::node::Kind;
-use toprung_searchers::models::{GpConfig, ModelConfig, PriorConfig, TpeConfig};
+use toprung_searchers::models::{EvolutionConfig, GpConfig, ModelConfig, PriorConfig, TpeConfig};
 use toprung_searchers::{SearcherConfig, Space};
 
 /// The method with the model around it, if there is one. `name`: the searcher's.
@@ -15,7 +16,7 @@ pub(crate) fn around(
     space: &Space,
 ) -> SearcherConfig {
     if !method.draws_at_random() {
-        if space.has_priors() {
+        if space.has_priors() && !method.places() {
             let message = format!("`{name}` does not use the priors of hyperparameters");
             let help = "choose a searcher that draws its trials at random, or leave the priors out";
             cx.warning(table.key, &joined(&table.path, "name"), message, help);
@@ -35,7 +36,8 @@ pub(crate) fn around(
         (Some(place), None) => chosen(cx, place),
     };
     check_priors(cx, place.as_ref(), word, space);
-    match word.and_then(|word| config(cx, place.as_ref(), word)) {
+    let beside = own.is_some().then_some(table);
+    match word.and_then(|word| config(cx, place.as_ref(), beside, word)) {
         Some(model) => SearcherConfig::ModelBased { inner: Box::new(method), model },
         None => method,
     }
@@ -111,17 +113,61 @@ fn chosen(cx: &mut Context, place: &Place<'_>) -> Option<&'static str> {
     }
 }
 
-/// The model of a word, with the settings of the map if there is one.
-fn config(cx: &mut Context, place: Option<&Place<'_>>, word: &str) -> Option<ModelConfig> {
+/// The model of a word, with the settings of the map if there is one, or of the searcher `beside` it.
+fn config(
+    cx: &mut Context,
+    place: Option<&Place<'_>>,
+    beside: Option<&Table<'_>>,
+    word: &str,
+) -> Option<ModelConfig> {
     let (_, section) = MODELS.iter().find(|(name, _)| *name == word)?;
     let map = place.filter(|place| matches!(place.node.kind, Kind::Map(_)));
     let path = map.map_or_else(String::new, |place| place.path.clone());
-    // Neither has settings yet: opening it records what is no key of it.
-    Table::open(cx, map, section, &path);
+    let inner = Table::open(cx, map, section, &path);
+    let settings = Settings { inner, beside };
+    settings.refuse_doubles(cx, section);
     match word {
-        "tpe" => Some(ModelConfig::Tpe(TpeConfig::default())),
-        "gp" => Some(ModelConfig::Gp(GpConfig::default())),
+        "tpe" => Some(ModelConfig::Tpe(TpeConfig {
+            startup_trials: settings.of("startup_trials").small(cx, "startup_trials"),
+            candidates: settings.of("candidates").small(cx, "candidates"),
+            gamma: settings.of("gamma").number(cx, "gamma"),
+            random_fraction: settings.of("random_fraction").number(cx, "random_fraction"),
+        })),
+        "gp" => Some(ModelConfig::Gp(GpConfig {
+            startup_trials: settings.of("startup_trials").small(cx, "startup_trials"),
+            max_points: settings.of("max_points").small(cx, "max_points"),
+            random_fraction: settings.of("random_fraction").number(cx, "random_fraction"),
+        })),
+        "evolution" => Some(ModelConfig::Evolution(EvolutionConfig {
+            random_fraction: settings.of("random_fraction").number(cx, "random_fraction"),
+        })),
         "prior" => Some(ModelConfig::Prior(PriorConfig::default())),
         _ => None,
+    }
+}
+
+/// Where a model's settings may stand.
+struct Settings<'t, 'n> {
+    /// In the map of the field `model`.
+    inner: Table<'n>,
+    /// In the searcher that has its name.
+    beside: Option<&'t Table<'n>>,
+}
+
+impl<'n> Settings<'_, 'n> {
+    /// The table that has a setting; where neither has it, one that knows its default.
+    fn of(&self, name: &str) -> &Table<'n> {
+        self.beside.filter(|beside| beside.has(name)).unwrap_or(&self.inner)
+    }
+
+    /// A setting that stands in both places.
+    fn refuse_doubles(&self, cx: &mut Context, section: &Section) {
+        let Some(beside) = self.beside else { return };
+        for field in section.fields().filter(|field| field.name != "name") {
+            let (Some(place), true) = (self.inner.get(field.name), beside.has(field.name)) else { continue };
+            let message = format!("`{}` is given twice", field.name);
+            let help = format!("leave this one out, or `{}`", joined(&beside.path, field.name));
+            cx.error(place.key, &place.path, message, help);
+        }
     }
 }

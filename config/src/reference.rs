@@ -45,7 +45,8 @@ whose condition does not hold is satisfied. What is drawn is drawn again until i
 points that do not.
 
 `prior: {center: 3e-4, confidence: high}` says where good values are expected. Searchers that draw at random take a half of their trials
-from there at first, and fewer as far as it turns out wrong.
+from there at first, and fewer as far as it turns out wrong. The models `tpe` and `gp` begin so too, and weigh it against what trials
+have reported, less the more there are.
 ";
 
 const SEARCHERS: &str = "\
@@ -179,7 +180,7 @@ fn kind(property: &Json) -> String {
     }
     if let Some(name) = property["$ref"].as_str() {
         return match name.rsplit('/').next().unwrap_or_default() {
-            "entrypoint" => "command, or list of arguments".to_owned(),
+            "entrypoint" => "command, list of arguments, or `external`".to_owned(),
             "searcher_name" => "name".to_owned(),
             "model" => format!("{}, or a map with `name`", listed(WORDS.iter().copied())),
             "log_action" => "`cancel_retries`, `exclude_node`".to_owned(),

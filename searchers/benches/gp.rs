@@ -6,8 +6,7 @@
 use divan::Bencher;
 use toprung_searchers::models::GpConfig;
 use toprung_searchers::{
-    Action, Dimension, Domain, Event, ExitReason, ModelConfig, Searcher, SearcherConfig, Space, TrialId,
-    Value,
+    Action, Dimension, Domain, Event, ExitReason, ModelConfig, Searcher, SearcherConfig, Space, Value,
 };
 
 const SIZES: [u32; 5] = [50, 200, 400, 1000, 2000];

@@ -12,6 +12,8 @@ use toprung_searchers::{
 
 const EVENTS: u32 = 10_000;
 const PLACES: u32 = 64;
+/// Suggestions in a sample.
+const SUGGESTIONS: u32 = 100_000;
 
 fn main() {
     divan::main();
@@ -151,5 +153,33 @@ fn draw(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
         trial += 1;
         space.draw(1, TrialId(trial))
+    });
+}
+
+/// Four floats.
+fn floats() -> Space {
+    let domain = Domain::Double { min: 0.0, max: 1.0, log: false, quantize: None, count: None };
+    Space::new(["a", "b", "c", "d"].map(|name| (name.to_owned(), Dimension::always(domain.clone()))).into())
+}
+
+#[divan::bench]
+fn draw_of_four_floats(bencher: Bencher<'_, '_>) {
+    let space = floats();
+    let mut trial = 0;
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+        trial += 1;
+        space.draw(1, TrialId(trial))
+    });
+}
+
+/// A suggestion of random search as a program sees it: a trial reports, is stopped, and the next one is drawn.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn random_suggestions_of_four_floats(bencher: Bencher<'_, '_>) {
+    let config = SearcherConfig::Random { max_trials: 10_000_000, max_length: 1, max_concurrent_trials: 0 };
+    let world = World::new(config, floats());
+    bencher.counter(ItemsCount::new(SUGGESTIONS)).with_inputs(|| world.clone()).bench_local_refs(|world| {
+        for _ in 0..SUGGESTIONS {
+            world.step();
+        }
     });
 }

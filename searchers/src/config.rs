@@ -11,6 +11,7 @@ use crate::divisor::Divisor;
 use crate::error::Error;
 use crate::ladder::Ladder;
 use crate::method::TrialId;
+use crate::methods::AutoSettings;
 use crate::models::ModelConfig;
 use crate::space::{Assignment, Space};
 use serde::{Deserialize, Serialize};
@@ -159,6 +160,15 @@ pub enum SearcherConfig {
         /// The model.
         model: ModelConfig,
     },
+    /// The method is chosen by the space, the budget and the slots.
+    Auto {
+        /// How many trials.
+        max_trials: u64,
+        /// How long a trial trains at most, at least 1.
+        max_length: u64,
+        /// At most so many at once; 0: no limit.
+        max_concurrent_trials: u32,
+    },
 }
 
 impl SearcherConfig {
@@ -174,6 +184,7 @@ impl SearcherConfig {
             Self::Hyperband { .. } => "hyperband",
             Self::Pasha { .. } => "pasha",
             Self::Pbt(_) => "pbt",
+            Self::Auto { .. } => "auto",
             Self::MedianStopping { inner, .. } => inner.name(),
             Self::ModelBased { inner, model } => match **inner {
                 Self::Random { .. } if !matches!(model, ModelConfig::Prior(_)) => model.name(),
@@ -200,6 +211,19 @@ impl SearcherConfig {
         }
     }
 
+    /// Whether a model may place its trials.
+    pub fn places(&self) -> bool {
+        self.model().is_some() || matches!(self.base(), Self::Auto { .. })
+    }
+
+    /// What `auto` chooses for so many slots, and why; `None` of every other searcher.
+    pub fn choice(&self, space: &Space, slots: u32) -> Option<String> {
+        let Self::Auto { max_trials, max_length, max_concurrent_trials } = *self.base() else { return None };
+        let settings =
+            AutoSettings { trials: max_trials, length: max_length, at_once: max_concurrent_trials };
+        Some(settings.choose(space, slots).why)
+    }
+
     /// At most so many trials run at once; 0: it has no limit of its own.
     pub fn max_concurrent_trials(&self) -> u32 {
         match *self.base() {
@@ -210,7 +234,8 @@ impl SearcherConfig {
             | Self::AdaptiveAsha { max_concurrent_trials, .. }
             | Self::SyncHalving { max_concurrent_trials, .. }
             | Self::Hyperband { max_concurrent_trials, .. }
-            | Self::Pasha { max_concurrent_trials, .. } => max_concurrent_trials,
+            | Self::Pasha { max_concurrent_trials, .. }
+            | Self::Auto { max_concurrent_trials, .. } => max_concurrent_trials,
             Self::Pbt(Population { population_size, .. }) => population_size,
             Self::MedianStopping { .. } | Self::ModelBased { .. } => 0,
         }
@@ -241,7 +266,8 @@ impl SearcherConfig {
             | Self::AdaptiveAsha { max_length, .. }
             | Self::SyncHalving { max_length, .. }
             | Self::Hyperband { max_length, .. }
-            | Self::Pasha { max_length, .. } => max_length,
+            | Self::Pasha { max_length, .. }
+            | Self::Auto { max_length, .. } => max_length,
             Self::Pbt(population) => population.max_length(),
             Self::MedianStopping { ref inner, .. } | Self::ModelBased { ref inner, .. } => inner.max_length(),
         }

@@ -31,6 +31,7 @@ mod ladder;
 pub mod method;
 mod methods;
 pub mod models;
+mod normal;
 pub mod plan;
 pub mod reason;
 mod rung;

@@ -171,4 +171,9 @@ pub trait Method {
 
     /// The length at which a trial has trained in full.
     fn max_length(&self) -> u64;
+
+    /// What a person should know of what it chose by itself, a sentence each.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -8,6 +8,7 @@ use crate::brackets::hyperband;
 use crate::config::{MAX_TRIALS, Population, SearcherConfig};
 use crate::error::Error;
 use crate::ladder::Ladder;
+use crate::methods::{AutoSettings, LENGTHS};
 use crate::space::Space;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -141,6 +142,11 @@ fn brackets(config: &SearcherConfig, space: &Space) -> Result<Vec<BracketPlan>, 
         SearcherConfig::Hyperband { max_trials, .. } => Ok(hyperband(max_trials, config.ladder()?)),
         SearcherConfig::Pasha { max_trials, max_rungs, .. } => {
             Ok(vec![BracketPlan::one_bracket(&config.ladder()?, max_rungs, max_trials)])
+        }
+        SearcherConfig::Auto { max_trials, max_concurrent_trials, .. } => {
+            let settings =
+                AutoSettings { trials: max_trials, length: max_length, at_once: max_concurrent_trials };
+            if max_length < LENGTHS { full(max_trials) } else { Ok(vec![settings.plan()?]) }
         }
         SearcherConfig::Pbt(population) => Ok(of_population(&population).brackets),
         SearcherConfig::MedianStopping { ref inner, .. } | SearcherConfig::ModelBased { ref inner, .. } => {

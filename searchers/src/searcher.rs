@@ -76,6 +76,11 @@ impl Searcher {
         self.running.method().max_length()
     }
 
+    /// What a person should know of what the search chose by itself, a sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        self.running.method().notes()
+    }
+
     /// Whether `Shutdown` was returned.
     pub fn is_over(&self) -> bool {
         self.over

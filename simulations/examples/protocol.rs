@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use toprung_searchers::models::{GpConfig, ModelConfig, TpeConfig};
 use toprung_searchers::{Mode, Searcher, SearcherConfig, config::hyperband_round};
 use toprung_simulations::protocol::CHECKPOINTS;
 use toprung_simulations::{Error, FirstThenBest, Player, Protocol, Rounds, Table, Task};
 
 const NAMES: &str = "random one-epoch asha-promotion asha-stopping adaptive-{conservative,standard,aggressive}[-stopping] \
-                     hyperband sync-halving pasha median; NAME-up: rungs at 1, 3, 9, ...";
+                     hyperband sync-halving pasha median; NAME-up: rungs at 1, 3, 9, ...; tpe+NAME, gp+NAME: trials placed by a model";
 
 fn main() {
     let mut names = Vec::new();
@@ -44,6 +45,28 @@ fn main() {
 
 /// A searcher by its name.
 fn player(name: &str, table: &Table, seed: u32) -> Result<Box<dyn Player>, Error> {
+    match name.split_once('+') {
+        Some(("tpe", name)) => unplaced(name, table, seed, Some(ModelConfig::Tpe(TpeConfig::default()))),
+        Some(("gp", name)) => unplaced(name, table, seed, Some(ModelConfig::Gp(GpConfig::default()))),
+        _ => unplaced(name, table, seed, None),
+    }
+}
+
+/// The method with the model around it, if there is one.
+fn placed(inner: SearcherConfig, model: Option<ModelConfig>) -> SearcherConfig {
+    match model {
+        Some(model) => SearcherConfig::ModelBased { inner: Box::new(inner), model },
+        None => inner,
+    }
+}
+
+/// A searcher by the name of its method.
+fn unplaced(
+    name: &str,
+    table: &Table,
+    seed: u32,
+    model: Option<ModelConfig>,
+) -> Result<Box<dyn Player>, Error> {
     let (max_length, space, max_trials) = (table.max_length(), table.space().clone(), 1_000_000);
     let rungs = (0_u32..40).take_while(|&rung| 3_u64.pow(rung) <= max_length).count() as u32;
     // Rungs at powers of the divisor from 1 up, the last one beyond the end of the curve.
@@ -78,7 +101,7 @@ fn player(name: &str, table: &Table, seed: u32) -> Result<Box<dyn Player>, Error
                 max_length,
                 max_concurrent_trials: 0,
             };
-            return Ok(Box::new(Rounds::new(config, space, seed)?));
+            return Ok(Box::new(Rounds::new(placed(config, model), space, seed)?));
         }
         "sync-halving" => {
             let config = SearcherConfig::SyncHalving {
@@ -88,7 +111,7 @@ fn player(name: &str, table: &Table, seed: u32) -> Result<Box<dyn Player>, Error
                 max_length,
                 max_concurrent_trials: 0,
             };
-            return Ok(Box::new(Rounds::new(config, space, seed)?));
+            return Ok(Box::new(Rounds::new(placed(config, model), space, seed)?));
         }
         "pasha" => SearcherConfig::Pasha {
             max_trials,
@@ -128,7 +151,7 @@ fn player(name: &str, table: &Table, seed: u32) -> Result<Box<dyn Player>, Error
             }
         }
     };
-    Ok(Box::new(Searcher::new(config, space, seed)?))
+    Ok(Box::new(Searcher::new(placed(config, model), space, seed)?))
 }
 
 /// Regrets by (task, searcher, seed), one a checkpoint.

@@ -9,6 +9,7 @@
 //! | [`recording`] | tasks of an experiment that ran |
 //! | [`synthetic`] | tasks made from formulae and seeds |
 //! | [`player`] | who plays: searchers and baselines |
+//! | [`units`] | a player that counts otherwise than the task |
 //! | [`world`] | a simulated cluster: slots, overheads, faults, in virtual time |
 //! | [`noise`] | the random numbers of the simulated world |
 //! | [`protocol`] | the protocol of comparison on recorded tables |
@@ -29,6 +30,7 @@ pub mod run;
 pub mod synthetic;
 pub mod table;
 pub mod task;
+pub mod units;
 pub mod world;
 
 pub use error::Error;
@@ -38,4 +40,5 @@ pub use recording::{RecordedTrial, Recording};
 pub use run::{Run, Step};
 pub use table::{Mapping, Report, Row, Table};
 pub use task::{Curve, Point, Scale, Task};
+pub use units::Units;
 pub use world::{Limits, Outcome, Reports, World};

@@ -10,6 +10,9 @@ pub(super) fn method(method: &SearcherConfig) -> Json {
         SearcherConfig::Random { max_trials, max_concurrent_trials, .. } => json!({
             "name": "random", "max_trials": max_trials, "max_concurrent_trials": max_concurrent_trials,
         }),
+        SearcherConfig::Auto { max_trials, max_concurrent_trials, .. } => json!({
+            "name": "auto", "max_trials": max_trials, "max_concurrent_trials": max_concurrent_trials,
+        }),
         SearcherConfig::Grid { max_concurrent_trials, .. } => json!({
             "name": "grid", "max_concurrent_trials": max_concurrent_trials,
         }),
@@ -47,6 +50,9 @@ pub(super) fn method(method: &SearcherConfig) -> Json {
             "name": "pasha", "max_trials": max_trials, "divisor": divisor, "max_rungs": max_rungs,
             "max_concurrent_trials": max_concurrent_trials,
         }),
+        SearcherConfig::Auto { max_trials, max_concurrent_trials, .. } => json!({
+            "name": "auto", "max_trials": max_trials, "max_concurrent_trials": max_concurrent_trials,
+        }),
         SearcherConfig::Pbt(settings) => json!({
             "name": "pbt", "population_size": settings.population_size, "num_rounds": settings.num_rounds,
             "length_per_round": settings.length_per_round,
@@ -78,7 +84,20 @@ pub(super) fn method(method: &SearcherConfig) -> Json {
 }
 
 fn model(model: &ModelConfig) -> Json {
-    json!({"name": model.name()})
+    match model {
+        ModelConfig::Tpe(tpe) => json!({
+            "name": "tpe", "startup_trials": tpe.startup_trials, "candidates": tpe.candidates,
+            "gamma": tpe.gamma, "random_fraction": tpe.random_fraction,
+        }),
+        ModelConfig::Gp(gp) => json!({
+            "name": "gp", "startup_trials": gp.startup_trials, "max_points": gp.max_points,
+            "random_fraction": gp.random_fraction,
+        }),
+        ModelConfig::Evolution(evolution) => {
+            json!({"name": "evolution", "random_fraction": evolution.random_fraction})
+        }
+        ModelConfig::Prior(_) => json!({"name": "prior"}),
+    }
 }
 
 fn mode_word(mode: Mode) -> &'static str {

@@ -1,6 +1,6 @@
 //! The searchers.
 
-use super::models::{GP, TPE};
+use super::models::{GP, GP_SETTINGS, TPE, TPE_SETTINGS};
 use super::population::POPULATION;
 use super::{Field, Section, Shape, at_least, field, removed, required, small};
 
@@ -20,6 +20,7 @@ pub(crate) static SEARCHERS: &[(&str, &Section)] = &[
     ("tpe", &BY_TPE),
     ("gp", &BY_GP),
     ("bohb", &BOHB),
+    ("auto", &AUTO),
 ];
 
 /// The fields of all searchers, for a section whose `name` is a mistake.
@@ -47,10 +48,11 @@ pub(crate) const BUILT: &[&str] = &[
     "tpe",
     "gp",
     "bohb",
+    "auto",
 ];
 
 /// Searchers of the language that this version does not have.
-pub(crate) const NOT_BUILT: &[&str] = &["cma_es", "auto", "custom"];
+pub(crate) const NOT_BUILT: &[&str] = &["cma_es", "custom"];
 
 /// Searchers that left the language, and what to use.
 pub(crate) const OLD: &[(&str, &str)] = &[
@@ -233,6 +235,20 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("replace_function", "it belongs to the searcher `pbt`"),
     ("explore_function", "it belongs to the searcher `pbt`"),
     ("constraints", "it belongs to the top level of the file"),
+    (
+        "startup_trials",
+        "it belongs to the searchers `tpe`, `bohb` and `gp`; with others to the model: `model: {name: tpe, startup_trials: …}`",
+    ),
+    (
+        "random_fraction",
+        "it belongs to the searchers `tpe`, `bohb` and `gp`; with others to the model: `model: {name: tpe, random_fraction: …}`",
+    ),
+    (
+        "candidates",
+        "it belongs to the searchers `tpe` and `bohb`; with others to `model: {name: tpe, candidates: …}`",
+    ),
+    ("gamma", "it belongs to the searchers `tpe` and `bohb`; with others to `model: {name: tpe, gamma: …}`"),
+    ("max_points", "it belongs to the searcher `gp`; with others to `model: {name: gp, max_points: …}`"),
 ];
 
 const SINGLE: Section = Section {
@@ -246,6 +262,13 @@ const RANDOM: Section = Section {
     title: "the searcher `random`",
     doc: "Trials with random hyperparameters, each trained to the end.",
     groups: &[COMMON, TRIALS, CONCURRENT, MODEL],
+    strangers: ELSEWHERE,
+};
+
+const AUTO: Section = Section {
+    title: "the searcher `auto`",
+    doc: "The method is chosen by the space, the budget and the slots; `toprung show` says which, and why.",
+    groups: &[COMMON, TRIALS, CONCURRENT],
     strangers: ELSEWHERE,
 };
 
@@ -301,24 +324,26 @@ const PBT: Section = Section {
 const BY_TPE: Section = Section {
     title: "the searcher `tpe`",
     doc: "Trials that are each trained to the end, placed where good trials are dense and others are not. The same as `random` with `model: tpe`.",
-    groups: &[COMMON, TRIALS, CONCURRENT, OF_TPE],
+    groups: &[COMMON, TRIALS, CONCURRENT, TPE_SETTINGS, OF_TPE],
     strangers: ELSEWHERE,
 };
 
 const BY_GP: Section = Section {
     title: "the searcher `gp`",
     doc: "Trials that are each trained to the end, placed where a Gaussian process expects the most improvement. The same as `random` with `model: gp`.",
-    groups: &[COMMON, TRIALS, CONCURRENT, OF_GP],
+    groups: &[COMMON, TRIALS, CONCURRENT, GP_SETTINGS, OF_GP],
     strangers: ELSEWHERE,
 };
 
 const BOHB: Section = Section {
     title: "the searcher `bohb`",
     doc: "`hyperband` with trials placed by `tpe`.",
-    groups: &[COMMON, HYPERBAND_TRIALS, CONCURRENT, DIVISOR, MIN_LENGTH, OF_TPE],
+    groups: &[COMMON, HYPERBAND_TRIALS, CONCURRENT, DIVISOR, MIN_LENGTH, TPE_SETTINGS, OF_TPE],
     strangers: ELSEWHERE,
 };
 
-const OF_TPE: &[Field] = &[field("model", Shape::Section(&TPE), "{}", "the settings of the model")];
+const OF_TPE: &[Field] = &[field("model", Shape::Section(&TPE), "{}", OF_MODEL)];
 
-const OF_GP: &[Field] = &[field("model", Shape::Section(&GP), "{}", "the settings of the model")];
+const OF_GP: &[Field] = &[field("model", Shape::Section(&GP), "{}", OF_MODEL)];
+
+const OF_MODEL: &str = "the settings of the model, if they do not stand beside it";

@@ -2,7 +2,7 @@
 
 use super::refused::check_whole;
 use crate::{parse, to_yaml};
-use toprung_searchers::models::{GpConfig, ModelConfig, TpeConfig};
+use toprung_searchers::models::{EvolutionConfig, GpConfig, ModelConfig, TpeConfig};
 use toprung_searchers::{SearcherConfig, plan};
 
 fn file(searcher: &str) -> String {
@@ -59,6 +59,88 @@ fn a_searchers_name_may_say_its_model() {
     assert!(matches!(&stopped, SearcherConfig::MedianStopping { inner, .. }
         if matches!(**inner, SearcherConfig::ModelBased { .. })));
     assert_eq!(stopped.name(), "tpe");
+}
+
+#[test]
+fn a_model_has_settings() {
+    let rest = "max_trials: 9, max_length: 5";
+    let random = method(&format!("name: random, {rest}"));
+    let tpe =
+        ModelConfig::Tpe(TpeConfig { startup_trials: 5, candidates: 7, gamma: 0.5, random_fraction: 0.0 });
+    let settings = "startup_trials: 5, candidates: 7, gamma: 0.5, random_fraction: 0";
+    for searcher in [
+        format!("name: random, {rest}, model: {{name: tpe, {settings}}}"),
+        format!("name: tpe, {rest}, model: {{{settings}}}"),
+        format!("name: tpe, {rest}, {settings}"),
+        format!(
+            "name: tpe, {rest}, startup_trials: 5, gamma: 0.5, model: {{candidates: 7, random_fraction: 0}}"
+        ),
+    ] {
+        assert_eq!(method(&searcher), around(tpe, random.clone()), "{searcher}");
+    }
+    let gp = ModelConfig::Gp(GpConfig { startup_trials: 12, max_points: 2000, random_fraction: 1.0 });
+    let settings = "startup_trials: 12, max_points: 2000, random_fraction: 1";
+    let asha = "name: asha, num_rungs: 2, max_trials: 9, max_length: 5";
+    assert_eq!(method(&format!("{asha}, model: {{name: gp, {settings}}}")), around(gp, method(asha)));
+    assert_eq!(method(&format!("name: gp, {rest}, {settings}")), around(gp, random));
+    for (model, random_fraction) in [("evolution", 0.5), ("{name: evolution, random_fraction: 0.25}", 0.25)] {
+        let evolution = ModelConfig::Evolution(EvolutionConfig { random_fraction });
+        assert_eq!(method(&format!("{asha}, model: {model}")), around(evolution, method(asha)));
+    }
+    assert_eq!(EvolutionConfig::default().random_fraction, 0.5);
+    let bohb = method("name: bohb, divisor: 3, max_length: 81, gamma: 0.2");
+    let tpe = ModelConfig::Tpe(TpeConfig { gamma: 0.2, ..TpeConfig::default() });
+    assert_eq!(bohb, around(tpe, method("name: hyperband, divisor: 3, max_length: 81")));
+}
+
+#[test]
+fn settings_of_models_that_are_mistakes() {
+    let tail = "max_trials: 9, max_length: 5";
+    for (searcher, path, message, help) in [
+        (
+            format!("name: tpe, {tail}, gamma: 0"),
+            "gamma",
+            "0 is out of range, expected a number above 0, up to 0.5",
+            "",
+        ),
+        (format!("name: tpe, {tail}, model: {{gamma: 0.6}}"), "model.gamma", "0.6 is out of range", ""),
+        (format!("name: tpe, {tail}, candidates: 0"), "candidates", "an integer from 1 to 1000", ""),
+        (
+            format!("name: tpe, {tail}, startup_trials: 0"),
+            "startup_trials",
+            "an integer from 1 to 1000000",
+            "",
+        ),
+        (format!("name: gp, {tail}, max_points: 2001"), "max_points", "an integer of at most 2000", ""),
+        (
+            format!("name: random, {tail}, model: {{name: gp, random_fraction: 1.5}}"),
+            "model.random_fraction",
+            "expected a number from 0 to 1",
+            "",
+        ),
+        (
+            format!("name: tpe, {tail}, gamma: 0.1, model: {{gamma: 0.2}}"),
+            "model.gamma",
+            "`gamma` is given twice",
+            "leave this one out, or `searcher.gamma`",
+        ),
+        (format!("name: gp, {tail}, gamma: 0.1"), "gamma", "unknown key", "the searchers `tpe` and `bohb`"),
+        (format!("name: random, {tail}, max_points: 64"), "max_points", "unknown key", "model: {name: gp"),
+        (
+            format!("name: random, {tail}, model: {{name: tpe, max_points: 64}}"),
+            "model.max_points",
+            "unknown key",
+            "the model `gp`",
+        ),
+        (
+            format!("name: gp, {tail}, model: {{candidates: 4}}"),
+            "model.candidates",
+            "unknown key",
+            "the model `tpe`",
+        ),
+    ] {
+        check_whole(&file(&searcher), &format!("searcher.{path}"), message, help);
+    }
 }
 
 #[test]

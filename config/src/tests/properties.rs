@@ -76,6 +76,12 @@ fn searcher() -> impl Strategy<Value = Json> {
         Just(json!({})),
         prop::sample::select(vec!["tpe", "gp", "none"]).prop_map(|name| json!({"model": name})),
         Just(json!({"model": {"name": "tpe"}, "min_length": 1})),
+        (1..99_u32, 1..99_u32, 0.01..=0.5_f64, 0.0..=1.0_f64).prop_map(|(startup, candidates, gamma, random)| json!({
+            "model": {"name": "tpe", "startup_trials": startup, "candidates": candidates, "gamma": gamma, "random_fraction": random},
+        })),
+        (0..99_u32, 16..99_u32, 0.0..=1.0_f64).prop_map(|(startup, points, random)| json!({
+            "model": {"name": "gp", "startup_trials": startup, "max_points": points, "random_fraction": random},
+        })),
     ];
     let methods = (methods, place).prop_map(|(mut method, place)| {
         let name = method["name"].as_str().unwrap_or_default().to_owned();

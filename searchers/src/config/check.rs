@@ -13,7 +13,7 @@ impl SearcherConfig {
         self.check_min_length()?;
         match self {
             Self::Single { .. } | Self::Grid { .. } => Ok(()),
-            Self::Random { max_trials, .. } => check_trials(*max_trials),
+            Self::Random { max_trials, .. } | Self::Auto { max_trials, .. } => check_trials(*max_trials),
             Self::AsyncHalving { num_rungs, max_trials, divisor, .. } => {
                 check_trials(*max_trials)?;
                 Divisor::new(*divisor)?;

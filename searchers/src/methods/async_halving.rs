@@ -1,6 +1,6 @@
 //! ASHA (Li et al., MLSys 2020): one bracket under a limit of trials at once. The rules are in [`super::halving`].
 
-use super::halving::{Halving, Settings, Step};
+use super::halving::{Halving, Settings, Skipped, Step};
 use super::limit;
 use crate::method::{Action, Context, Create, Event, Method, RungView, TrialId};
 use crate::reason::Reason;
@@ -17,6 +17,12 @@ pub(crate) struct AsyncHalving {
 }
 
 impl AsyncHalving {
+    /// One in which new trials learn to skip rungs that tell nothing.
+    pub(crate) fn with_learned_start(settings: &Settings, max_concurrent_trials: u32) -> Self {
+        let bracket = Halving::with_learned_start(settings);
+        Self { bracket, ..Self::new(settings, max_concurrent_trials) }
+    }
+
     pub(crate) fn new(settings: &Settings, max_concurrent_trials: u32) -> Self {
         Self {
             bracket: Halving::new(settings),
@@ -57,6 +63,16 @@ impl Method for AsyncHalving {
 
     fn max_length(&self) -> u64 {
         self.max_length
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let skipped = self.bracket.skipped().into_iter().map(|Skipped { length, next, members, agreement }| {
+            format!(
+                "new trials skip the rung at length {length}: of {members} trials, the ranks there agree with \
+                 those at {next} by {agreement:.2} only (Kendall's tau)"
+            )
+        });
+        skipped.collect()
     }
 }
 

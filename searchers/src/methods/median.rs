@@ -172,4 +172,8 @@ impl Method for MedianStopping {
     fn max_length(&self) -> u64 {
         self.inner.method().max_length()
     }
+
+    fn notes(&self) -> Vec<String> {
+        self.inner.method().notes()
+    }
 }

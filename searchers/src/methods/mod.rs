@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod async_halving;
+mod auto;
 mod fixed;
 mod halving;
 mod median;
@@ -14,6 +15,7 @@ mod synchronous;
 
 use adaptive::Adaptive;
 use async_halving::AsyncHalving;
+pub(crate) use auto::{Auto, AutoSettings, LENGTHS};
 use fixed::{Fixed, Source};
 use median::MedianStopping;
 use model_based::ModelBased;

@@ -7,7 +7,8 @@
 //! bracket with divisor [`DIVISOR`], so that the curves of unfinished trials already count.
 //!
 //! A replay takes what was recorded instead of asking the model again ([`Context::recorded`]): the same history follows
-//! from it, however models change.
+//! from it, however models change. The model is told ([`Model::recall`]), so that after the replay it goes on as if it had
+//! been asked.
 
 use super::Running;
 use crate::divisor::Divisor;
@@ -65,7 +66,10 @@ impl ModelBased {
                         drawn: &create.hparams,
                     };
                     let suggested = match recorded {
-                        Some(recorded) => Some(recorded.clone()),
+                        Some(recorded) => {
+                            self.model.recall(view);
+                            Some(recorded.clone())
+                        }
                         None if create.clone_from.is_some() => None,
                         None => self.model.suggest(view).filter(|suggested| context.space.allows(suggested)),
                     };
@@ -119,5 +123,9 @@ impl Method for ModelBased {
 
     fn max_length(&self) -> u64 {
         self.inner.method().max_length()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.inner.method().notes()
     }
 }

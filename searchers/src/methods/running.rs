@@ -1,7 +1,10 @@
 //! The closed set of methods, made from their configuration.
 
 use super::halving::Settings;
-use super::{Adaptive, AsyncHalving, Fixed, MedianStopping, ModelBased, Pasha, Pbt, Source, Synchronous};
+use super::{
+    Adaptive, AsyncHalving, Auto, AutoSettings, Fixed, MedianStopping, ModelBased, Pasha, Pbt, Source,
+    Synchronous,
+};
 use crate::config::SearcherConfig;
 use crate::divisor::Divisor;
 use crate::error::Error;
@@ -21,6 +24,7 @@ pub(crate) enum Running {
     Pbt(Pbt),
     MedianStopping(MedianStopping),
     ModelBased(ModelBased),
+    Auto(Auto),
 }
 
 impl Running {
@@ -59,6 +63,13 @@ impl Running {
             SearcherConfig::ModelBased { ref inner, ref model } => {
                 Self::ModelBased(ModelBased::new(Self::new(inner, space)?, model))
             }
+            SearcherConfig::Auto { max_trials, max_length, max_concurrent_trials } => {
+                Self::Auto(Auto::new(AutoSettings {
+                    trials: max_trials,
+                    length: max_length,
+                    at_once: max_concurrent_trials,
+                }))
+            }
         })
     }
 
@@ -72,6 +83,7 @@ impl Running {
             Self::Pbt(method) => method,
             Self::MedianStopping(method) => method,
             Self::ModelBased(method) => method,
+            Self::Auto(method) => method,
         }
     }
 
@@ -85,6 +97,7 @@ impl Running {
             Self::Pbt(method) => method,
             Self::MedianStopping(method) => method,
             Self::ModelBased(method) => method,
+            Self::Auto(method) => method,
         }
     }
 }

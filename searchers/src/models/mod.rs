@@ -9,8 +9,13 @@
 //! |---|---|
 //! | `tpe` | densities of the good and of the others |
 //! | `gp` | a Gaussian process |
+//! | `evolution` | children of good trials |
 //! | `prior` | what a person expects |
+//!
+//! Models share `chance`: points anywhere, and where a person expects good ones.
 
+mod chance;
+mod evolution;
 mod gp;
 mod prior;
 mod tpe;
@@ -22,6 +27,7 @@ use crate::space::encoding::Encoding;
 use crate::space::{Assignment, Space};
 use serde::{Deserialize, Serialize};
 
+pub use evolution::EvolutionConfig;
 pub use gp::GpConfig;
 pub use prior::PriorConfig;
 pub use tpe::TpeConfig;
@@ -35,6 +41,8 @@ pub enum ModelConfig {
     Gp(GpConfig),
     /// The priors of the space, beside random draws.
     Prior(PriorConfig),
+    /// Children of good trials.
+    Evolution(EvolutionConfig),
 }
 
 impl ModelConfig {
@@ -44,6 +52,7 @@ impl ModelConfig {
             Self::Tpe(_) => "tpe",
             Self::Gp(_) => "gp",
             Self::Prior(_) => "prior",
+            Self::Evolution(_) => "evolution",
         }
     }
 
@@ -53,6 +62,7 @@ impl ModelConfig {
             Self::Tpe(config) => config.check(),
             Self::Gp(config) => config.check(),
             Self::Prior(config) => config.check(),
+            Self::Evolution(config) => config.check(),
         }
     }
 }
@@ -77,6 +87,7 @@ pub(crate) enum Model {
     Tpe(tpe::Tpe),
     Gp(gp::Gp),
     Prior(prior::Guided),
+    Evolution(evolution::Evolution),
 }
 
 impl Model {
@@ -85,6 +96,7 @@ impl Model {
             ModelConfig::Tpe(config) => Self::Tpe(tpe::Tpe::new(*config)),
             ModelConfig::Gp(config) => Self::Gp(gp::Gp::new(*config)),
             ModelConfig::Prior(config) => Self::Prior(prior::Guided::new(*config)),
+            ModelConfig::Evolution(config) => Self::Evolution(evolution::Evolution::new(*config)),
         }
     }
 
@@ -94,6 +106,19 @@ impl Model {
             Self::Tpe(model) => model.suggest(view),
             Self::Gp(model) => model.suggest(view),
             Self::Prior(model) => model.suggest(view),
+            Self::Evolution(model) => model.suggest(view),
+        }
+    }
+
+    /// Takes note of a new trial whose hyperparameters are known already, in a replay: what the model keeps is
+    /// afterwards what it would be had it suggested them, so that later suggestions are those of a search that was never
+    /// interrupted. Random numbers are those of the trial and need no note.
+    pub(crate) fn recall(&mut self, view: View<'_>) {
+        match self {
+            Self::Tpe(model) => model.recall(view),
+            Self::Gp(model) => model.recall(view),
+            // They keep nothing.
+            Self::Prior(_) | Self::Evolution(_) => {}
         }
     }
 }

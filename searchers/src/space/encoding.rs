@@ -161,6 +161,14 @@ impl Axis {
         self.len() == Some(0)
     }
 
+    /// The coordinate of a random draw, from a number in `0.0 .. 1.0`.
+    pub fn at(&self, unit: f64) -> f64 {
+        match self.kind {
+            AxisKind::Choice(values) => (unit * values as f64).floor(),
+            AxisKind::Continuous | AxisKind::Ordered => unit,
+        }
+    }
+
     /// The value at a coordinate; what lies outside is moved to the nearest bound.
     pub fn value(&self, coordinate: f64) -> Value {
         let unit = if coordinate.is_nan() { 0.5 } else { coordinate.clamp(0.0, 1.0) };

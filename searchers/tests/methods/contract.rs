@@ -238,7 +238,7 @@ impl World {
 /// Whether a model places the trials.
 fn placed(config: &SearcherConfig) -> bool {
     match config {
-        SearcherConfig::ModelBased { .. } => true,
+        SearcherConfig::ModelBased { .. } | SearcherConfig::Auto { .. } => true,
         SearcherConfig::MedianStopping { inner, .. } => placed(inner),
         _ => false,
     }
@@ -361,6 +361,9 @@ fn any_method() -> impl Strategy<Value = SearcherConfig> {
         }),
         5 => any_population().prop_map(SearcherConfig::Pbt),
         3 => any_model_based(),
+        5 => (1..40_u64, 1..400_u64, 0..6_u32).prop_map(|(max_trials, max_length, max_concurrent_trials)| {
+            SearcherConfig::Auto { max_trials, max_length, max_concurrent_trials }
+        }),
     ]
 }
 

@@ -4,6 +4,7 @@
 
 mod adaptive;
 mod asha;
+mod beliefs;
 mod constraints;
 mod contract;
 mod distributions;
@@ -15,6 +16,7 @@ mod pasha;
 mod plans;
 mod population;
 mod priors;
+mod replay;
 mod spaces;
 mod synchronous;
 mod tpe;

@@ -220,7 +220,7 @@ fn it_learns_of_all_kinds_at_once() {
         ("kind", Domain::Categorical(texts(&["a", "b", "c", "d"]))),
     ]));
     check_better(&space, 0.3, |assignment| {
-        let rate = (number(assignment, "rate").log10() + 2.5) / 2.0;
+        let rate = 0.5 * number(assignment, "rate").log10() + 1.25;
         let layers = (number(assignment, "layers") - 3.0) / 3.0;
         let units = (number(assignment, "units") / 100.0).ln() / 2.0;
         let kind = if is_text(assignment.get("kind"), &["c"]) { 0.0 } else { 0.4 };

@@ -3,7 +3,7 @@
 use super::Halving;
 use crate::config::invalid_allowed;
 use crate::reason::Standing;
-use crate::rung::Rung;
+use crate::rung::{NO_ENTRY, Rung};
 
 impl Halving {
     /// How many members can still be created.
@@ -44,8 +44,9 @@ impl Halving {
         Standing { rung: rung as u32, length: *length, rank, of, go_on }
     }
 
-    pub(super) fn arrive(&mut self, rung: usize) {
-        let before = if rung == 0 { 0 } else { self.rungs[rung - 1].length };
+    /// A member has trained for a rung; `below` is its entry in the one below.
+    pub(super) fn arrive(&mut self, rung: usize, below: u32) {
+        let before = if rung == 0 || below == NO_ENTRY { 0 } else { self.rungs[rung - 1].length };
         self.trained = self.trained.saturating_add(self.rungs[rung].length - before);
     }
 }

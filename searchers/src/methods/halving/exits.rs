@@ -15,6 +15,9 @@ impl Halving {
             return;
         }
         self.leave(member, &known);
+        if reason != (ExitReason::Paused { resumable: true }) {
+            self.forget_start(member);
+        }
         match reason {
             ExitReason::Paused { resumable } => self.paused(member, &known, resumable, steps),
             ExitReason::Errored => self.failed(member, &known),
@@ -72,7 +75,7 @@ impl Halving {
         let below = match known.state {
             State::Stopping | State::Closed => return,
             State::Running | State::Interrupted => {
-                self.arrive(rung);
+                self.arrive(rung, known.entry);
                 known.entry
             }
             State::Pausing | State::Paused => {

@@ -28,6 +28,7 @@
 //! | `exits` | what becomes of a member that holds no slots any more |
 //! | `counts` | how many a rung holds, can still get, and lets go on |
 //! | `ceiling` | the rung that members may not train beyond |
+//! | `start` | the rung in which new members begin |
 //!
 //! Cost: O(R log n) an event for R rungs; 16 bytes a member and 32 for each of its places in a rung.
 
@@ -39,12 +40,15 @@ use crate::reason::Reason;
 use crate::rung::{Key, NO_ENTRY, Rung};
 use promotion::Climb;
 use serde::{Deserialize, Serialize};
+pub(super) use start::Skipped;
+use start::Start;
 use std::collections::BTreeSet;
 
 mod ceiling;
 mod counts;
 mod exits;
 mod promotion;
+mod start;
 
 /// What a bracket wants of a member.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -105,6 +109,8 @@ pub(crate) struct Halving {
     rungs: Vec<Rung>,
     /// The highest rung that members may train for; [`super::Pasha`] begins low and raises it.
     ceiling: u8,
+    /// Where new members begin, if not all begin in the lowest rung.
+    start: Option<Start>,
     /// Whether the script saves checkpoints, as far as pauses have shown.
     saves: Option<bool>,
     members: Vec<Member>,
@@ -123,6 +129,7 @@ impl Halving {
             stop_once: settings.stop_once,
             max_trials: settings.plan.trials,
             ceiling: (lengths.len() - 1) as u8,
+            start: None,
             saves: None,
             rungs: lengths.into_iter().map(Rung::new).collect(),
             members: Vec::new(),
@@ -137,6 +144,12 @@ impl Halving {
     pub(super) fn below_ceiling(settings: &Settings, ceiling: u8) -> Self {
         let whole = Self::new(settings);
         Self { ceiling: ceiling.min(whole.ceiling), ..whole }
+    }
+
+    /// The same, in which new members learn to skip rungs that tell nothing.
+    pub(super) fn with_learned_start(settings: &Settings) -> Self {
+        let whole = Self::new(settings);
+        Self { start: Some(Start::new(whole.rungs.len())), ..whole }
     }
 
     pub(crate) fn outstanding(&self) -> u32 {
@@ -191,7 +204,13 @@ impl Halving {
             return;
         };
         let rung = usize::from(known.rung);
-        if known.state != State::Running || length < self.rungs[rung].length {
+        if known.state != State::Running {
+            return;
+        }
+        if length < self.rungs[rung].length {
+            if known.entry == NO_ENTRY {
+                self.note_below(member, rung, length, Key::new(metric));
+            }
             return;
         }
         self.rungs[rung].heading -= 1;
@@ -231,10 +250,11 @@ impl Halving {
         if self.creatable() == 0 {
             return false;
         }
-        self.members.push(Member { length: 0, entry: NO_ENTRY, rung: 0, state: State::Running });
+        let first = self.first_rung();
+        self.members.push(Member { length: 0, entry: NO_ENTRY, rung: first as u8, state: State::Running });
         self.outstanding += 1;
-        self.rungs[0].heading += 1;
-        steps.push(Step::Create { member: self.members.len() as u32, train_to: self.rungs[0].length });
+        self.rungs[first].heading += 1;
+        steps.push(Step::Create { member: self.members.len() as u32, train_to: self.rungs[first].length });
         true
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Halving, Member, State, Step};
 use crate::reason::{Reason, Standing};
-use crate::rung::Key;
+use crate::rung::{Key, NO_ENTRY};
 
 impl Halving {
     /// Promotes the best paused member of the highest rung that has one to promote.
@@ -28,7 +28,7 @@ impl Halving {
         match outcome {
             Climb::Heading => {
                 self.outstanding += 1;
-                self.head_on(member, steps);
+                return self.head_on(member, steps);
             }
             Climb::Top => {
                 self.member_mut(member).state = State::Closed;
@@ -49,7 +49,10 @@ impl Halving {
         loop {
             let Member { entry: below, rung, .. } = *self.member_ref(member);
             let rung = usize::from(rung);
-            self.arrive(rung);
+            self.arrive(rung, below);
+            let before = rung.checked_sub(1).filter(|_| below != NO_ENTRY);
+            let before = before.map(|before| self.rungs[before].ranking.key(below));
+            self.note_pair(member, rung, before, key);
             let entry = self.rungs[rung].ranking.insert(key, member, below);
             self.member_mut(member).entry = entry;
             if rung + 1 == self.rungs.len() {
@@ -109,7 +112,9 @@ impl Halving {
         let mut coming = self.coming(0);
         for rung in 0..self.rungs.len() - 1 {
             let most = self.can_go_on(rung, coming);
-            while let Some(entry) = self.rungs[rung].ranking.last_open() {
+            // No rank can be greater than their number.
+            let any = u64::from(self.rungs[rung].ranking.len()) > most;
+            while any && let Some(entry) = self.rungs[rung].ranking.last_open() {
                 let standing = self.standing(rung, entry, most);
                 if standing.rank <= most {
                     break;

@@ -13,12 +13,14 @@
 //! | `fit`, `descent` | their most probable values |
 //! | `posterior`, `cholesky` | means and variances |
 //! | `search`, `normal` | where the expected improvement is greatest |
+//! | `belief` | what a person expects |
 //!
 //! The parameters are fitted again when there are a quarter more reports than at the last fit, from there on. Between, rows
 //! are appended to the factor. Parameters and the choice of rows are stored with a search; the factor is made again, and is
 //! the same bit for bit. Cost for n rows, at most 1.25 `max_points`: O(n²) a suggestion, O(n³) a fit, which takes at most
 //! [`FIT_POINTS`] rows; 2 000 rows are the limit.
 
+mod belief;
 mod cholesky;
 mod descent;
 mod fit;
@@ -32,13 +34,14 @@ mod sizes;
 #[cfg(test)]
 mod tests;
 
-use super::View;
+use super::{View, chance};
 use crate::config::check::within;
 use crate::error::Error;
 use crate::history::History;
 use crate::space::Assignment;
-use crate::space::encoding::Encoding;
+use crate::space::encoding::{AxisKind, Encoding};
 use crate::stream::{Purpose, Stream};
+use belief::Belief;
 use kernel::Kernel;
 use params::{Layout, Params};
 use posterior::Posterior;
@@ -53,6 +56,9 @@ const MOST_POINTS: u32 = 2000;
 const FIT_POINTS: usize = 160;
 /// Running trials that the model knows of, the newest.
 const MAX_RUNNING: usize = 64;
+/// The room of all running trials on an axis, shared out among at least so many.
+const ROOM: f64 = 0.25;
+const MIN_SHARES: usize = 6;
 /// Known points that the best is looked for among.
 const MAX_KNOWN: usize = 64;
 /// A space with fewer points than this never gets one twice, while there are others.
@@ -120,6 +126,14 @@ impl PartialEq for Derived {
     }
 }
 
+/// How a trial comes to its place.
+enum Way {
+    Drawn,
+    /// Before there is enough to fit.
+    Early(Stream),
+    Modelled(Stream),
+}
+
 impl Gp {
     pub(crate) fn new(config: GpConfig) -> Self {
         Self {
@@ -131,36 +145,67 @@ impl Gp {
         }
     }
 
+    /// Hyperparameters for a trial; none: as drawn.
     pub(crate) fn suggest(&mut self, view: View<'_>) -> Option<Assignment> {
+        match self.advance(view) {
+            Way::Drawn => None,
+            Way::Early(mut stream) => {
+                let countable = self.derived.note(view);
+                chance::early(view, &mut stream, |point| {
+                    !(countable && self.derived.taken.contains(&hash(point)))
+                })
+            }
+            Way::Modelled(stream) => self.most_improving(view, stream),
+        }
+    }
+
+    /// Takes in what was reported until now, as a suggestion does.
+    pub(crate) fn recall(&mut self, view: View<'_>) {
+        self.advance(view);
+    }
+
+    /// What a suggestion changes, whatever place it comes to, and how it comes to one.
+    fn advance(&mut self, view: View<'_>) -> Way {
         if self.rows.follow(view.history, self.config.max_points as usize) {
             self.derived.posterior = None;
         }
         let mut stream = Stream::new(view.seed, view.trial, Purpose::Decision(DECISION));
-        let by_chance = stream.unit() < self.config.random_fraction;
-        if by_chance || view.encoding.axes().is_empty() || self.is_early(view) {
-            return None;
+        if stream.unit() < self.config.random_fraction || view.encoding.axes().is_empty() {
+            return Way::Drawn;
+        }
+        if self.is_early(view) {
+            return Way::Early(stream);
         }
         if self.params.0.is_empty() || 4 * self.rows.reports() >= 5 * self.fitted {
             self.refit(view);
         }
+        Way::Modelled(stream)
+    }
+
+    /// The point whose improvement is expected to be greatest.
+    fn most_improving(&mut self, view: View<'_>, mut stream: Stream) -> Option<Assignment> {
         let countable = self.derived.note(view);
         let mut posterior = self.posterior(view);
-        let (observed, running) = (posterior.len(), running(view.history));
+        let observed = posterior.len();
         let level = target(view);
         let mut known = self.known(view);
-        for trial in running.iter().filter_map(|&trial| view.history.trial(trial)) {
+        let held = known.len();
+        for trial in running(view.history).into_iter().filter_map(|trial| view.history.trial(trial)) {
             posterior.push(&trial.point, level);
             known.push(trial.point.clone());
         }
-        let taken = &self.derived.taken;
+        let (running, taken) = (&known[held..], &self.derived.taken);
         let search = Search {
             space: view.space,
             encoding: view.encoding,
             posterior: &posterior,
+            belief: Belief::new(view.encoding.axes(), self.rows.trials()),
             level,
-            taken: &|point| countable && taken.contains(&hash(point)),
+            taken: &|point| {
+                is_crowded(view.encoding, point, running) || countable && taken.contains(&hash(point))
+            },
         };
-        let found = search.run(&known, &mut stream);
+        let found = search.run(&known, view.drawn, &mut stream);
         posterior.truncate(observed);
         self.derived.posterior = Some(posterior);
         found.map(|point| view.encoding.decode(view.space, &point))
@@ -266,6 +311,19 @@ fn hash(point: &[f64]) -> u64 {
 
 fn layout(view: View<'_>) -> Layout {
     Layout { axes: view.encoding.axes().len(), levels: view.history.lengths().len() }
+}
+
+/// Whether a trial that runs is so near, on every axis, that the two would tell the same. Where a model is sure of itself, no
+/// variance keeps a batch apart. The room of each running trial is less the more there are.
+fn is_crowded(encoding: &Encoding, point: &[f64], running: &[Vec<f64>]) -> bool {
+    let room = ROOM / running.len().max(MIN_SHARES) as f64;
+    running.iter().any(|other| {
+        encoding.axes().iter().zip(point.iter().zip(other)).all(|(axis, (here, there))| match axis.kind {
+            _ if here.is_nan() || there.is_nan() => here.is_nan() && there.is_nan(),
+            AxisKind::Choice(_) => here == there,
+            _ => (here - there).abs() < room,
+        })
+    })
 }
 
 /// The newest trials that run.

@@ -1,8 +1,10 @@
-//! The normal distribution, and the logarithm of the expected improvement, exact far out in the tails.
+//! The logarithm of the expected improvement, exact far out in the tail, and normal scores.
 //!
 //! Expected improvement underflows where a model is sure that nothing is to be won, and its logarithm is then no guide any
 //! more. Ament et al., "Unexpected Improvements to Expected Improvement for Bayesian Optimization" (NeurIPS 2023) work with
 //! the logarithm throughout. Here the tail comes from Laplace's continued fraction of Mills' ratio, in which nothing cancels.
+
+use crate::normal::{density, tail};
 
 const LN_SQRT_TAU: f64 = 0.918_938_533_204_672_8;
 
@@ -21,30 +23,15 @@ fn fraction(x: f64) -> f64 {
     1.0 / tail
 }
 
-/// The probability of less than `z`.
-pub(super) fn cumulative(z: f64) -> f64 {
-    if z.abs() > 4.0 {
-        let tail = ln_density(z).exp() / (z.abs() + fraction(z.abs()));
-        return if z > 0.0 { 1.0 - tail } else { tail };
-    }
-    let (mut term, mut sum, mut odd) = (z, z, 1.0);
-    while term.abs() > 1e-17 * sum.abs() {
-        odd += 2.0;
-        term *= z * z / odd;
-        sum += term;
-    }
-    0.5 + ln_density(z).exp() * sum
-}
-
 /// ln(φ(z) + z Φ(z)): the logarithm of the expected improvement in units of the standard deviation, where `z` is how far the
 /// mean is better than the best so far in the same units.
 pub(super) fn log_improvement(z: f64) -> f64 {
     if z > -1.0 {
-        return (ln_density(z).exp() + z * cumulative(z)).ln();
+        return (density(z) + z * tail(-z)).ln();
     }
     // φ(z) (1 − x M(x)) with Mills' ratio M = 1/(x + tail) is φ(z) tail/(x + tail).
-    let tail = fraction(-z);
-    ln_density(z) + (tail / (tail - z)).ln()
+    let rest = fraction(-z);
+    ln_density(z) + (rest / (rest - z)).ln()
 }
 
 /// The place below which a part `p` of a normal distribution lies, to 5e-4 (Abramowitz and Stegun 26.2.23): enough to deal
@@ -60,7 +47,6 @@ pub(super) fn quantile(p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use statrs::distribution::{ContinuousCDF, Normal};
 
     /// ∫ u φ(u − z) du over u > 0, by Simpson's rule, relative to φ(z).
     fn by_integration(z: f64) -> f64 {
@@ -101,15 +87,10 @@ mod tests {
     }
 
     #[test]
-    fn the_distribution_is_the_normal_one() {
-        let normal = Normal::new(0.0, 1.0).unwrap();
-        for step in -80..80 {
+    fn quantiles_invert_the_distribution() {
+        for step in -40..=40 {
             let z = f64::from(step) * 0.1;
-            let exact = normal.cdf(z);
-            assert!((cumulative(z) - exact).abs() < 1e-11 + 1e-8 * exact.min(1.0 - exact), "{z}");
-            if (-4.0..=4.0).contains(&z) {
-                assert!((quantile(cumulative(z)) - z).abs() < 1e-3, "{z}");
-            }
+            assert!((quantile(tail(-z)) - z).abs() < 1e-3, "{z}");
         }
     }
 }

@@ -268,9 +268,8 @@ mod tests {
         rows.follow(&history, 100);
         assert_eq!(rows.as_slice()[4..], [Row { level: 1, trial: 2 }, Row { level: 0, trial: 5 }]);
         let scores = rows.scores(&history);
-        assert!(
-            scores[4..].iter().all(|&score| score >= BAD && scores[..4].iter().all(|&good| good < score))
-        );
+        assert!(scores[4..].iter().all(|&score| score >= BAD), "{scores:?}");
+        assert!(scores[..4].iter().all(|&good| good <= scores[5]), "{scores:?}");
         assert_eq!((rows.reports(), rows.trials()), (6, 6));
     }
 

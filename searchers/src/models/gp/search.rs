@@ -4,18 +4,26 @@
 //! their mean and a bound on their variance, so a bound on their expected improvement; in the order of that they are
 //! evaluated exactly, as long as a bound is above the best value and there is work left. The two best are then refined axis
 //! by axis with ever smaller steps.
+//!
+//! Only what satisfies the constraints is a candidate. Where few points do, more are tried, and the trial's random draw, which
+//! does, is among them. Where a person has said what to expect ([`super::belief`]), a half of the random points are from
+//! there, and all values count what is expected too.
 
+use super::super::chance::expected;
+use super::belief::Belief;
 use super::cholesky::LANES;
 use super::normal::log_improvement;
 use super::posterior::Posterior;
-use crate::space::Space;
 use crate::space::encoding::{Axis, AxisKind, Encoding};
+use crate::space::{Assignment, Space};
 use crate::stream::Stream;
 
 /// Random candidates.
 const RANDOM: usize = 256;
 /// Neighbours of the best points.
 const LOCAL: usize = 256;
+/// Under constraints so many points are tried for each candidate, at most.
+const PATIENCE: usize = 8;
 /// How many points have neighbours.
 const BASES: usize = 6;
 /// Groups of [`LANES`] candidates that are evaluated exactly, at most.
@@ -32,28 +40,40 @@ pub(super) struct Search<'a> {
     pub(super) space: &'a Space,
     pub(super) encoding: &'a Encoding,
     pub(super) posterior: &'a Posterior,
+    pub(super) belief: Belief<'a>,
     /// The level at which improvement counts.
     pub(super) level: usize,
     /// Whether a point must not be suggested.
     pub(super) taken: &'a dyn Fn(&[f64]) -> bool,
 }
 
-/// A point and the logarithm of its expected improvement.
+/// A point and the logarithm of its expected improvement, and of what a person expects of it.
 type Valued = (f64, Vec<f64>);
 
 impl Search<'_> {
-    /// The best point found; none if all that were tried are taken. `known` are points among which is the best so far.
-    pub(super) fn run(&self, known: &[Vec<f64>], stream: &mut Stream) -> Option<Vec<f64>> {
+    /// The best point found; none if all that were tried are taken or not admissible. `known` are points among which is the
+    /// best so far, `drawn` an admissible one.
+    pub(super) fn run(
+        &self,
+        known: &[Vec<f64>],
+        drawn: &Assignment,
+        stream: &mut Stream,
+    ) -> Option<Vec<f64>> {
         let (bases, best) = self.bases(known);
         let mut candidates = Vec::with_capacity(RANDOM + LOCAL);
-        for _ in 0..RANDOM {
-            let point = self.axes().iter().map(|axis| anywhere(axis, stream)).collect();
-            self.offer(point, &mut candidates);
+        if self.is_constrained() {
+            self.offer(self.encoding.encode(drawn), &mut candidates);
         }
-        for at in 0..if bases.is_empty() { 0 } else { LOCAL } {
-            let point =
-                self.neighbour(&bases[at % bases.len()], SCALES[at / bases.len() % SCALES.len()], stream);
-            self.offer(point, &mut candidates);
+        self.gather(RANDOM, &mut candidates, |at| {
+            if at % 2 == 0 && !self.belief.is_empty() {
+                return expected(self.axes(), stream);
+            }
+            self.axes().iter().map(|axis| axis.at(stream.unit())).collect()
+        });
+        if !bases.is_empty() {
+            self.gather(LOCAL, &mut candidates, |at| {
+                self.neighbour(&bases[at % bases.len()], SCALES[at / bases.len() % SCALES.len()], stream)
+            });
         }
         let mut valued = self.best_of(&candidates, best);
         for place in 0..REFINED.min(valued.len()) {
@@ -67,10 +87,26 @@ impl Search<'_> {
         self.encoding.axes()
     }
 
-    /// Puts a point in its cell and takes it if nobody has it.
+    fn is_constrained(&self) -> bool {
+        !self.space.constraints.is_empty()
+    }
+
+    /// Offers `count` points; under constraints more, until so many were taken.
+    fn gather(&self, count: usize, candidates: &mut Vec<Vec<f64>>, mut point: impl FnMut(usize) -> Vec<f64>) {
+        let (wanted, patience) = (candidates.len() + count, if self.is_constrained() { PATIENCE } else { 1 });
+        for at in 0..patience * count {
+            if candidates.len() >= wanted {
+                break;
+            }
+            self.offer(point(at), candidates);
+        }
+    }
+
+    /// Puts a point in its cell and takes it if nobody has it and the constraints allow it.
     fn offer(&self, point: Vec<f64>, candidates: &mut Vec<Vec<f64>>) {
         let point = self.settled(point);
-        if !(self.taken)(&point) {
+        let allowed = || self.space.allows(&self.encoding.decode(self.space, &point));
+        if !(self.taken)(&point) && (!self.is_constrained() || allowed()) {
             candidates.push(point);
         }
     }
@@ -110,8 +146,10 @@ impl Search<'_> {
     /// The candidates that are worth the most, best first.
     fn best_of(&self, candidates: &[Vec<f64>], best: f64) -> Vec<Valued> {
         let asked = self.posterior.ask(self.axes(), candidates, self.level);
-        let bound = |(mean, variance): (f64, f64)| improvement(best, mean, variance);
-        let bounds: Vec<f64> = self.posterior.means(&asked, self.level).into_iter().map(bound).collect();
+        let means = self.posterior.means(&asked, self.level).into_iter().zip(candidates);
+        let bounds: Vec<f64> = means
+            .map(|((mean, variance), point)| improvement(best, mean, variance) + self.belief.worth(point))
+            .collect();
         let mut order: Vec<usize> = (0..candidates.len()).collect();
         order.sort_by(|&left, &right| bounds[right].total_cmp(&bounds[left]));
         let mut valued: Vec<Valued> = Vec::new();
@@ -127,7 +165,7 @@ impl Search<'_> {
         valued
     }
 
-    /// The logarithm of the expected improvement at points.
+    /// The logarithm of the expected improvement at points, and of what a person expects.
     fn values(&self, points: &[Vec<f64>], best: f64) -> Vec<f64> {
         let asked = self.posterior.ask(self.axes(), points, self.level);
         let mut values = Vec::with_capacity(points.len() + LANES);
@@ -136,6 +174,7 @@ impl Search<'_> {
             values.extend(beliefs.map(|(mean, variance)| improvement(best, mean, variance)));
         }
         values.truncate(points.len());
+        values.iter_mut().zip(points).for_each(|(value, point)| *value += self.belief.worth(point));
         values
     }
 
@@ -147,7 +186,7 @@ impl Search<'_> {
                 for sign in [-1.0, 1.0] {
                     let mut next = point.clone();
                     next[at] = match axis.kind {
-                        AxisKind::Choice(_) => anywhere(axis, stream),
+                        AxisKind::Choice(_) => axis.at(stream.unit()),
                         _ => (point[at] + sign * scale * (0.5 + stream.unit())).clamp(0.0, 1.0),
                     };
                     self.offer(next, &mut near);
@@ -169,18 +208,10 @@ fn improvement(best: f64, mean: f64, variance: f64) -> f64 {
     deviation.ln() + log_improvement((best - mean) / deviation)
 }
 
-/// A random coordinate.
-pub(super) fn anywhere(axis: &Axis, stream: &mut Stream) -> f64 {
-    match axis.kind {
-        AxisKind::Choice(count) => stream.index((count as u64).saturating_sub(1)) as f64,
-        _ => stream.unit(),
-    }
-}
-
 /// A coordinate near another, mirrored at the bounds; another choice, or anywhere if it was inactive.
 fn moved(axis: &Axis, from: f64, scale: f64, stream: &mut Stream) -> f64 {
     if matches!(axis.kind, AxisKind::Choice(_)) || from.is_nan() {
-        return anywhere(axis, stream);
+        return axis.at(stream.unit());
     }
     // The sum of three uniform numbers, nearly normal.
     let off = 2.0 * (stream.unit() + stream.unit() + stream.unit() - 1.5);

@@ -1,15 +1,15 @@
 //! How much better a metric is, where that can be told, beside how many are worse.
 //!
 //! Ranks alone hide how small the differences between the best are, so that a model chases them. Sizes alone are at the mercy
-//! of outliers. So metrics are brought on the scale, as they are, as roots, or as logarithms, on which they look most normal: on
-//! which they correlate best with their normal scores (Filliben, Technometrics 1975, for the powers of Box and Cox 1964).
+//! of outliers. So metrics are brought on the scale, as they are or as logarithms, on which they look more normal: on which they
+//! correlate better with their normal scores (Filliben, Technometrics 1975).
 //! There, what is much worse than the middle is cut off. They get the mean and the spread of the normal scores, and count by the
 //! square of the correlation, the normal scores by the rest.
 
 /// Fewer metrics than this have no scale.
 const LEAST: usize = 4;
-/// Another scale must be so much better than the metrics as they are.
-const MARGIN: f64 = 0.01;
+/// Logarithms must be so much better than the metrics as they are: they turn the neighbourhood of a best metric of 0 into a gorge.
+const MARGIN: f64 = 0.05;
 /// Metrics are cut off this many times as far above the middle as a good one is below.
 const CUT: f64 = 3.0;
 /// No score is farther from the mean than so many deviations.
@@ -49,13 +49,11 @@ fn cut(metrics: &[f64]) -> Vec<f64> {
     metrics.iter().map(|metric| metric.min(most)).collect()
 }
 
-/// As they are, and, where all are positive, as roots and logarithms.
+/// As they are, and, where all are positive, as logarithms.
 fn scales(metrics: &[f64]) -> Vec<Vec<f64>> {
-    let with = |scale: fn(f64) -> f64| metrics.iter().map(|&metric| scale(metric)).collect();
     let mut scales = vec![metrics.to_vec()];
     if metrics.iter().all(|&metric| metric > 0.0) {
-        scales.push(with(f64::sqrt));
-        scales.push(with(f64::ln));
+        scales.push(metrics.iter().map(|&metric| metric.ln()).collect());
     }
     scales
 }
@@ -96,8 +94,7 @@ mod tests {
 
     #[test]
     fn normal_metrics_on_any_scale_have_their_normal_scores() {
-        let scales: [fn(f64) -> f64; 3] =
-            [|rank| 7.0 * rank - 3.0, |rank| (rank + 2.6).powi(2), |rank| (4.0 * rank).exp()];
+        let scales: [fn(f64) -> f64; 2] = [|rank| 7.0 * rank - 3.0, |rank| (4.0 * rank).exp()];
         for metric in scales {
             let (ranks, _, sizes) = scored(metric);
             assert!(ranks.iter().zip(&sizes).all(|(rank, size)| (rank - size).abs() < 0.02), "{sizes:?}");

@@ -14,9 +14,10 @@
 //! Cost: O(axes · [`COMPARED`]) a suggestion, however long the history is.
 
 use super::View;
+use super::chance::expected;
 use crate::error::Error;
 use crate::space::Assignment;
-use crate::space::encoding::{Axis, AxisKind};
+use crate::space::encoding::Axis;
 use crate::space::prior::AxisPrior;
 use crate::stream::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
@@ -138,28 +139,12 @@ fn likelihood(axes: &[Axis], point: &[f64], of: impl Fn(&Axis, usize) -> Option<
     (sum / f64::from(active.max(1))).exp()
 }
 
-/// A point as the person expects it; axes without a prior by chance.
-fn expected(axes: &[Axis], stream: &mut Stream) -> Vec<f64> {
-    let coordinate = |axis: &Axis| match axis.prior() {
-        Some(prior) => prior.draw(stream.unit()),
-        None => anywhere(axis, stream),
-    };
-    axes.iter().map(coordinate).collect()
-}
-
-fn anywhere(axis: &Axis, stream: &mut Stream) -> f64 {
-    match axis.kind {
-        AxisKind::Choice(count) => stream.index(count as u64 - 1) as f64,
-        AxisKind::Continuous | AxisKind::Ordered => stream.unit(),
-    }
-}
-
 /// A point near the best.
 fn moved(axes: &[Axis], best: &[f64], stream: &mut Stream) -> Vec<f64> {
     let always = if axes.is_empty() { 0 } else { stream.index(axes.len() as u64 - 1) as usize };
     let point = axes.iter().zip(best).enumerate().map(|(place, (axis, at))| {
         if at.is_nan() {
-            return anywhere(axis, stream);
+            return axis.at(stream.unit());
         }
         let moves = stream.unit() < 0.5 || place == always;
         if moves { AxisPrior::around(axis, *at, NEAR, STAYS).draw(stream.unit()) } else { *at }

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `sides` | which trials are good and bad; censored ones; why the cost is flat |
 //! | `density` | a density over points, conditions included; widths |
-//! | `kernel` | the density around one coordinate; where the prior of an axis comes from |
+//! | `kernel` | the density around one coordinate |
 //! | `known` | which points were tried |
 //!
 //! A suggestion:
@@ -24,6 +24,10 @@
 //! 4. If none is left, a point that was not tried is sought at random, [`TRIES`] times. A space in which everything
 //!    was tried gives random draws.
 //!
+//! Where a person has said what to expect, that is one more component of l, worth [`BELIEF`] good trials at first, and less
+//! as trials report: n of them leave 1 / (1 + n/[`FADES`]) of it, as πBO lets a prior fade (Hvarfner et al., ICLR 2022). A
+//! half of the trials of step 1, but for `random_fraction`, are placed so.
+//!
 //! All random numbers are those of the trial that is placed. Cost: O((good + bad) · candidates · axes), all of them bounded,
 //! and O(log n) in the history for each trial that is looked at. Nothing is kept between suggestions but `known`.
 
@@ -32,7 +36,7 @@ mod kernel;
 mod known;
 mod sides;
 
-use super::View;
+use super::{View, chance};
 use crate::config::check::{fraction, within};
 use crate::error::Error;
 use crate::space::encoding::Encoding;
@@ -46,8 +50,12 @@ use sides::Sides;
 
 /// The purpose of the random numbers of a suggestion.
 const SUGGESTION: Purpose = Purpose::Decision(0x7470_6500);
+/// What a person expects is worth so many good trials before there are any.
+const BELIEF: f64 = 4.0;
+/// And a half of that after so many.
+const FADES: f64 = 10.0;
 /// How often a point that was not tried is sought at random.
-const TRIES: u32 = 64;
+const TRIES: u32 = 512;
 
 /// Settings.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,21 +102,32 @@ impl Tpe {
         Self { config, known: Known::default() }
     }
 
+    /// Notes what was tried until now.
+    pub(crate) fn recall(&mut self, view: View<'_>) {
+        self.known.note(view.history, view.encoding.axes());
+    }
+
     /// Hyperparameters for a trial; none: as drawn.
     pub(crate) fn suggest(&mut self, view: View<'_>) -> Option<Assignment> {
         let axes = view.encoding.axes();
         if axes.is_empty() {
             return None;
         }
-        self.known.note(view.history, axes);
+        self.recall(view);
         let mut stream = Stream::new(view.seed, view.trial, SUGGESTION);
         let modelled = stream.unit() >= self.config.random_fraction;
         let sides =
             if modelled { Sides::new(&self.config, view.history, axes.len(), &mut stream) } else { None };
         let best = match sides {
             Some(sides) => self.best_candidate(view, &sides, &mut stream),
-            None if self.is_new(view, view.drawn) => return None,
-            None => None,
+            None => {
+                let is_free = |point: &[f64]| !self.known.contains(point);
+                let early = if modelled { chance::early(view, &mut stream, is_free) } else { None };
+                if early.is_none() && self.is_new(view, view.drawn) {
+                    return None;
+                }
+                early
+            }
         };
         best.or_else(|| self.untried(view, &mut stream))
     }
@@ -117,8 +136,12 @@ impl Tpe {
     fn best_candidate(&self, view: View<'_>, sides: &Sides<'_>, stream: &mut Stream) -> Option<Assignment> {
         let axes = view.encoding.axes();
         let least = if sides.at_top { 0.0 } else { CAUTIOUS };
-        let (good, bad) = (Density::new(axes, &sides.good, least), Density::new(axes, &sides.bad, least));
-        let (mut best, mut room): (Option<(f64, Assignment)>, _) = (None, Vec::new());
+        let (mut good, bad) = (Density::new(axes, &sides.good, least), Density::new(axes, &sides.bad, least));
+        if chance::has_priors(axes) {
+            let reported = f64::from(view.history.ranking(0).len());
+            good = good.with_belief(axes, BELIEF * FADES / (FADES + reported));
+        }
+        let mut best: Option<(f64, Assignment)> = None;
         for _ in 0..self.config.candidates {
             let (candidate, point) = candidate(view, &good, stream);
             if self.known.contains(&point) || !view.space.allows(&candidate) {
@@ -126,7 +149,7 @@ impl Tpe {
             }
             let places: Vec<Option<Place>> =
                 axes.iter().zip(&point).map(|(axis, &at)| Place::new(axis, at)).collect();
-            let score = good.log_density(&places, &mut room) - bad.log_density(&places, &mut room);
+            let score = good.log_density(&places) - bad.log_density(&places);
             if best.as_ref().is_none_or(|(greatest, _)| score > *greatest) {
                 best = Some((score, candidate));
             }
@@ -136,8 +159,8 @@ impl Tpe {
 
     /// A random point that was not tried.
     fn untried(&self, view: View<'_>, stream: &mut Stream) -> Option<Assignment> {
-        let prior = Density::new(view.encoding.axes(), &[], 0.0);
-        let mut draw = || view.encoding.decode(view.space, &prior.draw(stream).point);
+        let anywhere = Density::new(view.encoding.axes(), &[], 0.0);
+        let mut draw = || view.encoding.decode(view.space, &anywhere.draw(stream).point);
         std::iter::repeat_with(&mut draw).take(TRIES as usize).find(|drawn| self.is_new(view, drawn))
     }
 
