@@ -119,14 +119,20 @@ fn placed_by_a_gaussian_process() {
 }
 
 #[test]
+fn chosen_by_the_searcher_itself() {
+    on_one_slot(&searches::named("auto"));
+}
+
+#[test]
 fn where_greater_is_better() {
     on_one_slot(&searches::named("greater"));
 }
 
 #[test]
 fn on_a_real_table() {
-    let Some(folder) = recorded::shared_folder() else { return };
-    on_one_slot(&Search { shared: Some(folder), ..searches::named("promotion") });
+    if recorded::benchmark_folder().is_some() {
+        on_one_slot(&Search { is_on_real_table: true, ..searches::named("promotion") });
+    }
 }
 
 /// The reader of the journal asserts at each record that a searcher alone decides what the engine did.

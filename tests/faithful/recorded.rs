@@ -30,7 +30,8 @@ struct Content {
 
 /// Writes the curves and the experiment file into this directory.
 pub fn prepare(directory: &Path, search: &Search) -> Prepared {
-    let content = search.shared.as_deref().map_or_else(|| made_up(search.seed), benchmark);
+    let content =
+        if search.is_on_real_table { benchmark(&benchmark_folder().unwrap()) } else { made_up(search.seed) };
     let curves = directory.join("curves.csv");
     std::fs::write(&curves, content.csv).unwrap();
     let path = directory.join("search.yaml");
@@ -105,7 +106,7 @@ fn made_up(seed: u32) -> Content {
 }
 
 /// The folder of a real table, if it is there.
-pub fn shared_folder() -> Option<PathBuf> {
+pub fn benchmark_folder() -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/benchmarks");
     let folder = std::env::var_os("TOPRUNG_BENCHMARKS").map_or_else(beside, PathBuf::from);
     if folder.is_dir() {

@@ -1,9 +1,7 @@
 //! What is searched: a search for each method.
 
-use std::path::PathBuf;
-
 /// A search over recorded curves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Search {
     pub name: &'static str,
     /// The searcher without its metric.
@@ -11,15 +9,15 @@ pub struct Search {
     /// Whether trials may be stopped before they wait for a decision.
     pub is_stopped_between_rungs: bool,
     pub seed: u32,
-    /// The folder of a benchmark table; none: made-up curves.
-    pub shared: Option<PathBuf>,
+    /// Over a benchmark table instead of made-up curves.
+    pub is_on_real_table: bool,
 }
 
 const fn search(name: &'static str, searcher: &'static str) -> Search {
-    Search { name, searcher, is_stopped_between_rungs: false, seed: 3, shared: None }
+    Search { name, searcher, is_stopped_between_rungs: false, seed: 3, is_on_real_table: false }
 }
 
-pub const SEARCHES: [Search; 12] = [
+pub const SEARCHES: [Search; 14] = [
     search("random", "name: random, max_trials: 8, max_length: {epochs: 6}"),
     search(
         "promotion",
@@ -55,6 +53,8 @@ pub const SEARCHES: [Search; 12] = [
         "tpe",
         "name: async_halving, num_rungs: 3, divisor: 3, max_trials: 30, max_length: {epochs: 9}, model: tpe",
     ),
+    search("bohb", "name: bohb, divisor: 3, max_length: {epochs: 9}"),
+    search("auto", "name: auto, max_trials: 30, max_length: {epochs: 27}"),
     search("gp", "name: gp, max_trials: 14, max_length: {epochs: 2}"),
     search(
         "greater",
