@@ -18,7 +18,7 @@ from syne_tune.backend.trial_status import Trial
 from syne_tune.blackbox_repository.blackbox import Blackbox
 from syne_tune.blackbox_repository.simulated_tabular_backend import UserBlackboxBackend
 from syne_tune.config_space import randint, uniform
-from syne_tune.optimizer.baselines import ASHA, RandomSearch
+from syne_tune.optimizer.baselines import ASHA, TPE, RandomSearch
 
 LIMIT = float(sys.argv[1])
 LENGTHS = 27
@@ -84,6 +84,26 @@ def random_search() -> None:
     show("random", 0, repeat(ask.once, 5_000, LIMIT / 4))
 
 
+def tpe() -> None:
+    for trials in (1_000, 10_000, 100_000):
+        began = time.monotonic()
+        scheduler = TPE(config_space=space(5), metric="metric", random_seed=1, random_fraction=0.0)
+        generator = random.Random(7)
+        for number in range(trials):
+            config = {f"x{index}": generator.random() for index in range(5)}
+            trial = Trial(trial_id=-1 - number, config=config, creation_time=None)
+            value = sum((x - 0.3) ** 2 for x in config.values())
+            scheduler.on_trial_add(trial)
+            scheduler.on_trial_complete(trial, {"metric": value, "epoch": 1})
+        ask = Ask(scheduler)
+        ask.once()
+        if time.monotonic() - began > LIMIT:
+            break
+        show("tpe", trials, repeat(ask.once, 100, LIMIT / 3))
+        if time.monotonic() - began > LIMIT:
+            break
+
+
 def asha() -> None:
     generator = random.Random(7)
     for trials in (1_000, 10_000, 100_000):
@@ -134,5 +154,6 @@ def simulation(trials: int) -> None:
 
 logging.getLogger().setLevel(logging.ERROR)
 random_search()
+tpe()
 asha()
 simulation(1_000)
