@@ -37,6 +37,7 @@ mod trial;
 
 use harness::Played;
 use searches::{SEARCHES, Search};
+use std::collections::BTreeSet;
 
 /// The real run and the harness's, compared in everything.
 fn on_one_slot(search: &Search) {
@@ -152,6 +153,7 @@ fn with_four_slots_the_journals_order_leads_to_the_journals_decisions() {
 #[test]
 fn in_virtual_time_the_engines_machine_does_what_the_harness_does() {
     let place = tempfile::tempdir().unwrap();
+    let (mut kinds, mut diverged, mut placed) = (BTreeSet::new(), 0, BTreeSet::new());
     for search in SEARCHES {
         for (seed, slots) in [(1, 1), (2, 2), (3, 5), (4, 16)] {
             let prepared = recorded::prepare(place.path(), &Search { seed, ..search });
@@ -162,8 +164,19 @@ fn in_virtual_time_the_engines_machine_does_what_the_harness_does() {
             assert_eq!(engine.reason, transcript.end.unwrap(), "{label}");
             assert_eq!(engine.best, transcript.best.unwrap(), "{label}");
             assert_eq!(engine.total_length, outcome.run.total_length, "{label}");
+            kinds.extend(engine.transcript.decisions.iter().map(|decision| decision.kind));
+            diverged += engine.transcript.heard.iter().filter(|event| event.contains("NaN")).count();
+            if engine.transcript.created.iter().any(|created| !prepared.is_drawn(created)) {
+                placed.insert(search.name);
+            }
         }
     }
+    // Otherwise it would prove less than it says.
+    assert_eq!((kinds.len(), diverged > 0), (3, true), "trained, paused, stopped; and some curves diverge");
+    assert!(
+        ["auto", "bohb", "gp", "population", "tpe"].iter().all(|name| placed.contains(name)),
+        "{placed:?}"
+    );
 }
 
 /// No test: the process of a trial. The agent starts this very binary with `trial --exact`.

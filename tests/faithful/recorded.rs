@@ -5,6 +5,7 @@ use crate::searches::Search;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use toprung_config::ExperimentConfig;
+use toprung_proto::v1;
 use toprung_searchers::{TrialId, Value};
 use toprung_simulations::synthetic::{PowerLaw, Shape};
 use toprung_simulations::{Curve, Mapping, Table, Task};
@@ -20,6 +21,14 @@ pub struct Prepared {
     pub file: String,
     pub config: ExperimentConfig,
     pub table: Table,
+}
+
+impl Prepared {
+    /// Whether a trial has the hyperparameters that a random draw gives it.
+    pub fn is_drawn(&self, created: &v1::TrialCreated) -> bool {
+        let drawn = self.config.space.draw(self.config.experiment_seed.unwrap(), TrialId(created.trial));
+        toprung_searchers::to_json_text(&drawn) == created.hparams_json
+    }
 }
 
 /// Hyperparameters, and the table of their curves.
