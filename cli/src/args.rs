@@ -1,10 +1,12 @@
 //! The command line: what can be written, with its help. Decides nothing.
 
 mod agents;
+mod asking;
 mod daemons;
 mod earlier;
 mod global;
 mod looking;
+mod simulation;
 mod upkeep;
 
 use crate::exit;
@@ -12,10 +14,12 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 pub(crate) use agents::{Agents, AgentsCommand, Drain};
+pub(crate) use asking::{Ask, AskTell, Tell};
 pub(crate) use daemons::{Agent, Serve};
 pub(crate) use earlier::{Checkpoints, CheckpointsCommand, Delete, Download, Fork, ListCheckpoints, Resume};
 pub(crate) use global::Global;
 pub(crate) use looking::{Best, List, Logs, Show, Trials};
+pub(crate) use simulation::{Cluster, Curves, Outputs, Simulate, TuneSearcher};
 pub(crate) use upkeep::{Bench, BenchTrial, StoreArguments, StoreCommand};
 
 /// Distributed hyperparameter search.
@@ -41,6 +45,10 @@ pub(crate) enum Command {
     Run(Run),
     /// Show what a search would do, without starting it.
     Plan(Plan),
+    /// Try searchers in virtual time on learning curves that you have, and say which does best.
+    Simulate(Box<Simulate>),
+    /// Find the settings of a searcher that suit a budget and a number of slots, in virtual time.
+    TuneSearcher(Box<TuneSearcher>),
     /// List experiments, newest first.
     List(List),
     /// Show one experiment.
@@ -65,6 +73,12 @@ pub(crate) enum Command {
     Delete(Delete),
     /// List the checkpoints of an experiment, or fetch one.
     Checkpoints(Checkpoints),
+    /// Ask for a trial to train, for programs that run trials themselves (`entrypoint: external`).
+    Ask(Ask),
+    /// Tell what came of such a trial: metrics, a checkpoint, its end. Prints what to do now.
+    Tell(Tell),
+    /// Ask and tell as JSON lines, for a program that keeps this command beside it.
+    AskTell(AskTell),
     /// List the agents and what their slots do; drain one, or give it work again.
     Agents(Agents),
     /// Show how the engine is: whether its store takes writes, its agents, its experiments.

@@ -2,9 +2,10 @@
 //!
 //! Streams have a deadline for their beginning only; a dead connection is noticed by keep-alive.
 
+mod asking;
+
 use crate::errors::Error;
 use crate::logging;
-use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -13,8 +14,7 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
-use toprung_proto::v1;
-use toprung_proto::v1::search_service_client::SearchServiceClient;
+use toprung_proto::v1::{self, search_service_client::SearchServiceClient};
 
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(30);

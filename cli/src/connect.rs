@@ -30,6 +30,8 @@ pub(crate) enum Mode {
 pub(crate) enum Need {
     /// Look or change a state: no agent, nothing is published.
     Look,
+    /// Serve programs that run trials themselves: no agent, but published, so that others may join.
+    Host,
     /// Remove files of checkpoints: an agent without slots, nothing is published.
     Remove,
     /// Run trials with so many slots.
@@ -57,6 +59,11 @@ impl Session {
         }
     }
 
+    /// Whether the engine runs in this process.
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
     /// The agent inside this process has ended by itself; `None` while it runs or where there is none.
     pub(crate) fn agent_failure(&mut self) -> Option<Error> {
         self.embedded.as_mut().and_then(Embedded::agent_failure)
@@ -70,7 +77,7 @@ pub(crate) async fn open(global: &Global, need: Need) -> Result<Session, Error> 
         return Ok(Session { client, mode: Mode::Server, embedded: None });
     }
     let data_dir = global.data_dir.as_path();
-    if !matches!(need, Need::Train { .. }) && !data_dir.exists() {
+    if !matches!(need, Need::Train { .. } | Need::Host) && !data_dir.exists() {
         return Err(Error::NoExperiments(data_dir.to_path_buf()));
     }
     let give_up = tokio::time::Instant::now() + LOCK_WAIT;

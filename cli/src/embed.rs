@@ -1,6 +1,7 @@
 //! An engine and an agent inside this process, for a machine without a server.
 //!
-//! Only an engine with an agent is published: another terminal may submit to it. One that only looks holds the store
+//! Only an engine with an agent, or for programs that run trials themselves, is published: another terminal may submit
+//! to it. One that only looks holds the store
 //! for moments and must not be given work.
 
 use crate::client::Client;
@@ -68,12 +69,12 @@ impl Embedded {
     /// Starts an engine on a free port of the loopback address, and an agent if trials are to run.
     pub(crate) async fn start(data_dir: &Path, need: Need) -> Result<(Self, Client), Error> {
         let mut options = toprung_engine::Options::new(data_dir.to_path_buf());
-        options.publish = matches!(need, Need::Train { .. });
+        options.publish = matches!(need, Need::Train { .. } | Need::Host);
         let engine =
             toprung_engine::Engine::start(options).await.map_err(|error| engine_error(data_dir, error))?;
         let client = Client::connect(engine.url(), Some(engine.token()), None).await?;
         let agent = match need {
-            Need::Look => None,
+            Need::Look | Need::Host => None,
             Need::Remove => Some(RunningAgent::start(agent_options(&engine, data_dir, Some(0)))),
             Need::Train { slots } => Some(RunningAgent::start(agent_options(&engine, data_dir, slots))),
         };

@@ -8,6 +8,7 @@
 //! | `follow`, `display`, `live`, `plain` | a search while it runs |
 //! | `model` | what is sent along with an experiment |
 //! | `output` | text, tables, JSON |
+//! | `simulation` | searches in virtual time |
 //! | `bench` | what this machine does in a second |
 //! | `errors`, `problems`, `exit` | what went wrong, and what to do |
 //!
@@ -34,6 +35,7 @@ mod output;
 mod plain;
 mod problems;
 mod repeats;
+mod simulation;
 mod spinner;
 mod waiting;
 

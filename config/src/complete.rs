@@ -103,6 +103,7 @@ fn entrypoint(entrypoint: &Entrypoint) -> Json {
     match entrypoint {
         Entrypoint::Shell(line) => json!(line),
         Entrypoint::Argv(words) => json!(words),
+        Entrypoint::External { lease_seconds } => json!({"external": {"lease": lease_seconds}}),
     }
 }
 

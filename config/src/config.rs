@@ -72,6 +72,11 @@ pub enum Entrypoint {
     Shell(String),
     /// A program and its arguments; never empty.
     Argv(Vec<String>),
+    /// Nothing: programs outside ask for trials and tell what came of them.
+    External {
+        /// A trial is taken from a program that is silent for so long; 1 to a week.
+        lease_seconds: u32,
+    },
 }
 
 /// The method and what it optimises.

@@ -2,9 +2,12 @@
 //!
 //! `{name}` stands for a hyperparameter and `{group.name}` for one in a group. Only a dotted name in braces counts as a
 //! placeholder, and not after `$`, so that `${HOME}` and `awk '{print $1}'` keep their meaning; `{{` and `}}` are braces.
+//!
+//! `external`, or a map with that one key, says that programs outside run the trials.
 
 use crate::config::Entrypoint;
-use crate::context::{Context, Place};
+use crate::context::{Context, Place, Table};
+use crate::language::top::{EXTERNAL, EXTERNAL_ENTRYPOINT};
 use crate::nearest::{listed, nearest};
 use crate::node::Kind;
 use toprung_searchers::{Dimension, Domain, Space};
@@ -17,6 +20,9 @@ pub(crate) fn read(cx: &mut Context, place: Option<&Place<'_>>, space: &Space) -
     let Some(place) = place else {
         return Entrypoint::Shell(String::new());
     };
+    if let Some(external) = external(cx, place) {
+        return external;
+    }
     if !matches!(place.node.kind, Kind::List(_)) {
         return Entrypoint::Shell(shell(cx, place, space));
     }
@@ -36,6 +42,37 @@ pub(crate) fn read(cx: &mut Context, place: Option<&Place<'_>>, space: &Space) -
         );
     }
     Entrypoint::Argv(words)
+}
+
+/// `external`, or a map; `None`: it is a command.
+fn external(cx: &mut Context, place: &Place<'_>) -> Option<Entrypoint> {
+    let section = match &place.node.kind {
+        Kind::Text(word) if word == "external" => None,
+        Kind::Map(_) => {
+            let table = Table::open(cx, Some(place), &EXTERNAL_ENTRYPOINT, &place.path);
+            table.get("external")
+        }
+        _ => return None,
+    };
+    let inner = Table::open(cx, section.as_ref(), &EXTERNAL, "entrypoint.external");
+    Some(Entrypoint::External { lease_seconds: inner.small(cx, "lease") })
+}
+
+/// What has no effect where programs outside run the trials.
+pub(crate) fn warn_of_idle(cx: &mut Context, table: &Table<'_>) {
+    const IDLE: [&str; 7] = [
+        "resources",
+        "environment",
+        "checkpoint_storage",
+        "metrics",
+        "log_policies",
+        "bind_mounts",
+        "preemption_timeout",
+    ];
+    for place in IDLE.iter().filter_map(|name| table.get(name)) {
+        let help = "the program that asks for trials decides it";
+        cx.warning(place.key, &place.path, "has no effect with `entrypoint: external`", help);
+    }
 }
 
 fn shell(cx: &mut Context, place: &Place<'_>, space: &Space) -> String {

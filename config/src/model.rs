@@ -16,7 +16,7 @@ pub(crate) fn around(
     space: &Space,
 ) -> SearcherConfig {
     if !method.draws_at_random() {
-        if space.has_priors() {
+        if space.has_priors() && !method.places() {
             let message = format!("`{name}` does not use the priors of hyperparameters");
             let help = "choose a searcher that draws its trials at random, or leave the priors out";
             cx.warning(table.key, &joined(&table.path, "name"), message, help);

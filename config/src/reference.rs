@@ -196,7 +196,7 @@ fn kind(property: &Json) -> String {
     }
     if let Some(name) = property["$ref"].as_str() {
         return match name.rsplit('/').next().unwrap_or_default() {
-            "entrypoint" => "command, or list of arguments".to_owned(),
+            "entrypoint" => "command, list of arguments, or `external`".to_owned(),
             "searcher_name" => "name".to_owned(),
             "model" => format!("{}, or a map with `name`", listed(WORDS.iter().copied())),
             "log_action" => "`cancel_retries`, `exclude_node`".to_owned(),

@@ -5,7 +5,7 @@
 use crate::language::hyperparameters::LEAVES;
 use crate::language::models::{MODELS, WORDS};
 use crate::language::search::SEARCHERS;
-use crate::language::top::{EXPERIMENT, LOG_ACTION};
+use crate::language::top::{EXPERIMENT, EXTERNAL_ENTRYPOINT, LOG_ACTION};
 use crate::language::{Field, Section, Shape, Status};
 use crate::length::UNITS;
 use serde_json::{Map, Value as Json, json};
@@ -141,7 +141,7 @@ fn length(least: i64) -> Json {
 
 fn entrypoint() -> Json {
     let words = json!({"type": "array", "items": shape(&Shape::Text), "minItems": 1});
-    json!({"anyOf": [{"type": "string", "minLength": 1}, words]})
+    json!({"anyOf": [{"type": "string", "minLength": 1}, words, section(&EXTERNAL_ENTRYPOINT)]})
 }
 
 /// A leaf has a `type` that is no map; any other map is a group; all else is a constant.

@@ -56,6 +56,11 @@ fn searcher(cx: &mut Context, table: &Table<'_>, name: &str, length: &Length) ->
             max_length,
             max_concurrent_trials: places(cx),
         },
+        "auto" => SearcherConfig::Auto {
+            max_trials: table.large(cx, "max_trials"),
+            max_length,
+            max_concurrent_trials: places(cx),
+        },
         "grid" => SearcherConfig::Grid { max_length, max_concurrent_trials: places(cx) },
         "pbt" => SearcherConfig::Pbt(population(cx, table, max_length)),
         _ => halving::read(cx, table, name, length),

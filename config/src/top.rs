@@ -1,7 +1,8 @@
 //! The top level of the file, and its small sections.
 
 use crate::config::{
-    BindMount, CheckpointPolicy, ExperimentConfig, LogAction, LogPolicy, Metrics, Profiling, SearcherSettings,
+    BindMount, CheckpointPolicy, Entrypoint, ExperimentConfig, LogAction, LogPolicy, Metrics, Profiling,
+    SearcherSettings,
 };
 use crate::context::{Context, Place, Table};
 use crate::language::top::{
@@ -24,6 +25,9 @@ pub(crate) fn read(cx: &mut Context, root: &Node) -> Option<ExperimentConfig> {
     let space = Space { dimensions, constraints };
     let searcher = searcher::read(cx, table.get("searcher").as_ref(), &space, hyperparameters.as_ref());
     let entrypoint = entrypoint::read(cx, table.get("entrypoint").as_ref(), &space);
+    if matches!(entrypoint, Entrypoint::External { .. }) {
+        entrypoint::warn_of_idle(cx, &table);
+    }
     let time_metric = searcher.as_ref().map_or("batches", |searcher| searcher.time_metric.as_str());
     let [min_validation_period, min_checkpoint_period] = ["min_validation_period", "min_checkpoint_period"]
         .map(|name| length::period(cx, &table, name, time_metric));

@@ -21,19 +21,27 @@ The same script runs without Toprung: ``python train.py --learning_rate 0.1 --ma
 command line, prints each report as ``epoch=3 validation_error=0.12`` and saves below ``./checkpoints/``.
 ``python train.py --help`` lists what can be set; ``--resume checkpoints/run-1/epoch-3`` goes on from a checkpoint.
 
+A program that trains by itself (a notebook, an instrument, another language's code) asks for trials instead: see `Search`.
+
 The package needs only the standard library, does nothing at import and reads the environment in ``toprung.trial()``.
 """
 
 from ._errors import AgentUnavailable, ContractError, InvalidHyperparameters
 from ._hyperparameters import Hyperparameters
+from ._search import AskedTrial, Best, Decision, Search, SearchError
 from ._trial import Trial, trial
 from ._version import VERSION as __version__
 
 __all__ = [
     "AgentUnavailable",
+    "AskedTrial",
+    "Best",
     "ContractError",
+    "Decision",
     "Hyperparameters",
     "InvalidHyperparameters",
+    "Search",
+    "SearchError",
     "Trial",
     "__version__",
     "trial",

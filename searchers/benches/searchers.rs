@@ -1,7 +1,7 @@
 //! What an event costs a searcher, and a draw a space.
 //!
 //! `events` gives a search of so many trials the next 10 000 events when half of its trials have been created; the cost of one
-//! must not grow with their number.
+//! must not grow with their number. Before the benchmarks the processor time of a decision is printed.
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -12,9 +12,40 @@ use toprung_searchers::{
 
 const EVENTS: u32 = 10_000;
 const PLACES: u32 = 64;
+/// Reports whose decisions are timed.
+const DECISIONS: u32 = 100_000;
+/// Suggestions in a sample.
+const SUGGESTIONS: u32 = 100_000;
 
 fn main() {
+    for (trials, stop_once) in [(100_000, false), (100_000, true), (1_000_000, false), (1_000_000, true)] {
+        decisions(trials, stop_once);
+    }
     divan::main();
+}
+
+/// Prints what a report to a rung of so many trials costs this thread, with the decision and all that follows from it:
+/// trials that pause, go on, are closed or created. Thread time, which others on a busy machine lengthen least.
+fn decisions(trials: u64, stop_once: bool) {
+    let mut world = halfway(2 * trials, stop_once);
+    let in_rung = world.searcher.rungs().first().map_or(0, |rung| rung.trials);
+    let began = processor_seconds();
+    for _ in 0..DECISIONS {
+        world.step();
+    }
+    if let (Some(began), Some(ended)) = (began, processor_seconds()) {
+        let each = (ended - began) / f64::from(DECISIONS) * 1e6;
+        println!(
+            "{in_rung} trials in the lowest rung, stop_once {stop_once}: {each:.2} µs a report of one core"
+        );
+    }
+}
+
+/// Time that this thread ran; none where the system does not tell.
+fn processor_seconds() -> Option<f64> {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds: f64 = times.split_whitespace().next()?.parse().ok()?;
+    Some(nanoseconds / 1e9)
 }
 
 fn space() -> Space {
@@ -151,5 +182,33 @@ fn draw(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
         trial += 1;
         space.draw(1, TrialId(trial))
+    });
+}
+
+/// Four floats.
+fn floats() -> Space {
+    let domain = Domain::Double { min: 0.0, max: 1.0, log: false, quantize: None, count: None };
+    Space::new(["a", "b", "c", "d"].map(|name| (name.to_owned(), Dimension::always(domain.clone()))).into())
+}
+
+#[divan::bench]
+fn draw_of_four_floats(bencher: Bencher<'_, '_>) {
+    let space = floats();
+    let mut trial = 0;
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+        trial += 1;
+        space.draw(1, TrialId(trial))
+    });
+}
+
+/// A suggestion of random search as a program sees it: a trial reports, is stopped, and the next one is drawn.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn random_suggestions_of_four_floats(bencher: Bencher<'_, '_>) {
+    let config = SearcherConfig::Random { max_trials: 10_000_000, max_length: 1, max_concurrent_trials: 0 };
+    let world = World::new(config, floats());
+    bencher.counter(ItemsCount::new(SUGGESTIONS)).with_inputs(|| world.clone()).bench_local_refs(|world| {
+        for _ in 0..SUGGESTIONS {
+            world.step();
+        }
     });
 }

@@ -11,6 +11,7 @@ use crate::divisor::Divisor;
 use crate::error::Error;
 use crate::ladder::Ladder;
 use crate::method::TrialId;
+use crate::methods::AutoSettings;
 use crate::models::ModelConfig;
 use crate::space::{Assignment, Space};
 use serde::{Deserialize, Serialize};
@@ -213,6 +214,14 @@ impl SearcherConfig {
     /// Whether a model may place its trials.
     pub fn places(&self) -> bool {
         self.model().is_some() || matches!(self.base(), Self::Auto { .. })
+    }
+
+    /// What `auto` chooses for so many slots, and why; `None` of every other searcher.
+    pub fn choice(&self, space: &Space, slots: u32) -> Option<String> {
+        let Self::Auto { max_trials, max_length, max_concurrent_trials } = *self.base() else { return None };
+        let settings =
+            AutoSettings { trials: max_trials, length: max_length, at_once: max_concurrent_trials };
+        Some(settings.choose(space, slots).why)
     }
 
     /// At most so many trials run at once; 0: it has no limit of its own.

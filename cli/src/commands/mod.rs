@@ -2,6 +2,8 @@
 
 mod agent;
 mod agents;
+mod ask;
+mod ask_tell;
 mod backup;
 mod best;
 mod checkpoints;
@@ -17,10 +19,12 @@ mod run;
 mod schema;
 mod serve;
 mod show;
-mod source;
+mod simulate;
+pub(crate) mod source;
 mod status;
 mod store;
 mod trials;
+mod tune_searcher;
 mod watch;
 
 use crate::args::{AgentsCommand, Arguments, Command, Global};
@@ -39,6 +43,8 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
     match arguments.command {
         Command::Run(args) => run::run(&global, &args).await,
         Command::Plan(args) => plan::run(&global, &args).await,
+        Command::Simulate(args) => simulate::run(&global, &args).await,
+        Command::TuneSearcher(args) => tune_searcher::run(&global, &args).await,
         Command::List(args) => list::run(&global, args).await,
         Command::Show(args) => show::run(&global, args).await,
         Command::Trials(args) => trials::run(&global, args).await,
@@ -50,6 +56,9 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
         Command::Resume(args) => resume::run(&global, args).await,
         Command::Kill(args) => control::kill(&global, args).await,
         Command::Delete(args) => delete::run(&global, args).await,
+        Command::Ask(args) => ask::ask(&global, args).await,
+        Command::Tell(args) => ask::tell(&global, args).await,
+        Command::AskTell(args) => ask_tell::run(&global, args).await,
         Command::Agents(args) => match args.command {
             None => agents::run(&global, args.show).await,
             Some(AgentsCommand::Drain(drain)) => drain::drain(&global, drain).await,
@@ -68,7 +77,7 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
 }
 
 /// Asks an engine without running trials, and closes it again.
-async fn look<T, F>(
+pub(crate) async fn look<T, F>(
     global: &Global,
     ask: impl FnOnce(crate::client::Client, connect::Mode) -> F,
 ) -> Result<T, Error>

@@ -22,13 +22,22 @@ pub(super) async fn run(global: &Global, args: &Plan) -> Result<Exit, Error> {
     };
     preview.warnings.extend(slot_warnings(&loaded.config));
     preview.warnings.extend(bounds(&loaded.config.searcher.method));
-    let model = loaded.config.searcher.method.model();
+    let method = &loaded.config.searcher.method;
+    let model = method.model();
+    // Without an engine the slots are not known: as many as trials may run at once.
+    let places = Some(method.max_concurrent_trials()).filter(|places| *places > 0).unwrap_or(u32::MAX);
+    let choice = method.choice(&loaded.config.space, places);
     if args.json {
         let mut shown = json::preview(&preview);
         shown["model"] = model.map(ModelConfig::name).into();
+        shown["choice"] = choice.into();
         output::print_json(&shown)?;
     } else {
-        output::print(&plan::plan(&preview, model.map(placement), table::terminal_width()))?;
+        output::print(&plan::plan(
+            &preview,
+            choice.as_deref().or(model.map(placement)),
+            table::terminal_width(),
+        ))?;
         for warning in &preview.warnings {
             output::note(&format!("warning: {warning}"));
         }
@@ -100,6 +109,7 @@ fn placement(model: &ModelConfig) -> &'static str {
     match model {
         ModelConfig::Tpe(_) => "tpe places new trials where good ones are dense and others are not",
         ModelConfig::Gp(_) => "a Gaussian process places new trials where it expects the most improvement",
+        ModelConfig::Evolution(_) => "a part of the trials are children of good ones",
         ModelConfig::Prior(_) => {
             "a half of the trials are random draws; the others follow the priors, and later the best trial as far as the \
              priors turn out wrong"

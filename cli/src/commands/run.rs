@@ -51,6 +51,10 @@ pub(super) fn check(global: &Global, slots: Option<u32>) -> Result<(), Error> {
 }
 
 fn pack(global: &Global, args: &Run, loaded: &Loaded) -> Result<Vec<u8>, Error> {
+    if matches!(loaded.config.entrypoint, toprung_config::Entrypoint::External { .. }) {
+        output::note("programs run its trials: `toprung ask-tell ID --client NAME`, `toprung.Search(ID)`");
+        return archive::pack(&Listing::none(), |_| ());
+    }
     let directory = args.model_dir.clone().unwrap_or_else(|| directory_of(&args.source.file));
     let listing = Listing::of(&directory, &global.data_dir)?;
     for skipped in &listing.skipped {

@@ -8,7 +8,7 @@ use std::path::Path;
 use toprung_config::{ExperimentConfig, Parsed, Problems};
 
 /// An experiment file that is valid.
-pub(super) struct Loaded {
+pub(crate) struct Loaded {
     /// The text after template and changes: what is submitted.
     pub text: String,
     /// Its name in messages.
@@ -18,7 +18,7 @@ pub(super) struct Loaded {
 }
 
 /// Reads, merges and parses; warnings are printed. `name`: instead of the file's.
-pub(super) fn load(source: &Source, name: Option<&str>) -> Result<Loaded, Error> {
+pub(crate) fn load(source: &Source, name: Option<&str>) -> Result<Loaded, Error> {
     let written = read(&source.file)?;
     let template = source.template.as_deref().map(read).transpose()?;
     let sets = sets(source, name);
@@ -35,7 +35,7 @@ pub(super) fn load(source: &Source, name: Option<&str>) -> Result<Loaded, Error>
 }
 
 /// Problems of a server become drawn ones; other errors stay.
-pub(super) fn drawn(error: Error, loaded: &Loaded) -> Error {
+pub(crate) fn drawn(error: Error, loaded: &Loaded) -> Error {
     match error {
         Error::Problems(found) => invalid(&problems::from_wire(&found), &loaded.file, &loaded.text),
         other => other,

@@ -13,6 +13,7 @@ pub(crate) fn check(config: &ExperimentConfig, listing: &Listing) -> Result<(), 
     let words = match &config.entrypoint {
         Entrypoint::Argv(words) => words.clone(),
         Entrypoint::Shell(line) => shell_words(line),
+        Entrypoint::External { .. } => Vec::new(),
     };
     if let Some(script) = script(&words) {
         require(script, "the entrypoint runs", listing)?;

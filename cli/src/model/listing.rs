@@ -36,6 +36,11 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
+    /// No files: the trials are run by programs that have their own.
+    pub(crate) fn none() -> Self {
+        Self { directory: PathBuf::new(), files: Vec::new(), skipped: Vec::new() }
+    }
+
     /// Lists `directory`; `data_dir` is left out if it lies in it.
     pub(crate) fn of(directory: &Path, data_dir: &Path) -> Result<Self, Error> {
         if !directory.is_dir() {

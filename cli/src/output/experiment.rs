@@ -154,6 +154,9 @@ pub(crate) fn show(experiment: &v1::Experiment, now_ms: i64) -> String {
     row("labels", &experiment.labels.join(", "));
     let aim = if experiment.smaller_is_better { "smaller is better" } else { "larger is better" };
     row("searcher", &format!("{}, {} ({aim})", experiment.searcher, experiment.metric));
+    for note in &experiment.searcher_notes {
+        row("", note);
+    }
     row("trials", &trials_line(experiment));
     row("attempts", &format::ends_line(experiment.ends.as_ref()));
     for excluded in &experiment.excluded_agents {

@@ -15,6 +15,9 @@
 //! | `best` | `{"experiment": ID, "best": BestTrial or null}` |
 //! | `logs` | one `TrialLogLine` per line |
 //! | `plan` | `{"plan": SearchPlan, "warnings", "sample_hparams": [object]}` |
+//! | `ask` | `{"assignment", "nothing": {"reason"}, "over": {"state", "reason", "best"}}`: one of them is not null |
+//! | `tell` | `{"decision": "train", "pause" or "stop", "trial", "length", "reason", "counted", "over", "superseded"}` |
+//! | `ask-tell` | one document per line, see its help |
 //! | `agents` | `{"agents": [Agent]}` |
 //! | `delete` | `{"deleted": ID}` |
 
@@ -28,7 +31,7 @@ pub(crate) fn number(value: f64) -> Value {
 }
 
 /// JSON that travelled as text; text that is not JSON stays text.
-fn parsed(text: &str) -> Value {
+pub(crate) fn parsed(text: &str) -> Value {
     if text.is_empty() {
         return Value::Null;
     }
@@ -45,6 +48,7 @@ pub(crate) fn experiment(value: &v1::Experiment) -> Value {
         "state": format::experiment_state(value.state),
         "reason": value.reason,
         "searcher": value.searcher,
+        "searcher_notes": value.searcher_notes,
         "metric": value.metric,
         "smaller_is_better": value.smaller_is_better,
         "time_metric": value.time_metric,

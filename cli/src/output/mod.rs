@@ -1,11 +1,14 @@
 //! What is printed: words, tables, JSON. Pure, except [`print`] and the two questions about the terminal.
 
+pub(crate) mod asking;
 pub(crate) mod experiment;
 pub(crate) mod format;
 pub(crate) mod json;
 pub(crate) mod plan;
+pub(crate) mod simulation;
 pub(crate) mod table;
 pub(crate) mod trial;
+pub(crate) mod tuning;
 
 use crate::errors::Error;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};

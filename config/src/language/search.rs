@@ -20,6 +20,7 @@ pub(crate) static SEARCHERS: &[(&str, &Section)] = &[
     ("tpe", &BY_TPE),
     ("gp", &BY_GP),
     ("bohb", &BOHB),
+    ("auto", &AUTO),
 ];
 
 /// The fields of all searchers, for a section whose `name` is a mistake.
@@ -47,10 +48,11 @@ pub(crate) const BUILT: &[&str] = &[
     "tpe",
     "gp",
     "bohb",
+    "auto",
 ];
 
 /// Searchers of the language that this version does not have.
-pub(crate) const NOT_BUILT: &[&str] = &["cma_es", "auto", "custom"];
+pub(crate) const NOT_BUILT: &[&str] = &["cma_es", "custom"];
 
 /// Searchers that left the language, and what to use.
 pub(crate) const OLD: &[(&str, &str)] = &[
@@ -260,6 +262,13 @@ const RANDOM: Section = Section {
     title: "the searcher `random`",
     doc: "Trials with random hyperparameters, each trained to the end.",
     groups: &[COMMON, TRIALS, CONCURRENT, MODEL],
+    strangers: ELSEWHERE,
+};
+
+const AUTO: Section = Section {
+    title: "the searcher `auto`",
+    doc: "The method is chosen by the space, the budget and the slots; `toprung show` says which, and why.",
+    groups: &[COMMON, TRIALS, CONCURRENT],
     strangers: ELSEWHERE,
 };
 

@@ -45,7 +45,7 @@ const WORK: &[Field] = &[
     required(
         "entrypoint",
         Shape::Named("entrypoint"),
-        "the command of a trial: a line for the shell, or a list of arguments; `{learning_rate}` stands for a hyperparameter",
+        "the command of a trial: a line for the shell, or a list of arguments; `{learning_rate}` stands for a hyperparameter; `external`: programs outside ask for trials",
     ),
     field("hyperparameters", Shape::Named("hyperparameters"), "{}", "what is searched, and constants"),
     required(
@@ -60,6 +60,33 @@ const WORK: &[Field] = &[
         "relations that the hyperparameters of every trial satisfy, such as `hidden1 >= hidden2`",
     ),
 ];
+
+/// `entrypoint` as a map.
+pub(crate) const EXTERNAL_ENTRYPOINT: Section = Section {
+    title: "`entrypoint`",
+    doc: "Who runs the trials, if no agent does.",
+    groups: &[&[Field {
+        name: "external",
+        shape: Shape::Section(&EXTERNAL),
+        default: "{}",
+        doc: "programs outside ask for trials and tell what came of them (`toprung ask`, `toprung tell`, `toprung.Search`)",
+        status: super::Status::Required,
+    }]],
+    strangers: &[("command", "a command stands directly under `entrypoint`")],
+};
+
+/// `entrypoint.external`.
+pub(crate) const EXTERNAL: Section = Section {
+    title: "`entrypoint.external`",
+    doc: "How programs outside run the trials.",
+    groups: &[&[field(
+        "lease",
+        Shape::Int { min: 1, max: 604_800 },
+        "600",
+        "seconds of silence after which a trial is taken from its program and handed to another",
+    )]],
+    strangers: &[],
+};
 
 const SECTIONS: &[Field] = &[
     field("resources", Shape::Section(&RESOURCES), "{}", "what a trial needs to run"),

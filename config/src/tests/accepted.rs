@@ -340,3 +340,27 @@ fn median_stopping_goes_around_any_searcher() {
     assert_eq!(around("{min_length: 3}"), median(3, 5));
     assert_eq!(around("null"), single);
 }
+
+#[test]
+fn programs_outside_may_run_the_trials() {
+    let file = |entrypoint: &str, more: &str| {
+        format!("entrypoint: {entrypoint}\nsearcher: {{name: single, metric: loss, max_length: 3}}\n{more}")
+    };
+    for (entrypoint, lease_seconds) in
+        [("external", 600), ("{external: {}}", 600), ("{external: {lease: 5}}", 5)]
+    {
+        let config = accepted(&file(entrypoint, ""));
+        assert_eq!(config.entrypoint, crate::Entrypoint::External { lease_seconds }, "{entrypoint}");
+        assert_eq!(accepted(&config.complete().to_string()), config);
+        let json = crate::value::json(
+            &mut crate::context::Context::default(),
+            &crate::node::read(&file(entrypoint, "")).unwrap(),
+            "",
+        );
+        assert!(super::schema::validator().is_valid(&json), "{entrypoint}");
+    }
+    assert_eq!(accepted(&file("./external", "")).entrypoint, crate::Entrypoint::Shell("./external".into()));
+    let said = super::warnings(&file("external", "resources: {slots_per_trial: 2}\n"));
+    assert_eq!((said.len(), said[0].path.as_str()), (1, "resources"));
+    assert!(said[0].message.contains("no effect with `entrypoint: external`"), "{said:?}");
+}

@@ -214,3 +214,26 @@ fn all_mistakes_at_once_in_order() {
     lines.sort_unstable();
     assert_eq!(lines, expected);
 }
+
+#[test]
+fn programs_outside() {
+    let check = |entrypoint: &str, path: &str, message: &str, help: &str| {
+        let file =
+            format!("entrypoint: {entrypoint}\nsearcher: {{name: single, metric: loss, max_length: 3}}\n");
+        check_whole(&file, path, message, help);
+    };
+    check(
+        "{external: {leese: 5}}",
+        "entrypoint.external.leese",
+        "unknown key `leese`",
+        "did you mean `lease`?",
+    );
+    check("{external: {lease: 0}}", "entrypoint.external.lease", "0 is out of range", "");
+    check("{external: 5}", "entrypoint.external", "found a number, expected a map", "");
+    check(
+        "{}",
+        "entrypoint.external",
+        "`external` is missing in `entrypoint`",
+        "programs outside ask for trials",
+    );
+}

@@ -11,11 +11,13 @@
 //! | [`registry`] | the sessions | who is connected, who is lost, what waits for a registration |
 //! | [`roster`] | | which agents were ever here, and which are drained |
 //! | [`routes`] | the experiments | which part of a batch goes where, and which is left to be sent again |
+//! | [`leases`] | | which programs that run trials themselves are silent |
 //! | [`places`] | the pool | who is told of slots and capacity |
 
 pub mod batches;
 pub mod commits;
 pub mod keeper;
+pub mod leases;
 pub mod places;
 pub mod registry;
 pub mod roster;
@@ -24,6 +26,7 @@ pub mod routes;
 pub use batches::Batches;
 pub use commits::{Commits, Durable};
 pub use keeper::{Keeper, Returned, Taken};
+pub use leases::Leases;
 pub use places::{Notice, Places};
 pub use registry::Registry;
 pub use roster::Roster;

@@ -62,9 +62,12 @@ impl Machine {
         let at_length = self.trial_mut(id).length;
         self.trial_mut(id).train_until = length;
         self.decide(id, DecisionKind::Train, length, at_length, reason, turn);
+        let external = self.spec.is_external();
         let trial = self.trial_mut(id);
-        if trial.phase == Phase::Paused {
+        if trial.phase == Phase::Paused || external {
             trial.reason = reason.to_string().into();
+        }
+        if trial.phase == Phase::Paused {
             self.set_phase(id, Phase::Pending { backing_off: false });
             if self.fold.state == State::Active {
                 self.request(id, turn);
@@ -205,6 +208,9 @@ impl Machine {
         let trial = self.trial_mut(id);
         let (known, attempt) = (matches!(trial.phase, Phase::Stopping(_)), trial.attempt);
         self.set_phase(id, Phase::Stopping(intent));
+        if self.spec.is_external() && matches!(intent, Intent::Stop { .. } | Intent::Kill) {
+            turn.stopped.push_back(id);
+        }
         if !known {
             turn.step.effects.push(Effect::Leaves { trial: id, attempt });
         }

@@ -95,6 +95,13 @@ pub enum Effect {
     Ended,
 }
 
+impl Effect {
+    /// Whether it is done where no agent runs the trials: there is nothing to ask the pool and the agents for.
+    pub fn without_agents(&self) -> bool {
+        matches!(self, Self::RetryAfter { .. } | Self::Ended)
+    }
+}
+
 /// The outcome of one input.
 #[derive(Debug, Default)]
 pub struct Step {

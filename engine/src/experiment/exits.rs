@@ -42,7 +42,12 @@ impl Machine {
         let trial = self.trial_mut(id);
         let (phase, attempt) = (trial.phase, trial.attempt);
         let place = trial.placement.take();
-        let place = place.as_deref();
+        let external = self.spec.is_external();
+        if let Some(place) = place.as_deref().filter(|_| external) {
+            self.free_lane(place);
+        }
+        // A program outside is no node that could be to blame.
+        let place = place.as_deref().filter(|_| !external);
         turn.step.effects.push(Effect::Release { trial: id, attempt });
         match phase {
             Phase::Stopping(Intent::Stop { full }) => {

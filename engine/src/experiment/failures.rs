@@ -193,7 +193,8 @@ impl Machine {
     pub(super) fn may_be_hopeless(&self) -> bool {
         let promising = |id: &u32| {
             let place = self.trial(*id).and_then(|trial| trial.placement.as_ref());
-            place.is_some_and(|place| self.fold.nodes.is_unblemished(&place.agent))
+            place
+                .is_some_and(|place| !self.spec.is_external() && self.fold.nodes.is_unblemished(&place.agent))
         };
         !self.fold.validated && !self.fold.active.iter().any(promising)
     }
@@ -212,6 +213,9 @@ impl Machine {
 
     /// A report of a trial's newest attempt has come.
     pub(super) fn note_progress(&mut self, id: u32, turn: &mut Turn) {
+        if self.spec.is_external() {
+            return;
+        }
         let record = self.fold.sequence + 1;
         let Some(trial) = self.fold.trials.get_mut(id as usize - 1) else { return };
         let Some(place) = trial.placement.as_deref_mut() else { return };

@@ -9,6 +9,7 @@ use toprung_store::Key;
 
 use super::effect::{Effect, Step};
 use super::ends::Ends;
+use super::external::{Lane, is_of_agents};
 use super::nodes::Nodes;
 use super::snapshot::Stored;
 use super::spec::Spec;
@@ -83,6 +84,8 @@ pub struct Fold {
     pub total_length: u64,
     /// Trials that may want or hold slots.
     pub capacity: u32,
+    /// Where programs outside ask for trials, with the trial that is open there; 0: none.
+    pub askers: BTreeMap<Lane, u32>,
     /// Failures of the trials' own, all together.
     pub failures: u32,
     /// Trials that ended with an error.
@@ -147,6 +150,8 @@ pub struct Diverged {
 pub(super) struct Turn {
     pub now_ms: i64,
     pub step: Step,
+    /// Attempts of programs outside that were told to stop: nobody has to be waited for.
+    pub stopped: VecDeque<u32>,
     pub actions: VecDeque<Action>,
     /// When replaying: the hyperparameters of the trials that the record says were created.
     pub recorded: Option<BTreeMap<TrialId, Assignment>>,
@@ -174,6 +179,7 @@ impl Machine {
             batches: BTreeMap::new(),
             total_length: 0,
             capacity: 0,
+            askers: BTreeMap::new(),
             failures: 0,
             errored: 0,
             validated: false,
@@ -243,8 +249,17 @@ impl Machine {
         now_ms: i64,
         recorded: Option<BTreeMap<TrialId, Assignment>>,
     ) -> Option<Step> {
-        let mut turn =
-            Turn { now_ms, step: Step::default(), actions: VecDeque::new(), recorded, state_changed: false };
+        let mut turn = Turn {
+            now_ms,
+            step: Step::default(),
+            stopped: VecDeque::new(),
+            actions: VecDeque::new(),
+            recorded,
+            state_changed: false,
+        };
+        if self.spec.is_external() && is_of_agents(&input) {
+            return None;
+        }
         let changed = match &input {
             Input::Created(_) => self.on_created(&mut turn),
             Input::Capacity(capacity) => self.on_capacity(*capacity, &mut turn),
@@ -258,12 +273,19 @@ impl Machine {
             Input::Quota(quota) => self.on_quota(&quota.reason, &mut turn),
             Input::Collection(_) => self.on_collection(&mut turn),
             Input::Preempted(preempted) => self.on_preempted(preempted, &mut turn),
+            Input::Asked(asked) => self.on_asked(asked, &mut turn),
+            Input::Told(told) => self.on_told(told, &mut turn),
+            Input::Silent(silent) => self.on_silent(silent, &mut turn),
             Input::Failed(failed) => self.on_kill(&failed.reason, State::Error, &mut turn),
         };
         if !changed {
             return None;
         }
         self.run_actions(&mut turn);
+        if self.spec.is_external() {
+            self.close_stopped(&mut turn);
+            turn.step.effects.retain(Effect::without_agents);
+        }
         self.settle(&mut turn);
         self.fold.sequence += 1;
         turn.step.record.sequence = self.fold.sequence;
@@ -327,6 +349,7 @@ impl Machine {
             slots: allocated.slots.clone(),
             reported: false,
             excluded,
+            told: [None; 2],
         }));
         turn.step.effects.push(Effect::Start { agent: allocated.agent.clone(), start: Box::new(start) });
         true
@@ -372,9 +395,14 @@ impl Machine {
 
     pub(super) fn tell(&mut self, event: Event, turn: &mut Turn) {
         if self.fold.end.is_none() {
+            // What it chooses by itself it chooses when it hears of slots.
+            let chooses = matches!(event, Event::Capacity(_)) && self.fold.searcher.notes().is_empty();
             let mut actions = Vec::new();
             self.fold.searcher.handle_into(&event, turn.recorded.as_ref(), &mut actions);
             turn.actions.extend(actions);
+            if chooses {
+                turn.step.lines.extend(self.fold.searcher.notes());
+            }
         }
     }
 }

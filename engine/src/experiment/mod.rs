@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`machine`] | the state, and `step`: where each input is handled |
 //! | [`reports`] | what agents say of attempts: starts, reports, checkpoints |
+//! | [`external`], [`answers`] | programs outside that ask for trials and tell what came of them; what they are answered |
 //! | [`control`] | pause, resume, kill, and the way to the end |
 //! | [`exits`] | what follows from the end of an attempt (retry, requeue, error) |
 //! | [`failures`] | whose failure it was: charged or not, where the trial goes next, which agent is excluded |
@@ -28,11 +29,15 @@
 //! * every trial ends once the experiment has ended, and every allocation is released exactly once.
 
 pub mod actions;
+pub mod answers;
 pub mod collection;
 pub mod control;
 pub mod effect;
 pub mod ends;
 pub mod exits;
+pub mod external;
+#[cfg(test)]
+mod external_tests;
 #[cfg(test)]
 mod failure_tests;
 pub mod failures;

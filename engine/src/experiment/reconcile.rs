@@ -50,11 +50,17 @@ impl Machine {
                 _ => {}
             }
         }
+        if self.spec.is_external() {
+            effects.retain(Effect::without_agents);
+        }
         effects
     }
 
-    /// All attempts that hold slots.
+    /// All attempts that hold slots of agents.
     pub fn held(&self) -> Vec<Held> {
+        if self.spec.is_external() {
+            return Vec::new();
+        }
         let held = |&id: &u32| {
             let trial = self.trial(id)?;
             let placement = trial.placement.as_ref().filter(|_| trial.holds_slots())?;
@@ -72,6 +78,9 @@ impl Machine {
     /// Decisions to repeat to an agent that came back: those made while it was away have not reached it. Decisions to
     /// pause or stop are among [`repeat_stops`](Self::repeat_stops).
     pub fn repeat_decisions(&self, agent: &str) -> Vec<v1::AttemptDecision> {
+        if self.spec.is_external() {
+            return Vec::new();
+        }
         let repeat = |&id: &u32| {
             let trial = self.trial(id)?;
             let trains = matches!(trial.phase, Phase::Starting | Phase::Running) && trial.answered > 0;
@@ -93,6 +102,9 @@ impl Machine {
 
     /// Commands to repeat to an agent that came back: attempts that were told to end while it was away.
     pub fn repeat_stops(&self, agent: &str) -> Vec<v1::StopAttempt> {
+        if self.spec.is_external() {
+            return Vec::new();
+        }
         let repeat = |&id: &u32| {
             let trial = self.trial(id)?;
             let Phase::Stopping(intent) = trial.phase else { return None };

@@ -71,7 +71,14 @@ impl Machine {
         }
     }
 
-    fn on_report(&mut self, id: u32, attempt: u32, current: bool, report: &v1::Report, turn: &mut Turn) {
+    pub(super) fn on_report(
+        &mut self,
+        id: u32,
+        attempt: u32,
+        current: bool,
+        report: &v1::Report,
+        turn: &mut Turn,
+    ) {
         let trial = self.trial_mut(id);
         trial.recent.push(Stored(v1::AttemptReport { attempt, report: Some(report.clone()) }));
         if trial.recent.len() >= CHUNK || !current {

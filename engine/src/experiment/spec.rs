@@ -51,6 +51,19 @@ impl Spec {
         })
     }
 
+    /// Whether programs outside run the trials, and no agent.
+    pub fn is_external(&self) -> bool {
+        matches!(self.config.entrypoint, Entrypoint::External { .. })
+    }
+
+    /// Silence after which a program loses its trial, in milliseconds; 0: agents run the trials.
+    pub fn lease_ms(&self) -> u64 {
+        match self.config.entrypoint {
+            Entrypoint::External { lease_seconds } => u64::from(lease_seconds) * 1_000,
+            _ => 0,
+        }
+    }
+
     /// A metric as the searcher wants it: smaller is better.
     pub fn normalise(&self, metric: f64) -> f64 {
         if self.config.searcher.smaller_is_better { metric } else { -metric }
@@ -105,6 +118,7 @@ fn run_spec(config: &ExperimentConfig, name: &str) -> v1::RunSpec {
     let (argv, shell) = match &config.entrypoint {
         Entrypoint::Argv(argv) => (argv.clone(), String::new()),
         Entrypoint::Shell(line) => (Vec::new(), line.clone()),
+        Entrypoint::External { .. } => (Vec::new(), String::new()),
     };
     let environment: BTreeMap<String, String> = config.environment.variables.clone();
     let directory = config.checkpoint_storage.place.directory();

@@ -26,6 +26,13 @@ pub enum Phase {
     Ended(End),
 }
 
+impl Phase {
+    /// Whether it holds slots, and was told to save and go on later.
+    pub fn is_leaving(self) -> bool {
+        matches!(self, Self::Stopping(Intent::Pause | Intent::Preempt))
+    }
+}
+
 /// Why an attempt was told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Intent {
@@ -57,7 +64,7 @@ pub enum End {
     Killed,
 }
 
-/// Where an attempt holds slots.
+/// Where an attempt holds slots. Of a program outside `agent` is its name and the one slot its lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// Name of the agent.
@@ -68,6 +75,8 @@ pub struct Placement {
     pub reported: bool,
     /// Whether the agent was excluded already.
     pub excluded: bool,
+    /// Of a program outside: the newest lengths that it told, of training and of validation.
+    pub told: [Option<u64>; 2],
 }
 
 /// One assignment of hyperparameters, trained for some length.

@@ -2,6 +2,7 @@
 
 use toprung_proto::v1::{self, DecisionKind, ExperimentState, TrialState};
 
+use super::answers;
 use super::machine::{Machine, State};
 use super::trial::Trial;
 use super::trouble::Trouble;
@@ -56,7 +57,7 @@ pub fn experiment(machine: &Machine, now_ms: i64) -> v1::Experiment {
         description: spec.config.description.clone(),
         labels: spec.config.labels.clone(),
         state: state(fold.state).into(),
-        reason: fold.reason.clone(),
+        reason: answers::why_nothing_runs(machine).unwrap_or_else(|| fold.reason.clone()),
         searcher: searcher.method.name().to_owned(),
         metric: searcher.metric.clone(),
         smaller_is_better: searcher.smaller_is_better,
@@ -80,6 +81,7 @@ pub fn experiment(machine: &Machine, now_ms: i64) -> v1::Experiment {
         checkpoint_count: 0,
         ends: fold.ends.view(),
         excluded_agents: fold.nodes.excluded().map(excluded).collect(),
+        searcher_notes: fold.searcher.notes(),
     }
 }
 
@@ -129,7 +131,7 @@ pub fn trial(machine: &Machine, id: u32) -> v1::Trial {
     v1::Trial {
         id,
         state: trial.state().into(),
-        reason: trial.reason.to_string(),
+        reason: answers::why_pending(machine, trial),
         hparams_json: trial.hparams_json.to_string(),
         length: trial.length,
         train_until: trial.train_until,

@@ -132,11 +132,12 @@ fn by_the_searcher(case: &Case, replicate: u64) -> Vec<(u64, f64)> {
         num_rungs: case.rungs.len() as u32,
         max_trials: case.trials as u64,
         divisor: case.divisor,
+        min_length: None,
         max_length: u64::from(*case.rungs.last().unwrap()),
         max_concurrent_trials: 0,
         stop_once: false,
     };
-    let mut searcher = Searcher::new(config, Space(BTreeMap::new()), 1).unwrap();
+    let mut searcher = Searcher::new(config, Space::new(BTreeMap::new()), 1).unwrap();
     let order = case.order(replicate);
     let mut slots = Slots { idle: (0..case.slots).collect(), ..Slots::default() };
     let (mut lengths, mut metrics, mut now) = (BTreeMap::new(), Vec::new(), 0);

@@ -82,9 +82,23 @@ impl Ranking {
     pub(crate) fn insert(&mut self, key: Key, trial: u32, below: u32) -> u32 {
         let entry = self.nodes.len() as u32;
         self.nodes.push(Node { key, trial, below, left: NO_ENTRY, right: NO_ENTRY, size: 1, open: 0 });
-        let (better, worse) = self.split(self.root, (key, entry));
-        let better = self.merge(better, entry);
-        self.root = self.merge(better, worse);
+        // Down to the first entry of lower priority: the new one takes its place, above the two parts of its subtree.
+        let (mut at, mut above) = (self.root, NO_ENTRY);
+        while at != NO_ENTRY && priority(at) >= priority(entry) {
+            above = at;
+            let node = self.node_mut(at);
+            node.size += 1;
+            at = if (node.key, above) < (key, entry) { node.right } else { node.left };
+        }
+        let (left, right) = self.split(at, (key, entry));
+        let node = self.node_mut(entry);
+        (node.left, node.right) = (left, right);
+        self.recount(entry);
+        match self.nodes.get_mut(above as usize) {
+            None => self.root = entry,
+            Some(node) if (node.key, above) < (key, entry) => node.right = entry,
+            Some(node) => node.left = entry,
+        }
         entry
     }
 

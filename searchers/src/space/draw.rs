@@ -43,6 +43,13 @@ impl Source {
     }
 
     fn group(self, dimensions: &BTreeMap<String, Dimension>, path: Path) -> Assignment {
+        // Without conditions all are active, and nothing need be kept to see which.
+        if dimensions.values().all(|dimension| dimension.condition.is_empty()) {
+            let value = |(name, dimension): (&String, &Dimension)| {
+                (name.clone(), self.value(&dimension.domain, path.child(name)))
+            };
+            return dimensions.iter().map(value).collect();
+        }
         let drawn = dimensions
             .iter()
             .map(|(name, dimension)| (name.as_str(), self.value(&dimension.domain, path.child(name))));

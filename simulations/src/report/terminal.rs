@@ -3,10 +3,12 @@
 use crate::judge::wording::{number, percent, round_number};
 use crate::judge::{Comparison, Standing, Verdict};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 
 /// The narrowest width that the table is made for.
 const NARROWEST: u16 = 40;
+/// From this width on, every rank has its standard error; else only the last.
+const WIDE: u16 = 120;
 
 pub(super) fn table(comparison: &Comparison, width: u16) -> String {
     let width = width.max(NARROWEST);
@@ -32,15 +34,16 @@ pub(super) fn table(comparison: &Comparison, width: u16) -> String {
 fn standings(comparison: &Comparison, end: &Verdict, width: u16) -> String {
     let fractions = &comparison.setup.fractions;
     let mut header = vec!["searcher".to_owned()];
-    header.extend(fractions.iter().map(|&fraction| format!("rank, {}", percent(fraction))));
-    header.push(format!("regret, {}", percent(end.fraction)));
-    header.push(format!("{} interval", percent(comparison.setup.confidence)));
+    header.extend(fractions.iter().map(|&fraction| format!("rank\n{}", percent(fraction))));
+    header.push(format!("regret\n{}", percent(end.fraction)));
+    header.push(format!("{}\ninterval", percent(comparison.setup.confidence)));
     let rows = end.ranking().into_iter().map(|standing| {
         let mut row = vec![label(comparison, standing.searcher)];
         row.extend((0..fractions.len()).map(|place| {
-            comparison
-                .in_time(place)
-                .map_or_else(String::new, |verdict| rank(&verdict.standings[standing.searcher]))
+            let with_error = width >= WIDE || place + 1 == fractions.len();
+            let verdict = comparison.in_time(place);
+            verdict
+                .map_or_else(String::new, |verdict| rank(&verdict.standings[standing.searcher], with_error))
         }));
         row.push(number(standing.regret.value));
         row.push(format!("{} … {}", number(standing.regret.low), number(standing.regret.high)));
@@ -50,9 +53,9 @@ fn standings(comparison: &Comparison, end: &Verdict, width: u16) -> String {
 }
 
 fn work(comparison: &Comparison, width: u16) -> String {
-    let target = format!("time to {}", round_number(comparison.setup.target));
+    let target = format!("budget to\nreach {}", round_number(comparison.setup.target));
     let header =
-        ["searcher", &target, "reached by", "utilisation", "wasted", "trials", "reports"].map(str::to_owned);
+        ["searcher", &target, "reached\nby", "slots\nused", "wasted", "trials", "reports"].map(str::to_owned);
     let order: Vec<usize> = match comparison.at_the_end() {
         Some(end) => end.ranking().iter().map(|standing| standing.searcher).collect(),
         None => (0..comparison.work.len()).collect(),
@@ -61,8 +64,7 @@ fn work(comparison: &Comparison, width: u16) -> String {
         let work = &comparison.work[searcher];
         vec![
             label(comparison, searcher),
-            work.time_to_target
-                .map_or_else(|| "not by half".to_owned(), |part| format!("{} of budget", percent(part))),
+            work.time_to_target.map_or_else(|| "not by half".to_owned(), percent),
             format!("{} of {}", work.reached, work.runs),
             percent(work.utilisation),
             percent(work.wasted),
@@ -78,8 +80,8 @@ fn label(comparison: &Comparison, searcher: usize) -> String {
     if contestant.baseline { format!("{} (baseline)", contestant.label) } else { contestant.label.clone() }
 }
 
-fn rank(standing: &Standing) -> String {
-    match (standing.rank.is_nan(), standing.rank_error.is_nan()) {
+fn rank(standing: &Standing, with_error: bool) -> String {
+    match (standing.rank.is_nan(), standing.rank_error.is_nan() || !with_error) {
         (true, _) => "–".to_owned(),
         (_, true) => format!("{:.2}", standing.rank),
         _ => format!("{:.2} ± {:.2}", standing.rank, standing.rank_error),
@@ -96,7 +98,9 @@ fn grid(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>, width: u16
     table.set_header(shorten(header));
     table.add_rows(rows.map(shorten));
     for column in table.column_iter_mut().skip(1) {
+        // Numbers are not broken; names are.
         column.set_cell_alignment(CellAlignment::Right);
+        column.set_constraint(ColumnConstraint::ContentWidth);
     }
     table.to_string()
 }

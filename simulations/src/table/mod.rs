@@ -14,6 +14,7 @@
 //! | `curves` | reports at any lengths as regular curves; curves that end early |
 //! | `columns` | CSV tables of any origin |
 //! | `parquet` | Parquet tables of any origin |
+//! | `read` | one or the other, and the heads of their columns |
 //! | `shared` | the format of the benchmark tables |
 
 mod axis;
@@ -21,6 +22,7 @@ mod columns;
 mod curves;
 mod nearest;
 mod parquet;
+mod read;
 mod shared;
 
 use crate::error::Error;

@@ -150,6 +150,9 @@ fn what(record: &JournalRecord) -> &'static str {
         Some(Input::Failed(_)) => "failed",
         Some(Input::Quota(_)) => "quota",
         Some(Input::Collection(_)) => "collection",
+        Some(Input::Asked(_)) => "asked",
+        Some(Input::Told(_)) => "told",
+        Some(Input::Silent(_)) => "silent",
         None => "nothing",
     }
 }

@@ -1,6 +1,6 @@
 //! Experiment files, journals, and whole stores as text.
 
-use crate::generated::{event, some};
+use crate::generated::{event, report, some};
 use crate::words::{number, small, text, time};
 use arbitrary::{Result, Unstructured};
 use prost::Message as _;
@@ -10,21 +10,22 @@ use toprung_proto::v1::{self, journal_record::Input};
 use toprung_store::Store;
 
 /// Experiment files of each searcher.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "entrypoint: python train.py\nhyperparameters:\n  rate: {type: log, minval: -4, maxval: -1}\n  n: {type: int, minval: 1, maxval: 9, count: 3}\nsearcher: {name: async_halving, metric: loss, max_trials: 9, num_rungs: 3, divisor: 3, max_length: {epochs: 9}}\nmax_restarts: 1\n",
     "name: a\nentrypoint: [python, train.py, '{rate}']\nhyperparameters: {rate: {type: double, minval: 0, maxval: 1}}\nsearcher: {name: adaptive_asha, metric: loss, max_trials: 9, max_length: {batches: 81}, mode: aggressive, max_concurrent_trials: 2}\n",
     "entrypoint: a\nhyperparameters: {x: {type: categorical, vals: [1, a, null, on, {y: 2}]}, g: {h: {type: const, val: 1}}}\nsearcher: {name: grid, metric: loss, max_length: 3, smaller_is_better: false}\n",
     "entrypoint: a\nhyperparameters: {x: 1}\nsearcher: {name: single, metric: loss, max_time: 4, time_metric: frames}\nrecords_per_epoch: 100\n",
     "entrypoint: a\nhyperparameters: {x: {type: int, minval: -3, maxval: 3}}\nsearcher: {name: random, metric: loss, max_trials: 5, max_length: {epochs: 2}}\nresources: {slots_per_trial: 2, max_slots: 4, weight: 2, priority: 7}\ncheckpoint_policy: all\n",
+    "entrypoint: {external: {lease: 9}}\nhyperparameters: {x: {type: int, minval: -3, maxval: 3}}\nsearcher: {name: async_halving, metric: loss, max_trials: 5, num_rungs: 2, divisor: 2, time_metric: steps, max_time: 4}\nmax_restarts: 1\n",
 ];
 
 pub(crate) fn files() -> Vec<Vec<u8>> {
     FILES.iter().map(|file| file.as_bytes().to_vec()).collect()
 }
 
-/// An experiment before its first record: one of [`FILES`], a small search.
+/// An experiment of agents before its first record: one of [`FILES`], a small search.
 pub(crate) fn experiment(u: &mut Unstructured<'_>) -> Result<(v1::ExperimentCreated, Machine)> {
-    let file = u.choose(&FILES)?;
+    let file = u.choose(&FILES[..5])?;
     Ok(created(file))
 }
 
@@ -103,7 +104,8 @@ pub fn journal(bytes: &[u8]) {
     look(&machine);
     // The same experiment through inputs that have the right form.
     let mut u = Unstructured::new(bytes);
-    let Ok((_, mut machine)) = experiment(&mut u) else { return };
+    let Ok(file) = u.choose(&FILES) else { return };
+    let (_, mut machine) = created(file);
     let mut twin = machine.clone();
     while !u.is_empty() {
         let (Ok(input), Ok(now_ms)) = (input(&mut u), time(&mut u)) else { break };
@@ -117,7 +119,10 @@ pub fn journal(bytes: &[u8]) {
 }
 
 fn input(u: &mut Unstructured<'_>) -> Result<Input> {
-    Ok(match u.int_in_range(0..=14)? {
+    Ok(match u.int_in_range(0..=24)? {
+        15..=18 => Input::Asked(v1::TrialAsked { client: client(u)?, lane: small(u)? }),
+        19..=23 => Input::Told(told(u)?),
+        24 => Input::Silent(v1::AskerSilent { client: client(u)?, lane: small(u)?, reason: text(u)? }),
         14 => {
             Input::Preempted(v1::AttemptPreempted { trial: small(u)?, attempt: small(u)?, reason: text(u)? })
         }
@@ -144,12 +149,34 @@ fn input(u: &mut Unstructured<'_>) -> Result<Input> {
     })
 }
 
+/// Mostly one of few, so that programs meet themselves again.
+fn client(u: &mut Unstructured<'_>) -> Result<String> {
+    if u.ratio(7, 8)? { Ok((*u.choose(&["a", "b"])?).to_owned()) } else { text(u) }
+}
+
+fn told(u: &mut Unstructured<'_>) -> Result<v1::TrialTold> {
+    let saved = u.ratio(1, 3)?;
+    let checkpoint =
+        if saved { Some(v1::ToldCheckpoint { label: text(u)?, length: number(u)? }) } else { None };
+    Ok(v1::TrialTold {
+        trial: small(u)?,
+        attempt: small(u)?,
+        client: client(u)?,
+        reports: some(u, report)?,
+        checkpoint,
+        outcome: if u.ratio(1, 4)? { u.int_in_range(0..=5)? } else { 0 },
+        message: text(u)?,
+    })
+}
+
 /// Everything that can be asked of an experiment; a snapshot comes back as the same state.
 pub(crate) fn look(machine: &Machine) {
     drop(view::experiment(machine, i64::MAX));
     drop(view::trials_by_id(machine, 0, 100));
     drop(view::trials_best_first(machine, 100));
     drop(view::rungs(machine));
+    let told = v1::TrialTold { trial: 1, attempt: 1, client: "a".into(), ..Default::default() };
+    drop((machine.why_nothing(), machine.has_work(), machine.refuse(&told), machine.verdict(&told, 0)));
     drop((machine.reconcile(), machine.held(), machine.repeat_decisions("one"), machine.repeat_stops("one")));
     let bytes = snapshot::encode(machine).unwrap();
     let again = snapshot::decode(machine.spec.clone(), &bytes).unwrap();

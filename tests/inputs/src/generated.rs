@@ -19,7 +19,7 @@ pub(crate) fn attempt(u: &mut Unstructured<'_>) -> Result<v1::AttemptId> {
     Ok(v1::AttemptId { experiment, trial: small(u)?, attempt: small(u)? })
 }
 
-fn report(u: &mut Unstructured<'_>) -> Result<v1::Report> {
+pub(crate) fn report(u: &mut Unstructured<'_>) -> Result<v1::Report> {
     let metric = |u: &mut Unstructured<'_>| Ok(v1::Metric { name: text(u)?, value: float(u)? });
     let mut metrics = some(u, metric)?;
     if u.ratio(3, 4)? {

@@ -1,8 +1,9 @@
-//! One experiment's actor (`shell`) and the way to it (this file). It feeds inputs to the `Machine`, makes the records durable, then does the effects.
+//! One experiment's actor (`shell`, and `asking` for programs that run trials themselves) and the way to it (this file). It feeds inputs to the `Machine`, makes the records durable, then does the effects.
 //!
 //! An error of the store ends the actor: its supervisor starts it again from the journal, so what was not durable never
 //! happened. Answers to readers wait until what they show is durable.
 
+mod asking;
 mod shell;
 
 use ractor::{Actor, ActorRef};
@@ -17,8 +18,10 @@ use super::session::BatchAck;
 use super::sessions::SessionsHandle;
 use super::{Reply, Unavailable, answer, cast};
 use crate::cores::Returned;
+use crate::experiment::external::Lane;
 use crate::scheduler::{Allocation, Preemption};
 
+pub use asking::{Asked, NotTaken};
 use shell::ExperimentActor;
 pub use shell::Shell;
 
@@ -36,6 +39,12 @@ pub enum Message {
     AgentLost(String, String),
     /// A command of a person.
     Control(Control, oneshot::Sender<Result<v1::Experiment, Refused>>),
+    /// A program asks for a trial, and may wait for one.
+    Ask(Lane, bool, oneshot::Sender<Asked>),
+    /// A program told what came of its trial.
+    Tell(Box<v1::TrialTold>, oneshot::Sender<Result<v1::TellResponse, NotTaken>>),
+    /// Programs may have been silent for too long.
+    Lapse,
     /// A question.
     Query(Query),
     /// The group on its way has reached the store, or has not.
@@ -168,6 +177,23 @@ impl ExperimentHandle {
     pub async fn control(&self, control: Control) -> Result<Result<v1::Experiment, Refused>, Unavailable> {
         let (reply, receiver) = oneshot::channel();
         cast(&self.actor, Message::Control(control, reply));
+        answer("the experiment", receiver).await
+    }
+
+    /// A program asks for a trial. `wait`: the answer comes when there is one; whoever gives up drops the receiver.
+    pub fn ask_for_trial(&self, lane: Lane, wait: bool) -> oneshot::Receiver<Asked> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.actor, Message::Ask(lane, wait, reply));
+        receiver
+    }
+
+    /// A program told what came of its trial; answers once that is durable.
+    ///
+    /// # Errors
+    /// The actor does not answer, or the tell makes no sense.
+    pub async fn tell(&self, told: v1::TrialTold) -> Result<Result<v1::TellResponse, NotTaken>, Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.actor, Message::Tell(Box::new(told), reply));
         answer("the experiment", receiver).await
     }
 

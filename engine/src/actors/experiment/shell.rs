@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 use toprung_proto::v1::{self, attempt_event, engine_message::Kind, journal_record::Input};
 
+use super::asking::Askers;
 use super::{Begin, Control, ExperimentHandle, Message, Neighbours, Refused};
 use crate::actors::session::BatchAck;
 use crate::actors::{Reply, cast, now_ms};
@@ -23,12 +24,14 @@ pub(super) struct ExperimentActor;
 
 /// The actor's state: the machine and what surrounds it.
 pub struct Shell {
-    keeper: Keeper<Reply>,
+    pub(super) keeper: Keeper<Reply>,
     /// Numbered lines for those who watch; the newest last.
     pub lines: VecDeque<(u64, String)>,
+    /// Programs that run the trials, where they do.
+    pub(super) askers: Askers,
     /// Steps of attempts that are being prepared, by trial.
     pub preparing: BTreeMap<u32, String>,
-    me: ActorRef<Message>,
+    pub(super) me: ActorRef<Message>,
     neighbours: Neighbours,
     terms: Arc<Terms>,
     version: watch::Sender<u64>,
@@ -81,6 +84,9 @@ impl Actor for ExperimentActor {
             Message::AgentReturned(agent, running, reply) => shell.agent_returned(&agent, &running, reply),
             Message::AgentLost(agent, reason) => shell.agent_lost(&agent, &reason),
             Message::Control(control, reply) => shell.control(control, reply),
+            Message::Ask(lane, wait, reply) => shell.ask(lane, wait, reply),
+            Message::Tell(told, reply) => shell.told(*told, reply),
+            Message::Lapse => shell.lapse(),
             Message::Query(query) => {
                 let reply = query(shell);
                 shell.when_durable(reply);
@@ -92,6 +98,7 @@ impl Actor for ExperimentActor {
             Message::Close(reply) => shell.closing = Some(reply),
             Message::Dismiss => shell.dismissed = true,
         }
+        shell.hand_out();
         shell.pump();
         if shell.is_finished() {
             shell.finish().await;
@@ -121,6 +128,7 @@ impl Shell {
     ) -> Self {
         Self {
             terms: Arc::new(Terms::new(&machine.spec)),
+            askers: Askers::new(&machine),
             keeper: Keeper::new(machine, SNAPSHOT_EVERY),
             lines: VecDeque::new(),
             preparing: BTreeMap::new(),
@@ -157,12 +165,17 @@ impl Shell {
     fn join_pool(&mut self, handle: ExperimentHandle) {
         let (limits, held, effects) = self.keeper.joins();
         let id = self.machine().spec.id;
-        let held = held.into_iter().map(|held| registry::allocation(id, held)).collect();
-        self.neighbours.pool.add_experiment(id, limits, held, handle);
+        if self.machine().spec.is_external() {
+            // No agent runs its trials. The pump runs with this first message.
+            cast(&self.me, Message::Lapse);
+        } else {
+            let held = held.into_iter().map(|held| registry::allocation(id, held)).collect();
+            self.neighbours.pool.add_experiment(id, limits, held, handle);
+        }
         effects.into_iter().for_each(|effect| self.perform(effect));
     }
 
-    fn input(&mut self, input: Input) {
+    pub(super) fn input(&mut self, input: Input) {
         let taken = self.keeper.input(input, now_ms());
         self.show(taken.lines);
         if let Some(attempt) = taken.refused {
@@ -246,7 +259,7 @@ impl Shell {
         self.when_durable(Box::new(move || drop(reply.send(answer))));
     }
 
-    fn when_durable(&mut self, reply: Reply) {
+    pub(super) fn when_durable(&mut self, reply: Reply) {
         if let Some(reply) = self.keeper.when_durable(reply) {
             reply();
         }

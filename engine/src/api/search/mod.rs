@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`reads`] | what a call reads |
 //! | [`changes`] | pause, resume, kill, delete |
+//! | [`asking`] | ask and tell, for programs that run trials themselves |
 
+mod asking;
 mod changes;
 mod reads;
 
@@ -279,5 +281,17 @@ impl SearchService for Search {
         self.gate.writable()?;
         let agent = Some(agents::drain(self, request.into_inner().name, None).await?);
         Ok(Response::new(v1::UndrainAgentResponse { agent }))
+    }
+
+    async fn ask(&self, request: Request<v1::AskRequest>) -> Answer<v1::AskResponse> {
+        // It may wait for long, and must not take the room of calls that do not.
+        let _admitted = self.gate.stream()?;
+        self.gate.writable()?;
+        self.ask_for_trial(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn tell(&self, request: Request<v1::TellRequest>) -> Answer<v1::TellResponse> {
+        let _admitted = self.gate.change()?;
+        self.tell_of_trial(request.into_inner()).await.map(Response::new)
     }
 }

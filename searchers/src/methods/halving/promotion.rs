@@ -28,7 +28,7 @@ impl Halving {
         match outcome {
             Climb::Heading => {
                 self.outstanding += 1;
-                self.head_on(member, steps);
+                return self.head_on(member, steps);
             }
             Climb::Top => {
                 self.member_mut(member).state = State::Closed;
@@ -112,7 +112,9 @@ impl Halving {
         let mut coming = self.coming(0);
         for rung in 0..self.rungs.len() - 1 {
             let most = self.can_go_on(rung, coming);
-            while let Some(entry) = self.rungs[rung].ranking.last_open() {
+            // No rank can be greater than their number.
+            let any = u64::from(self.rungs[rung].ranking.len()) > most;
+            while any && let Some(entry) = self.rungs[rung].ranking.last_open() {
                 let standing = self.standing(rung, entry, most);
                 if standing.rank <= most {
                     break;
