@@ -53,6 +53,11 @@ const SEARCHERS: &str = "\
 Either `max_length` or `max_time` must be given, but to `pbt`.
 ";
 
+const MODELS: &str = "\
+A model places the trials of a searcher that draws them at random otherwise, such as `{name: adaptive_asha, model: tpe}`, or with
+settings `model: {name: tpe, startup_trials: 20}`. The searchers `tpe`, `bohb` and `gp` have the settings of theirs beside their own.
+";
+
 /// The reference in Markdown, ending in a line break.
 pub fn reference() -> String {
     let schema = schema();
@@ -64,7 +69,18 @@ pub fn reference() -> String {
     chapter(&mut out, "Hyperparameters", HYPERPARAMETERS, "type", &leaves);
     let methods = variants(&schema["$defs"]["searcher"], "name");
     chapter(&mut out, "Searchers", SEARCHERS, "name", &methods);
+    models(&mut out, &schema);
     out
+}
+
+/// The settings of each model.
+fn models(out: &mut String, schema: &Json) {
+    let _ = write!(out, "\n## Models\n\n{MODELS}");
+    for model in sections(&schema["$defs"]["model"]) {
+        let Some(name) = model["properties"]["name"]["enum"][0].as_str() else { continue };
+        heading(out, 3, &format!("`model: {{name: {name}}}`"), model);
+        table(out, model, |_| true);
+    }
 }
 
 /// Maps of which one field says which other fields there are: what all have first, then the rest of each.
@@ -194,7 +210,8 @@ fn kind(property: &Json) -> String {
         "boolean" => "`true`, `false`".to_owned(),
         "integer" => range(property),
         "number" => match (property["exclusiveMinimum"].as_f64(), property["maximum"].as_f64()) {
-            (Some(bound), _) => format!("number > {bound}"),
+            (Some(bound), Some(most)) => format!("number > {bound}, up to {most}"),
+            (Some(bound), None) => format!("number > {bound}"),
             (None, Some(most)) => format!("number, 0 to {most}"),
             (None, None) => "number".to_owned(),
         },

@@ -144,7 +144,7 @@ fn interrupted(journal: &Journal, from: usize, replayed: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 
     #[test]
     fn a_search_goes_on_as_if_it_had_never_been_interrupted(

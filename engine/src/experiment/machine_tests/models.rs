@@ -4,9 +4,11 @@ use super::super::machine_world::World;
 use super::super::{Machine, snapshot};
 use toprung_proto::v1;
 
-const SEARCHERS: [&str; 2] = [
+const SEARCHERS: [&str; 3] = [
     "{name: tpe, metric: loss, max_trials: 8, max_length: {epochs: 4}, max_concurrent_trials: 2}",
     "{name: async_halving, model: tpe, metric: loss, num_rungs: 2, max_trials: 6, max_length: {epochs: 4}, divisor: 2, \
+     max_concurrent_trials: 2}",
+    "{name: gp, startup_trials: 2, random_fraction: 0, metric: loss, max_trials: 8, max_length: {epochs: 4}, \
      max_concurrent_trials: 2}",
 ];
 
