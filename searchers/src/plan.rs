@@ -1,7 +1,7 @@
 //! What a search will do and cost, known before it starts.
 //!
 //! In a rung of n trials `max(floor(n/d), 1)` go on. A real search differs: promotion decides on what it has seen so
-//! far and lets somewhat more trials go on. PASHA's is the most it can cost: as if rankings never agreed. Median
+//! far and lets somewhat more trials go on. PASHA's is that of a search whose rankings never agree. Median
 //! stopping only takes away, so its plan is that of the method alone.
 
 use crate::brackets::hyperband;

@@ -39,7 +39,7 @@ searcher: {name: adaptive_asha, metric: validation_loss, max_trials: 64, max_len
     let answer = place.ask(&["plan", "search.yaml"]).expect(0);
     answer.prints(&["adaptive_asha: 64 trials, at most 1000 batches each"]);
     // Promotion decides on what it has seen so far: the plan is where that begins.
-    answer.prints(&["simulated ", " batches in 18 of 20 searches on made-up curves (plan: "]);
+    answer.prints(&["simulated ", " batches in 18 of 20 searches on made-up curves", "at once (plan: "]);
     assert_eq!(
         place.ask(&["plan", "search.yaml"]).expect(0).out,
         answer.out,

@@ -128,7 +128,7 @@ fn placement(model: &ModelConfig) -> &'static str {
 
 /// Where the plan is only the most that a search can cost.
 fn bounds(method: &SearcherConfig) -> Option<String> {
-    let pasha = "this is the most that pasha trains: it ends at a lower rung once rankings agree";
+    let pasha = "this is what pasha plans if rankings never agree: it ends at a lower rung once they do";
     let median = "this is the most that is trained: what median_stopping saves depends on the metrics";
     match method {
         SearcherConfig::MedianStopping { .. } => Some(median.to_owned()),

@@ -78,11 +78,11 @@ fn cost(simulated: &Simulated, plan: &v1::SearchPlan) -> String {
                 format!("{} of {}", played.within, played.searches)
             };
             format!(
-                "simulated {} {} in {among} searches on made-up curves (plan: {}),\n          with {} at once\n{}",
+                "simulated {} {} in {among} searches on made-up curves,\n          with {} at once (plan: {})\n{}",
                 range(played.total_length),
                 plan.time_metric,
-                plan.total_length,
                 format::counted(u64::from(played.at_once), "trial", "trials"),
+                plan.total_length,
                 ending(played, plan.max_length),
             )
         }

@@ -236,11 +236,13 @@ mod tests {
 
     #[test]
     fn a_plan_is_met_from_the_side_its_method_errs_to() {
-        let (asha, plan) = numbers("name: asha, max_trials: 80, divisor: 3");
+        let (asha, plan) = numbers("name: asha, num_rungs: 5, max_trials: 80, divisor: 3");
         assert!(asha.total_length.low >= plan.total_length, "{asha:?} {plan:?}");
         assert!(asha.total_length.high < plan.full_length, "{asha:?}");
         let (pasha, plan) = numbers("name: pasha, max_trials: 80, divisor: 3");
-        assert!(pasha.total_length.low < plan.total_length, "{pasha:?} {plan:?}");
+        let (whole, _) = numbers("name: asha, num_rungs: 4, max_trials: 80, divisor: 3");
+        assert!(pasha.total_length.low >= 80 * 3, "{pasha:?} {plan:?}");
+        assert!(pasha.total_length.median <= whole.total_length.median, "{pasha:?} {whole:?}");
         let (median, plan) = numbers("name: random, max_trials: 30, median_stopping: {}");
         assert!(median.total_length.high < plan.total_length, "{median:?} {plan:?}");
         assert!(median.ended_early.low > 0, "{median:?}");
@@ -251,8 +253,8 @@ mod tests {
         for searcher in [
             "name: auto, max_trials: 40",
             "name: adaptive_asha, max_trials: 40",
-            "name: asha, max_trials: 40, stop_once: true",
-            "name: asha, max_trials: 40, model: tpe",
+            "name: asha, num_rungs: 5, max_trials: 40, stop_once: true",
+            "name: asha, num_rungs: 5, max_trials: 40, model: tpe",
             "name: hyperband, median_stopping: {}",
         ] {
             let (found, plan) = numbers(searcher);
@@ -281,12 +283,12 @@ mod tests {
 
     #[test]
     fn what_is_too_large_is_not_played() {
-        let (huge, _) = played("name: asha, max_trials: 1000000");
+        let (huge, _) = played("name: asha, num_rungs: 5, max_trials: 1000000");
         assert!(
             matches!(huge, Simulated::TooLarge { work, most: MOST_WORK_EACH } if work > MOST_WORK_EACH),
             "{huge:?}"
         );
-        let (slow, _) = played("name: asha, max_trials: 1000, model: gp");
+        let (slow, _) = played("name: asha, num_rungs: 5, max_trials: 1000, model: gp");
         assert!(matches!(slow, Simulated::TooLarge { .. }), "{slow:?}");
     }
 

@@ -103,5 +103,6 @@ def asha() -> None:
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 random_search()
-tpe()
 asha()
+# Last, because what it does not reach costs most.
+tpe()
