@@ -44,7 +44,7 @@ fn what_this_version_does_not_have_is_said_so() {
 name: unsupported
 entrypoint: model_def:Trial
 hyperparameters: {learning_rate: 0.5}
-searcher: {name: tpe, metric: validation_loss, max_trials: 2, max_length: {epochs: 2}}
+searcher: {name: cma_es, metric: validation_loss, max_trials: 2, max_length: {epochs: 2}}
 checkpoint_storage: {type: s3, bucket: b}
 ";
     let place = Workplace::with_search(search);
