@@ -116,7 +116,7 @@ async fn a_silent_program_loses_its_trial_and_one_that_says_something_keeps_it()
     let directory = tempfile::tempdir().unwrap();
     let engine = engine(directory.path()).await;
     let mut client = client(&engine).await;
-    let id = create(&mut client, external(2, 1)).await.id;
+    let id = create(&mut client, external(2, 3)).await.id;
     let lost = given(&mut client, id, "silent").await;
     let kept = given(&mut client, id, "heard").await;
     let alive = v1::TellRequest { reports: Vec::new(), ..validation(id, "heard", &kept, 0, 0.0) };
