@@ -4,7 +4,9 @@ use crate::context::{Context, Place, Table, joined};
 use crate::language::Section;
 use crate::language::models::{MODELS, NAMED, WORDS};
 use crate::node::Kind;
-use toprung_searchers::models::{EvolutionConfig, GpConfig, ModelConfig, PriorConfig, TpeConfig};
+use toprung_searchers::models::{
+    EvolutionConfig, GpConfig, ModelConfig, PortfolioConfig, PriorConfig, TpeConfig,
+};
 use toprung_searchers::{SearcherConfig, Space};
 
 /// The method with the model around it, if there is one. `name`: the searcher's.
@@ -139,6 +141,9 @@ fn config(
             random_fraction: settings.of("random_fraction").number(cx, "random_fraction"),
         })),
         "evolution" => Some(ModelConfig::Evolution(EvolutionConfig {
+            random_fraction: settings.of("random_fraction").number(cx, "random_fraction"),
+        })),
+        "portfolio" => Some(ModelConfig::Portfolio(PortfolioConfig {
             random_fraction: settings.of("random_fraction").number(cx, "random_fraction"),
         })),
         "prior" => Some(ModelConfig::Prior(PriorConfig::default())),

@@ -119,6 +119,9 @@ fn placement(model: &ModelConfig) -> &'static str {
         ModelConfig::Tpe(_) => "tpe places new trials where good ones are dense and others are not",
         ModelConfig::Gp(_) => "a Gaussian process places new trials where it expects the most improvement",
         ModelConfig::Evolution(_) => "a part of the trials are children of good ones",
+        ModelConfig::Portfolio(_) => {
+            "new trials are placed by evolution, tpe and a Gaussian process by lot, and a part of them at random"
+        }
         ModelConfig::Prior(_) => {
             "a half of the trials are random draws; the others follow the priors, and later the best trial as far as the \
              priors turn out wrong"

@@ -179,7 +179,8 @@ fn work(method: &SearcherConfig, planned: &Plan) -> u64 {
         Some(ModelConfig::Tpe(_)) => 100,
         Some(ModelConfig::Prior(_)) => 10,
         Some(ModelConfig::Evolution(_)) => 4,
-        None if method.places() => 4,
+        Some(ModelConfig::Portfolio(_)) => 100,
+        None if method.places() => 100,
         None => 1,
     };
     targets.saturating_add(reports).saturating_add(planned.trials.saturating_mul(placing))

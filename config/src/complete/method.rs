@@ -93,6 +93,9 @@ fn model(model: &ModelConfig) -> Json {
         ModelConfig::Evolution(evolution) => {
             json!({"name": "evolution", "random_fraction": evolution.random_fraction})
         }
+        ModelConfig::Portfolio(portfolio) => {
+            json!({"name": "portfolio", "random_fraction": portfolio.random_fraction})
+        }
         ModelConfig::Prior(_) => json!({"name": "prior"}),
     }
 }

@@ -4,13 +4,13 @@ use super::{Field, Section, Shape, field};
 
 /// A model's section by its name.
 pub(crate) static MODELS: &[(&str, &Section)] =
-    &[("tpe", &TPE), ("gp", &GP), ("evolution", &EVOLUTION), ("prior", &PRIOR)];
+    &[("tpe", &TPE), ("gp", &GP), ("evolution", &EVOLUTION), ("portfolio", &PORTFOLIO), ("prior", &PRIOR)];
 
 /// What may stand for a model.
-pub(crate) const WORDS: &[&str] = &["tpe", "gp", "evolution", "prior", "none"];
+pub(crate) const WORDS: &[&str] = &["tpe", "gp", "evolution", "portfolio", "prior", "none"];
 
 /// The names that a map may give.
-pub(crate) const NAMED: &[&str] = &["tpe", "gp", "evolution", "prior"];
+pub(crate) const NAMED: &[&str] = &["tpe", "gp", "evolution", "portfolio", "prior"];
 
 const NAME_DOC: &str = "the model; needed unless the searcher's name says it";
 
@@ -74,6 +74,16 @@ pub(crate) static EVOLUTION: Section = Section {
     groups: &[&[
         field("name", Shape::Choice(&["evolution"]), "", NAME_DOC),
         field("random_fraction", Shape::Fraction { most: 1.0 }, "0.5", RANDOM_FRACTION_DOC),
+    ]],
+    strangers: &[],
+};
+
+pub(crate) static PORTFOLIO: Section = Section {
+    title: "the model `portfolio`",
+    doc: "Each trial by one of `evolution`, `tpe` and `gp`, by lot: a half by the first, a quarter by each of the others.",
+    groups: &[&[
+        field("name", Shape::Choice(&["portfolio"]), "", NAME_DOC),
+        field("random_fraction", Shape::Fraction { most: 1.0 }, "0.33", RANDOM_FRACTION_DOC),
     ]],
     strangers: &[],
 };

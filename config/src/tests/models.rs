@@ -2,7 +2,7 @@
 
 use super::refused::check_whole;
 use crate::{parse, to_yaml};
-use toprung_searchers::models::{EvolutionConfig, GpConfig, ModelConfig, TpeConfig};
+use toprung_searchers::models::{EvolutionConfig, GpConfig, ModelConfig, PortfolioConfig, TpeConfig};
 use toprung_searchers::{SearcherConfig, plan};
 
 fn file(searcher: &str) -> String {
@@ -88,6 +88,11 @@ fn a_model_has_settings() {
         assert_eq!(method(&format!("{asha}, model: {model}")), around(evolution, method(asha)));
     }
     assert_eq!(EvolutionConfig::default().random_fraction, 0.5);
+    let portfolio = ModelConfig::Portfolio(PortfolioConfig { random_fraction: 0.5 });
+    let written = format!("{asha}, model: {{name: portfolio, random_fraction: 0.5}}");
+    assert_eq!(method(&written), around(portfolio, method(asha)));
+    let portfolio = ModelConfig::Portfolio(PortfolioConfig::default());
+    assert_eq!(method(&format!("{asha}, model: portfolio")), around(portfolio, method(asha)));
     let bohb = method("name: bohb, divisor: 3, max_length: 81, gamma: 0.2");
     let tpe = ModelConfig::Tpe(TpeConfig { gamma: 0.2, ..TpeConfig::default() });
     assert_eq!(bohb, around(tpe, method("name: hyperband, divisor: 3, max_length: 81")));

@@ -8,7 +8,7 @@
 //! | priors | placed by them |
 //! | trials in full: few, and nothing but numbers | placed by a Gaussian process |
 //! | trials in full otherwise | placed by TPE |
-//! | trials in rungs | children of good trials ([`crate::models`]) |
+//! | trials in rungs | a third at random, the others by evolution, TPE and a Gaussian process in turn ([`crate::models`]) |
 //!
 //! `docs/searcher-quality.md` has what this is chosen by, and the command that shows it again.
 
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::ladder::Ladder;
 use crate::method::{Action, Context, Event, Method, RungView};
 use crate::methods::halving::Settings;
-use crate::models::{EvolutionConfig, GpConfig, ModelConfig, TpeConfig};
+use crate::models::{GpConfig, ModelConfig, PortfolioConfig, TpeConfig};
 use crate::plan::BracketPlan;
 use crate::space::Space;
 use crate::space::encoding::{AxisKind, Encoding};
@@ -93,8 +93,10 @@ impl AutoSettings {
             return (Some(ModelConfig::Prior(crate::models::PriorConfig::default())), why);
         }
         if rungs {
-            let why = "half of the trials at random, half children of good ones".to_owned();
-            return (Some(ModelConfig::Evolution(EvolutionConfig::default())), why);
+            let why =
+                "a third of the trials at random, the others placed by evolution, TPE and a Gaussian process"
+                    .to_owned();
+            return (Some(ModelConfig::Portfolio(PortfolioConfig::default())), why);
         }
         if numbers && axes <= FEW_AXES && self.trials <= FEW_TRIALS {
             let why = format!("placed by a Gaussian process: {} trials over {axes} numbers", self.trials);

@@ -10,6 +10,7 @@
 //! | `tpe` | densities of the good and of the others |
 //! | `gp` | a Gaussian process |
 //! | `evolution` | children of good trials |
+//! | `portfolio` | `evolution`, `tpe` and `gp` by lot |
 //! | `prior` | what a person expects |
 //!
 //! Models share `chance`: points anywhere, and where a person expects good ones.
@@ -17,6 +18,7 @@
 mod chance;
 mod evolution;
 mod gp;
+mod portfolio;
 mod prior;
 mod tpe;
 
@@ -29,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 pub use evolution::EvolutionConfig;
 pub use gp::GpConfig;
+pub use portfolio::PortfolioConfig;
 pub use prior::PriorConfig;
 pub use tpe::TpeConfig;
 
@@ -43,6 +46,8 @@ pub enum ModelConfig {
     Prior(PriorConfig),
     /// Children of good trials.
     Evolution(EvolutionConfig),
+    /// Several models by lot.
+    Portfolio(PortfolioConfig),
 }
 
 impl ModelConfig {
@@ -53,6 +58,7 @@ impl ModelConfig {
             Self::Gp(_) => "gp",
             Self::Prior(_) => "prior",
             Self::Evolution(_) => "evolution",
+            Self::Portfolio(_) => "portfolio",
         }
     }
 
@@ -63,6 +69,7 @@ impl ModelConfig {
             Self::Gp(config) => config.check(),
             Self::Prior(config) => config.check(),
             Self::Evolution(config) => config.check(),
+            Self::Portfolio(config) => config.check(),
         }
     }
 }
@@ -88,6 +95,7 @@ pub(crate) enum Model {
     Gp(gp::Gp),
     Prior(prior::Guided),
     Evolution(evolution::Evolution),
+    Portfolio(portfolio::Portfolio),
 }
 
 impl Model {
@@ -97,6 +105,7 @@ impl Model {
             ModelConfig::Gp(config) => Self::Gp(gp::Gp::new(*config)),
             ModelConfig::Prior(config) => Self::Prior(prior::Guided::new(*config)),
             ModelConfig::Evolution(config) => Self::Evolution(evolution::Evolution::new(*config)),
+            ModelConfig::Portfolio(config) => Self::Portfolio(portfolio::Portfolio::new(*config)),
         }
     }
 
@@ -107,6 +116,7 @@ impl Model {
             Self::Gp(model) => model.suggest(view),
             Self::Prior(model) => model.suggest(view),
             Self::Evolution(model) => model.suggest(view),
+            Self::Portfolio(model) => model.suggest(view),
         }
     }
 
@@ -117,6 +127,7 @@ impl Model {
         match self {
             Self::Tpe(model) => model.recall(view),
             Self::Gp(model) => model.recall(view),
+            Self::Portfolio(model) => model.recall(view),
             // They keep nothing.
             Self::Prior(_) | Self::Evolution(_) => {}
         }

@@ -7,7 +7,7 @@
 use crate::world::{EXITS, PAUSED, asha, space};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use toprung_searchers::models::{EvolutionConfig, GpConfig, PriorConfig, TpeConfig};
+use toprung_searchers::models::{EvolutionConfig, GpConfig, PortfolioConfig, PriorConfig, TpeConfig};
 use toprung_searchers::{
     Action, Assignment, Dimension, Domain, Event, ExitReason, ModelConfig, Prior, Searcher, SearcherConfig,
     Space, TrialId, Value,
@@ -22,6 +22,7 @@ fn models() -> Vec<ModelConfig> {
         ModelConfig::Gp(GpConfig { max_points: 64, ..few }),
         ModelConfig::Prior(PriorConfig::default()),
         ModelConfig::Evolution(EvolutionConfig::default()),
+        ModelConfig::Portfolio(PortfolioConfig::default()),
     ]
 }
 

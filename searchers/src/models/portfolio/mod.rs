@@ -1,0 +1,112 @@
+//! Several models side by side: each new trial is placed by one of them, by lot.
+//!
+//! **Rule.** A share `random_fraction` of all trials stays as drawn at random. Of the others, so many in [`SHARES`] are placed by
+//! each of `evolution`, `tpe` and `gp`; over more than [`FEW_AXES`] hyperparameters `tpe` takes the part of `gp` too. All
+//! learn from all trials, whoever placed them.
+//!
+//! Which model suits a task shows late, and differs: on smooth tasks a Gaussian process is far ahead, on rough ones it
+//! proposes near copies of what looked good in the lowest rungs. A portfolio loses little to the best of its members and is
+//! spared the worst (C. Gomes, B. Selman, *Algorithm portfolios*, Artificial Intelligence 2001; of models: M. Hoffman,
+//! E. Brochu, N. de Freitas, UAI 2011, whose shares follow success). Shares that follow success were tried here and were worse
+//! on the recorded tasks: success in the low rungs is what misleads there.
+//!
+//! The lot is drawn from the trial's own random numbers. Cost of a suggestion: that of the model, of which `gp` is the dearest;
+//! it holds [`GP_POINTS`] reports here.
+
+use super::{EvolutionConfig, GpConfig, TpeConfig, View, evolution::Evolution, gp::Gp, tpe::Tpe};
+use crate::config::check::fraction;
+use crate::error::Error;
+use crate::space::Assignment;
+use crate::stream::{Purpose, Stream};
+use serde::{Deserialize, Serialize};
+
+/// Of so many trials that are not random, one is placed by `tpe`, one by `gp`, and the others by `evolution`.
+const SHARES: u64 = 4;
+/// Over more hyperparameters a Gaussian process tells little.
+const FEW_AXES: usize = 16;
+/// The reports that the Gaussian process holds.
+const GP_POINTS: u32 = 96;
+/// Which decision this is, among those of a search: the letters of "port".
+const DECISION: u64 = 0x706F_7274;
+
+/// Settings.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PortfolioConfig {
+    /// The part of the trials that stay as drawn at random, `0.0 ..= 1.0`.
+    pub random_fraction: f64,
+}
+
+impl Default for PortfolioConfig {
+    fn default() -> Self {
+        Self { random_fraction: 0.33 }
+    }
+}
+
+impl PortfolioConfig {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as other models have it")]
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        fraction("portfolio.random_fraction", self.random_fraction, 1.0, "0 to 1")
+    }
+}
+
+/// The model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Portfolio {
+    config: PortfolioConfig,
+    evolution: Evolution,
+    tpe: Tpe,
+    gp: Gp,
+}
+
+/// Who places a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Member {
+    Chance,
+    Evolution,
+    Tpe,
+    Gp,
+}
+
+impl Portfolio {
+    pub(crate) fn new(config: PortfolioConfig) -> Self {
+        Self {
+            config,
+            evolution: Evolution::new(EvolutionConfig { random_fraction: 0.0 }),
+            tpe: Tpe::new(TpeConfig { random_fraction: 0.0, ..TpeConfig::default() }),
+            gp: Gp::new(GpConfig { random_fraction: 0.0, max_points: GP_POINTS, ..GpConfig::default() }),
+        }
+    }
+
+    /// Hyperparameters for a trial; none: as drawn.
+    pub(crate) fn suggest(&mut self, view: View<'_>) -> Option<Assignment> {
+        match self.member(view) {
+            Member::Chance => None,
+            Member::Evolution => self.evolution.suggest(view),
+            Member::Tpe => self.tpe.suggest(view),
+            Member::Gp => self.gp.suggest(view),
+        }
+    }
+
+    /// Takes note of a trial, as the model that placed it does.
+    pub(crate) fn recall(&mut self, view: View<'_>) {
+        match self.member(view) {
+            // They keep nothing.
+            Member::Chance | Member::Evolution => {}
+            Member::Tpe => self.tpe.recall(view),
+            Member::Gp => self.gp.recall(view),
+        }
+    }
+
+    fn member(&self, view: View<'_>) -> Member {
+        let mut stream = Stream::new(view.seed, view.trial, Purpose::Decision(DECISION));
+        if stream.unit() < self.config.random_fraction {
+            return Member::Chance;
+        }
+        match stream.index(SHARES - 1) {
+            0 => Member::Tpe,
+            1 if view.encoding.axes().len() > FEW_AXES => Member::Tpe,
+            1 => Member::Gp,
+            _ => Member::Evolution,
+        }
+    }
+}
