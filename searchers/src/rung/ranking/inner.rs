@@ -1,6 +1,6 @@
 //! A node of the tree above others, which counts what is below it.
 
-use super::place::Place;
+use super::place::{Place, before};
 
 /// Up to `F` children in order, each from its first possible place on. That of the first child says nothing: whatever is
 /// before the second belongs to it.
@@ -43,8 +43,7 @@ impl<const F: usize> Inner<F> {
 
     /// Which child a place belongs to.
     pub(super) fn find(&self, place: Place) -> usize {
-        let order = place.order();
-        self.firsts[1..self.len()].partition_point(|first| first.order() <= order)
+        before(&self.firsts[1..self.len()], place.order() + 1)
     }
 
     pub(super) fn node(&self, at: usize) -> u32 {

@@ -2,7 +2,7 @@
 //!
 //! Each has `L` places; only the newest may have fewer, so that a ranking of few entries takes little memory.
 
-use super::place::Place;
+use super::place::{Place, before};
 use super::room::make_room;
 
 /// All leaves. `L` is at most 64: which entries are open is one word a leaf.
@@ -53,8 +53,7 @@ impl<const L: usize> Leaves<L> {
 
     /// How many places of a leaf are before this one.
     pub(super) fn before(&self, leaf: u32, place: Place) -> usize {
-        let order = place.order();
-        self.places(leaf).partition_point(|other| other.order() < order)
+        before(self.places(leaf), place.order())
     }
 
     /// Puts a closed entry at `at` into a leaf that is not full.

@@ -37,6 +37,20 @@ impl Place {
     }
 }
 
+/// So many places are compared one by one.
+const STRIDE: usize = 8;
+
+/// How many of these, which are in order, are before an `order`.
+///
+/// Of each [`STRIDE`] the last is looked at, then the one block of them where it is decided. That compares more than a binary
+/// search does, but no step waits for the memory of another, and the memory is what takes time.
+pub(super) fn before(places: &[Place], order: u128) -> usize {
+    let is_before = |place: &&Place| place.order() < order;
+    let blocks = places.iter().skip(STRIDE - 1).step_by(STRIDE).filter(is_before).count();
+    let start = blocks * STRIDE;
+    start + places[start..].iter().take(STRIDE).filter(is_before).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -163,8 +163,10 @@ fn an_entry_takes_16_bytes() {
     assert_eq!(size_of::<Entry>(), 16);
 }
 
-/// A million metrics: rising, falling, equal, in waves, and in no order.
-fn arrivals() -> [(&'static str, fn(u32) -> f64); 5] {
+/// Metrics by arrival.
+type Arrivals = (&'static str, fn(u32) -> f64);
+
+fn arrivals() -> [Arrivals; 5] {
     [
         ("rising", f64::from),
         ("falling", |at| -f64::from(at)),
