@@ -2,7 +2,7 @@
 //!
 //! Entries are in the leaves only, a block of them in each, so that the way to one of a million passes three or four blocks of
 //! memory. The nodes above count the entries of each child, and the open ones. A node is split when an insertion meets
-//! it full: at its middle, but where entries arrive in order, at its end, so that the nodes they leave behind are full.
+//! it full: at its middle, but a leaf at its end where entries arrive in order, so that the leaves they leave behind are full.
 //! Nodes never join: few entries are ever taken out, and an empty node is used again when a place in its range comes.
 
 use super::inner::{Child, Inner};
@@ -206,7 +206,7 @@ impl<const L: usize, const F: usize> Tree<L, F> {
     fn split_child(&mut self, level: u32, node: u32, at: usize, ends: Ends, place: Place) {
         let child = self.inner(node).node(at);
         let (first, added) =
-            if level == 0 { self.split_leaf(child, ends, place) } else { self.split_inner(child, ends) };
+            if level == 0 { self.split_leaf(child, ends, place) } else { self.split_inner(child) };
         self.inners[node as usize].add(at + 1, first, added);
     }
 
@@ -220,13 +220,8 @@ impl<const L: usize, const F: usize> Tree<L, F> {
         (first, Child { node, entries: places.len() as u32, open: self.leaves.open(node) })
     }
 
-    fn split_inner(&mut self, node: u32, ends: Ends) -> (Place, Child) {
-        let cut = match ends {
-            Ends { first: true, last: false } => 1,
-            Ends { first: false, last: true } => F - 1,
-            _ => F / 2,
-        };
-        let (first, rest) = self.inners[node as usize].split(cut);
+    fn split_inner(&mut self, node: u32) -> (Place, Child) {
+        let (first, rest) = self.inners[node as usize].split(F / 2);
         let added = self.add(rest);
         (first, self.inner(added).as_child(added))
     }
