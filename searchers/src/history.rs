@@ -4,7 +4,7 @@
 //! successive halving would have. A trial enters a level with its first validation at that length or later. Trials that
 //! have not come so far are not absent: a model sees where each of them is and why it is not further (see [`Progress`]).
 //!
-//! Cost: O(L log n) a validation for L levels; 32 bytes for each entry in a level, 40 bytes and its coordinates a trial.
+//! Cost: O(L log n) a validation for L levels; some 35 bytes for each entry in a level, 40 bytes and its coordinates a trial.
 
 use crate::method::{ExitReason, TrialId};
 use crate::rung::{Key, NO_ENTRY, Ranking};
@@ -119,7 +119,7 @@ impl History {
         (observed.length, observed.metric) = (length, Key::new(metric));
         let mut level = usize::from(observed.levels);
         while self.lengths.get(level).is_some_and(|&reached| reached <= length) {
-            observed.entry = self.rankings[level].insert(observed.metric, trial.0, observed.entry);
+            observed.entry = self.rankings[level].insert(observed.metric, trial.0, observed.entry).entry;
             level += 1;
         }
         observed.levels = level as u8;

@@ -75,6 +75,11 @@ pub trait Task: Sync {
     /// What is reported at `length`, in `1 ..= max_length`, of a curve of this task.
     fn point(&self, curve: &Curve, length: u64) -> Point;
 
+    /// What training from `length − 1` to `length` costs: [`Point::cost`], for tasks that know it for less than a point.
+    fn cost(&self, curve: &Curve, length: u64) -> f64 {
+        self.point(curve, length).cost
+    }
+
     /// Whether that point was never measured but predicted, because the recorded curve ends before.
     fn is_predicted(&self, _curve: &Curve, _length: u64) -> bool {
         false

@@ -1,11 +1,13 @@
 //! One rung: who reported there with what metric, who went on, who may still.
 
+mod key;
 mod ranking;
 
 use crate::method::RungView;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use ranking::{Key, NO_ENTRY, Ranking};
+pub(crate) use key::Key;
+pub(crate) use ranking::{NO_ENTRY, Ranked, Ranking};
 
 /// A rung and its counts. A trial *heads* for a rung while it trains towards its length.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -162,6 +162,14 @@ impl Task for PowerLaw {
         }
         Point { metric, cost }
     }
+
+    /// The same at every length.
+    fn cost(&self, curve: &Curve, _length: u64) -> f64 {
+        match *curve {
+            Curve::Law { numbers: [_, _, cost, _], .. } => cost,
+            Curve::Row(_) => 0.0,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +235,18 @@ mod tests {
         assert_ne!(metric(0, 1, 3), metric(1, 1, 3));
         assert_ne!(metric(0, 1, 3), metric(0, 2, 3));
         assert_ne!(metric(0, 1, 26), metric(0, 1, 27));
+    }
+
+    #[test]
+    fn costs_are_those_of_the_points() {
+        let uneven = family(Shape { uneven: 0.7, divergence: 0.5, noise: 0.1, ..Shape::default() });
+        for trial in 1..20 {
+            let curve = uneven.curve(0, trial, &uneven.space.draw(0, TrialId(trial)));
+            for length in [1, 13, 27] {
+                assert_eq!(uneven.cost(&curve, length), uneven.point(&curve, length).cost);
+            }
+        }
+        assert_eq!(uneven.cost(&Curve::Row(0), 1), uneven.point(&Curve::Row(0), 1).cost);
     }
 
     #[test]

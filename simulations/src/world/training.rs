@@ -66,7 +66,7 @@ impl<T: Task + ?Sized, P: Player + ?Sized> Game<'_, T, P> {
         };
         let mut time = slot.from;
         for length in trial.length + 1..=goal {
-            let cost = self.task.point(&trial.curve, u64::from(length)).cost;
+            let cost = self.task.cost(&trial.curve, u64::from(length));
             time += cost * slot.slowness + self.saving_at(length);
         }
         let slot = &mut self.slots[index as usize];
@@ -100,7 +100,7 @@ impl<T: Task + ?Sized, P: Player + ?Sized> Game<'_, T, P> {
         let mut time = slot.from;
         while trial.length < slot.goal {
             let length = trial.length + 1;
-            let cost = self.task.point(&trial.curve, u64::from(length)).cost;
+            let cost = self.task.cost(&trial.curve, u64::from(length));
             let trained = time + cost * slot.slowness;
             if trained > until {
                 break;

@@ -2,7 +2,7 @@
 
 use super::{Halving, State, Step};
 use crate::reason::Reason;
-use crate::rung::Ranking;
+use crate::rung::{Ranked, Ranking};
 
 impl Halving {
     /// The highest rung that members may train for.
@@ -32,11 +32,11 @@ impl Halving {
         if self.outstanding > 0 || !self.interrupted.is_empty() || self.creatable() > 0 || others_wait {
             return;
         }
-        while let Some(entry) = self.rungs[ceiling].ranking.first_open() {
+        while let Some(Ranked { entry, rank }) = self.rungs[ceiling].ranking.first_open() {
             let member = self.rungs[ceiling].ranking.trial(entry);
             self.rungs[ceiling].ranking.set_open(entry, false);
             self.member_mut(member).state = State::Closed;
-            let reason = Reason::RankingSettled(self.standing(ceiling, entry, 0));
+            let reason = Reason::RankingSettled(self.standing(ceiling, rank, 0));
             steps.push(Step::Stop { member, reason });
         }
     }

@@ -38,10 +38,11 @@ impl Halving {
         waiting + coming + u64::from(self.rungs[rung + 1].heading)
     }
 
-    pub(super) fn standing(&self, rung: usize, entry: u32, go_on: u64) -> Standing {
+    /// Where the entry stands that has so many before it.
+    pub(super) fn standing(&self, rung: usize, before: u64, go_on: u64) -> Standing {
         let Rung { length, ranking, .. } = &self.rungs[rung];
-        let (rank, of) = (ranking.rank(entry) + 1, u64::from(ranking.len()));
-        Standing { rung: rung as u32, length: *length, rank, of, go_on }
+        let of = u64::from(ranking.len());
+        Standing { rung: rung as u32, length: *length, rank: before + 1, of, go_on }
     }
 
     /// A member has trained for a rung; `below` is its entry in the one below.

@@ -84,7 +84,7 @@ impl Halving {
                 below
             }
         };
-        self.member_mut(member).entry = self.rungs[rung].ranking.insert(Key::FAILED, member, below);
+        self.member_mut(member).entry = self.rungs[rung].ranking.insert(Key::FAILED, member, below).entry;
     }
 
     /// Removes a member from every rung.

@@ -30,7 +30,7 @@
 //! | `ceiling` | the rung that members may not train beyond |
 //! | `start` | the rung in which new members begin |
 //!
-//! Cost: O(R log n) an event for R rungs; 16 bytes a member and 32 for each of its places in a rung.
+//! Cost: O(R log n) an event for R rungs; 16 bytes a member and some 35 for each of its places in a rung.
 
 use crate::config::invalid_allowed;
 use crate::divisor::Divisor;
@@ -216,9 +216,9 @@ impl Halving {
         self.rungs[rung].heading -= 1;
         self.member_mut(member).length = length;
         let reason = match self.climb(member, Key::new(metric)) {
-            Climb::Heading => return self.head_on(member, steps),
+            Climb::Heading { rank } => return self.head_on(member, rank, steps),
             Climb::Top => Reason::MaxLength { length },
-            Climb::Stays => match self.verdict(member) {
+            Climb::Stays { rank } => match self.verdict(member, rank) {
                 Ok(reason) => {
                     self.member_mut(member).state = State::Pausing;
                     let rung = usize::from(self.member_ref(member).rung);

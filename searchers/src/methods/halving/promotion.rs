@@ -2,33 +2,33 @@
 
 use super::{Halving, Member, State, Step};
 use crate::reason::{Reason, Standing};
-use crate::rung::{Key, NO_ENTRY};
+use crate::rung::{Key, NO_ENTRY, Ranked};
 
 impl Halving {
     /// Promotes the best paused member of the highest rung that has one to promote.
     pub(super) fn promote_best(&mut self, steps: &mut Vec<Step>) -> bool {
         let top = self.rungs.len() - 1;
         for rung in (0..top).rev() {
-            let Some(entry) = self.rungs[rung].ranking.first_open() else {
+            let Some(best) = self.rungs[rung].ranking.first_open() else {
                 continue;
             };
-            if self.rungs[rung].ranking.rank(entry) < self.go_on(rung) {
-                self.promote(rung, entry, steps);
+            if best.rank < self.go_on(rung) {
+                self.promote(rung, best, steps);
                 return true;
             }
         }
         false
     }
 
-    pub(super) fn promote(&mut self, rung: usize, entry: u32, steps: &mut Vec<Step>) {
+    fn promote(&mut self, rung: usize, Ranked { entry, rank }: Ranked, steps: &mut Vec<Step>) {
         let member = self.rungs[rung].ranking.trial(entry);
         let key = self.rungs[rung].ranking.key(entry);
         self.rungs[rung].ranking.set_open(entry, false);
-        let outcome = if self.ascend(member) { Climb::Heading } else { self.climb(member, key) };
+        let outcome = if self.ascend(member) { Climb::Heading { rank } } else { self.climb(member, key) };
         match outcome {
-            Climb::Heading => {
+            Climb::Heading { rank } => {
                 self.outstanding += 1;
-                return self.head_on(member, steps);
+                return self.head_on(member, rank, steps);
             }
             Climb::Top => {
                 self.member_mut(member).state = State::Closed;
@@ -36,7 +36,7 @@ impl Halving {
                 steps.push(Step::Stop { member, reason: Reason::MaxLength { length } });
             }
             // It validated past the next rung before it paused, so it has its place there already and waits.
-            Climb::Stays => {
+            Climb::Stays { .. } => {
                 let (rung, entry) = self.place(member);
                 self.rungs[rung].ranking.set_open(entry, true);
             }
@@ -53,16 +53,16 @@ impl Halving {
             let before = rung.checked_sub(1).filter(|_| below != NO_ENTRY);
             let before = before.map(|before| self.rungs[before].ranking.key(below));
             self.note_pair(member, rung, before, key);
-            let entry = self.rungs[rung].ranking.insert(key, member, below);
+            let Ranked { entry, rank } = self.rungs[rung].ranking.insert(key, member, below);
             self.member_mut(member).entry = entry;
             if rung + 1 == self.rungs.len() {
                 return Climb::Top;
             }
-            if self.rungs[rung].ranking.rank(entry) >= self.go_on(rung) {
-                return Climb::Stays;
+            if rank >= self.go_on(rung) {
+                return Climb::Stays { rank };
             }
             if self.ascend(member) {
-                return Climb::Heading;
+                return Climb::Heading { rank };
             }
         }
     }
@@ -79,20 +79,19 @@ impl Halving {
         must_train
     }
 
-    /// A member that was just moved up trains to its rung.
-    pub(super) fn head_on(&mut self, member: u32, steps: &mut Vec<Step>) {
-        let Member { entry, rung, .. } = *self.member_ref(member);
-        let rung = usize::from(rung);
-        let reason = Reason::Promoted(self.standing(rung - 1, entry, self.go_on(rung - 1)));
+    /// A member that was just moved up trains to its rung; so many are before it in the one below.
+    pub(super) fn head_on(&mut self, member: u32, rank: u64, steps: &mut Vec<Step>) {
+        let rung = usize::from(self.member_ref(member).rung);
+        let reason = Reason::Promoted(self.standing(rung - 1, rank, self.go_on(rung - 1)));
         self.member_mut(member).state = State::Running;
         steps.push(Step::TrainTo { member, length: self.rungs[rung].length, reason });
         self.close_outranked(steps);
     }
 
-    /// Of a member that stays in its rung: `Ok`, why it waits, or `Err`, why it ends.
-    pub(super) fn verdict(&self, member: u32) -> Result<Reason, Reason> {
-        let (rung, entry) = self.place(member);
-        let now = self.standing(rung, entry, self.go_on(rung));
+    /// Of a member that stays in its rung, where so many are before it: `Ok`, why it waits, or `Err`, why it ends.
+    pub(super) fn verdict(&self, member: u32, rank: u64) -> Result<Reason, Reason> {
+        let rung = usize::from(self.member_ref(member).rung);
+        let now = self.standing(rung, rank, self.go_on(rung));
         if self.stops() {
             return Err(Reason::Cut(now));
         }
@@ -114,8 +113,8 @@ impl Halving {
             let most = self.can_go_on(rung, coming);
             // No rank can be greater than their number.
             let any = u64::from(self.rungs[rung].ranking.len()) > most;
-            while any && let Some(entry) = self.rungs[rung].ranking.last_open() {
-                let standing = self.standing(rung, entry, most);
+            while any && let Some(Ranked { entry, rank }) = self.rungs[rung].ranking.last_open() {
+                let standing = self.standing(rung, rank, most);
                 if standing.rank <= most {
                     break;
                 }
@@ -129,12 +128,12 @@ impl Halving {
     }
 }
 
-/// Where a climb ended.
+/// Where a climb ended; `rank` is how many are before it in the last rung it has its place in.
 pub(super) enum Climb {
     /// In the rung it is in: not among the best.
-    Stays,
+    Stays { rank: u64 },
     /// On the way to the next rung.
-    Heading,
+    Heading { rank: u64 },
     /// In the top rung.
     Top,
 }

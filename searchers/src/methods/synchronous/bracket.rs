@@ -12,7 +12,7 @@ use crate::method::RungView;
 use crate::methods::halving::Step;
 use crate::plan::BracketPlan;
 use crate::reason::{Reason, Standing};
-use crate::rung::{Key, NO_ENTRY, Rung};
+use crate::rung::{Key, NO_ENTRY, Ranked, Rung};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -137,14 +137,14 @@ impl Bracket {
     /// Enters the metric of a running member in its rung, and in those above as far as it is certain to go on.
     fn climb(&mut self, member: u32, key: Key, steps: &mut Vec<Step>) {
         loop {
-            let (rung, entry) = self.enter(member, key);
+            let (rung, Ranked { rank, .. }) = self.enter(member, key);
             if rung + 1 == self.rungs.len() {
                 self.member_mut(member).state = State::Stopping;
                 let length = self.member_ref(member).length;
                 return steps.push(Step::Stop { member, reason: Reason::MaxLength { length } });
             }
-            let standing = self.standing(rung, entry);
-            if !self.is_certain(rung, entry) {
+            let standing = self.standing(rung, rank);
+            if !self.is_certain(rung, rank) {
                 let alone = self.missing(rung) == 0 && self.rungs[rung].pausing == 0;
                 if alone {
                     self.member_mut(member).state = State::Stopping;
@@ -162,14 +162,14 @@ impl Bracket {
     }
 
     /// Gives a member its place in its rung.
-    pub(super) fn enter(&mut self, member: u32, key: Key) -> (usize, u32) {
+    pub(super) fn enter(&mut self, member: u32, key: Key) -> (usize, Ranked) {
         let Member { entry: below, rung, .. } = *self.member_ref(member);
         let rung = usize::from(rung);
         let before = if rung == 0 { 0 } else { self.rungs[rung - 1].length };
         self.trained = self.trained.saturating_add(self.rungs[rung].length - before);
-        let entry = self.rungs[rung].ranking.insert(key, member, below);
-        self.member_mut(member).entry = entry;
-        (rung, entry)
+        let entered = self.rungs[rung].ranking.insert(key, member, below);
+        self.member_mut(member).entry = entered.entry;
+        (rung, entered)
     }
 
     /// Moves a member to the next rung. Whether it must train to get there.
@@ -187,8 +187,8 @@ impl Bracket {
     /// Lets all go on who are certain to, and closes the others of the rungs that are decided.
     pub(super) fn settle(&mut self, steps: &mut Vec<Step>) {
         for rung in self.decided..self.rungs.len() - 1 {
-            while let Some(entry) = self.rungs[rung].ranking.first_open() {
-                if !self.is_certain(rung, entry) {
+            while let Some(Ranked { entry, rank }) = self.rungs[rung].ranking.first_open() {
+                if !self.is_certain(rung, rank) {
                     break;
                 }
                 self.promote(rung, entry, steps);
@@ -211,7 +211,7 @@ impl Bracket {
             return;
         }
         // It validated past the next rung before it paused.
-        let (rung, entry) = self.enter(member, key);
+        let (rung, Ranked { entry, .. }) = self.enter(member, key);
         if rung + 1 < self.rungs.len() {
             return self.rungs[rung].ranking.set_open(entry, true);
         }
@@ -221,8 +221,8 @@ impl Bracket {
     }
 
     fn close_open(&mut self, rung: usize, steps: &mut Vec<Step>) {
-        while let Some(entry) = self.rungs[rung].ranking.first_open() {
-            let reason = Reason::Cut(self.standing(rung, entry));
+        while let Some(Ranked { entry, rank }) = self.rungs[rung].ranking.first_open() {
+            let reason = Reason::Cut(self.standing(rung, rank));
             let member = self.rungs[rung].ranking.trial(entry);
             self.rungs[rung].ranking.set_open(entry, false);
             self.member_mut(member).state = State::Closed;
@@ -242,7 +242,8 @@ impl Bracket {
         if let Some((_, member)) = self.ready.pop_first() {
             let Member { rung, entry, .. } = *self.member_ref(member);
             let rung = usize::from(rung);
-            let reason = Reason::Promoted(self.standing(rung - 1, entry));
+            let rank = self.rungs[rung - 1].ranking.rank(entry);
+            let reason = Reason::Promoted(self.standing(rung - 1, rank));
             self.run(member);
             steps.push(Step::TrainTo { member, length: self.rungs[rung].length, reason });
             return true;
@@ -282,17 +283,16 @@ impl Bracket {
         heading + coming
     }
 
-    fn is_certain(&self, rung: usize, entry: u32) -> bool {
-        self.rungs[rung].ranking.rank(entry) + self.missing(rung) < self.sizes[rung + 1]
+    /// Whether a member with so many before it goes on, whatever others report.
+    fn is_certain(&self, rung: usize, before: u64) -> bool {
+        before + self.missing(rung) < self.sizes[rung + 1]
     }
 
-    fn standing(&self, rung: usize, entry: u32) -> Standing {
-        let Rung { length, ranking, .. } = &self.rungs[rung];
-        let rank = ranking.rank(entry) + 1;
+    fn standing(&self, rung: usize, before: u64) -> Standing {
         Standing {
             rung: rung as u32,
-            length: *length,
-            rank,
+            length: self.rungs[rung].length,
+            rank: before + 1,
             of: self.sizes[rung],
             go_on: self.sizes[rung + 1],
         }

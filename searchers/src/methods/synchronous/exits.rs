@@ -78,7 +78,7 @@ impl Bracket {
         } else {
             let below = self.rungs[rung].ranking.below(known.entry);
             self.rungs[rung].ranking.remove(known.entry);
-            self.member_mut(member).entry = self.rungs[rung].ranking.insert(Key::FAILED, member, below);
+            self.member_mut(member).entry = self.rungs[rung].ranking.insert(Key::FAILED, member, below).entry;
         }
     }
 
