@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 /// With fewer lengths than this there is no room for rungs.
 pub(crate) const LENGTHS: u64 = 4;
 /// One in so many goes on.
-pub(crate) const DIVISOR: f64 = 4.0;
+pub(crate) const DIVISOR: f64 = 3.0;
 /// The lowest rung is at this part of the greatest length, or at 1.
 pub(crate) const SPAN: u64 = 256;
 /// Up to so many trials a Gaussian process places them.

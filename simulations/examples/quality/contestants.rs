@@ -149,22 +149,25 @@ fn adaptive() -> Vec<Contestant> {
     let stopping = "`adaptive_asha` with `stop_once`";
     vec![
         contestant("adaptive-conservative", Adaptive, promotion, |length| {
-            Way::Once(brackets(length, Mode::Conservative, false))
+            Way::Once(brackets(length, None, Mode::Conservative, false))
+        }),
+        contestant("adaptive-conservative-1", Adaptive, "the same with `min_length: 1`", |length| {
+            Way::Once(brackets(length, Some(1), Mode::Conservative, false))
         }),
         contestant("adaptive-standard", Adaptive, promotion, |length| {
-            Way::Once(brackets(length, Mode::Standard, false))
+            Way::Once(brackets(length, None, Mode::Standard, false))
         }),
         contestant("adaptive-aggressive", Adaptive, promotion, |length| {
-            Way::Once(brackets(length, Mode::Aggressive, false))
+            Way::Once(brackets(length, None, Mode::Aggressive, false))
         }),
         contestant("adaptive-conservative-stopping", Adaptive, stopping, |length| {
-            Way::Once(brackets(length, Mode::Conservative, true))
+            Way::Once(brackets(length, None, Mode::Conservative, true))
         }),
         contestant("adaptive-standard-stopping", Adaptive, stopping, |length| {
-            Way::Once(brackets(length, Mode::Standard, true))
+            Way::Once(brackets(length, None, Mode::Standard, true))
         }),
         contestant("adaptive-aggressive-stopping", Adaptive, stopping, |length| {
-            Way::Once(brackets(length, Mode::Aggressive, true))
+            Way::Once(brackets(length, None, Mode::Aggressive, true))
         }),
     ]
 }
@@ -243,14 +246,14 @@ fn pasha(max_length: u64) -> SearcherConfig {
     }
 }
 
-fn brackets(max_length: u64, mode: Mode, stop_once: bool) -> SearcherConfig {
+fn brackets(max_length: u64, min_length: Option<u64>, mode: Mode, stop_once: bool) -> SearcherConfig {
     SearcherConfig::AdaptiveAsha {
         max_trials: MANY,
         mode,
         divisor: DIVISOR,
-        max_rungs: rungs(max_length),
+        max_rungs: rungs(max_length) + u32::from(min_length.is_some()),
         bracket_rungs: Vec::new(),
-        min_length: None,
+        min_length,
         max_length,
         max_concurrent_trials: 0,
         stop_once,

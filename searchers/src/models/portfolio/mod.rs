@@ -110,3 +110,52 @@ impl Portfolio {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::History;
+    use crate::method::TrialId;
+    use crate::space::encoding::Encoding;
+    use crate::space::{Dimension, Domain, Space};
+    use std::collections::BTreeMap;
+
+    /// Who places the first `trials` trials over so many hyperparameters.
+    fn placed(random_fraction: f64, axes: usize, trials: u32) -> BTreeMap<Member, u32> {
+        let number = || {
+            Dimension::always(Domain::Double { min: 0.0, max: 1.0, log: false, count: None, quantize: None })
+        };
+        let space = Space::new((0..axes).map(|axis| (format!("x{axis}"), number())).collect());
+        let (encoding, history) = (Encoding::new(&space), History::new(vec![1, 3]));
+        let portfolio = Portfolio::new(PortfolioConfig { random_fraction });
+        let drawn = space.draw(7, TrialId(1));
+        let mut placed = BTreeMap::new();
+        for trial in (1..=trials).map(TrialId) {
+            let view =
+                View { space: &space, encoding: &encoding, history: &history, seed: 7, trial, drawn: &drawn };
+            *placed.entry(portfolio.member(view)).or_insert(0) += 1;
+        }
+        placed
+    }
+
+    #[test]
+    fn each_has_its_share() {
+        let placed = placed(0.2, 3, 10_000);
+        for (member, share) in
+            [(Member::Chance, 0.2), (Member::Evolution, 0.4), (Member::Tpe, 0.2), (Member::Gp, 0.2)]
+        {
+            // Five standard deviations.
+            let (found, wide) = (f64::from(placed[&member]) / 10_000.0, 0.025);
+            assert!((found - share).abs() < wide, "{member:?}: {found}");
+        }
+    }
+
+    #[test]
+    fn over_many_hyperparameters_there_is_no_gaussian_process() {
+        let few = placed(0.0, FEW_AXES, 1000);
+        let many = placed(0.0, FEW_AXES + 1, 1000);
+        assert!(few.contains_key(&Member::Gp) && !many.contains_key(&Member::Gp));
+        assert_eq!(many[&Member::Tpe], few[&Member::Tpe] + few[&Member::Gp]);
+        assert_eq!(placed(1.0, 2, 100), BTreeMap::from([(Member::Chance, 100)]));
+    }
+}
