@@ -25,9 +25,7 @@ pub(super) async fn run(global: &Global, args: &Plan) -> Result<Exit, Error> {
     preview.warnings.extend(bounds(&loaded.config.searcher.method));
     let method = &loaded.config.searcher.method;
     let model = method.model();
-    // Without an engine the slots are not known: as many as trials may run at once, or one.
-    let places = method.max_concurrent_trials().max(1);
-    let choice = method.choice(&loaded.config.space, places);
+    let choice = method.choice(&loaded.config.space, at_once(&loaded.config)?);
     let simulated = simulated(&loaded.config)?;
     if args.json {
         let mut shown = json::preview(&preview);
@@ -66,6 +64,12 @@ fn local(config: &ExperimentConfig) -> Result<v1::PreviewExperimentResponse, Err
         warnings: Vec::new(),
         sample_hparams_json: samples(config),
     })
+}
+
+/// So many trials at once are planned for.
+fn at_once(config: &ExperimentConfig) -> Result<u32, Error> {
+    let planned = toprung_searchers::plan(&config.searcher.method, &config.space).map_err(refused)?;
+    Ok(planned::at_once(config, &planned))
 }
 
 /// What the search costs on made-up curves: here, whoever planned it.

@@ -203,7 +203,8 @@ fn lengths(method: &SearcherConfig, planned: &Plan) -> Vec<u64> {
     lengths
 }
 
-fn at_once(config: &ExperimentConfig, planned: &Plan) -> u32 {
+/// How many trials run at once as far as the file says, [`USUAL_AT_ONCE`] where it does not: the slots are those of an engine.
+pub(crate) fn at_once(config: &ExperimentConfig, planned: &Plan) -> u32 {
     let wanted = match config.searcher.method.max_concurrent_trials() {
         0 => USUAL_AT_ONCE,
         wanted => wanted,
