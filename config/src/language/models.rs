@@ -80,10 +80,10 @@ pub(crate) static EVOLUTION: Section = Section {
 
 pub(crate) static PORTFOLIO: Section = Section {
     title: "the model `portfolio`",
-    doc: "Each trial by one of `evolution`, `tpe` and `gp`, by lot: a half by the first, a quarter by each of the others.",
+    doc: "Each trial by one of `tpe`, `evolution` and `gp`, by lot.",
     groups: &[&[
         field("name", Shape::Choice(&["portfolio"]), "", NAME_DOC),
-        field("random_fraction", Shape::Fraction { most: 1.0 }, "0.33", RANDOM_FRACTION_DOC),
+        field("random_fraction", Shape::Fraction { most: 1.0 }, "0.3", RANDOM_FRACTION_DOC),
     ]],
     strangers: &[],
 };

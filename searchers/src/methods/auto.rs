@@ -8,7 +8,7 @@
 //! | priors | placed by them |
 //! | trials in full: few, and nothing but numbers | placed by a Gaussian process |
 //! | trials in full otherwise | placed by TPE |
-//! | trials in rungs | a third at random, the others by evolution, TPE and a Gaussian process in turn ([`crate::models`]) |
+//! | trials in rungs | three in ten at random, the others by TPE, evolution and a Gaussian process by lot ([`crate::models`]) |
 //!
 //! `docs/searcher-quality.md` has what this is chosen by, and the command that shows it again.
 
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 /// With fewer lengths than this there is no room for rungs.
 pub(crate) const LENGTHS: u64 = 4;
 /// One in so many goes on.
-pub(crate) const DIVISOR: f64 = 3.0;
+pub(crate) const DIVISOR: f64 = 4.0;
 /// The lowest rung is at this part of the greatest length, or at 1.
 pub(crate) const SPAN: u64 = 256;
 /// Up to so many trials a Gaussian process places them.
@@ -94,7 +94,7 @@ impl AutoSettings {
         }
         if rungs {
             let why =
-                "a third of the trials at random, the others placed by evolution, TPE and a Gaussian process"
+                "three in ten trials at random, the others placed by TPE, evolution and a Gaussian process"
                     .to_owned();
             return (Some(ModelConfig::Portfolio(PortfolioConfig::default())), why);
         }

@@ -1,8 +1,9 @@
 //! Several models side by side: each new trial is placed by one of them, by lot.
 //!
-//! **Rule.** A share `random_fraction` of all trials stays as drawn at random. Of the others, so many in [`SHARES`] are placed by
-//! each of `evolution`, `tpe` and `gp`; over more than [`FEW_AXES`] hyperparameters `tpe` takes the part of `gp` too. All
-//! learn from all trials, whoever placed them.
+//! **Rule.** A share `random_fraction` of all trials stays as drawn at random. Of [`LOTS`] others, [`OF_TPE`] are placed by
+//! `tpe`, [`OF_GP`] by `gp` and the rest by `evolution`; over more than [`FEW_AXES`] hyperparameters `tpe` takes the part of
+//! `gp` too. All learn from all trials, whoever placed them. TPE compares [`CANDIDATES`] points only: more of them pick near
+//! copies of one another.
 //!
 //! Which model suits a task shows late, and differs: on smooth tasks a Gaussian process is far ahead, on rough ones it
 //! proposes near copies of what looked good in the lowest rungs. A portfolio loses little to the best of its members and is
@@ -20,8 +21,14 @@ use crate::space::Assignment;
 use crate::stream::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
-/// Of so many trials that are not random, one is placed by `tpe`, one by `gp`, and the others by `evolution`.
-const SHARES: u64 = 4;
+/// Trials that are not random are shared out in lots.
+const LOTS: u64 = 14;
+/// So many of them are those of `tpe`.
+const OF_TPE: u64 = 7;
+/// And of `gp`.
+const OF_GP: u64 = 2;
+/// The points that TPE compares for a trial.
+const CANDIDATES: u32 = 8;
 /// Over more hyperparameters a Gaussian process tells little.
 const FEW_AXES: usize = 16;
 /// The reports that the Gaussian process holds.
@@ -38,7 +45,7 @@ pub struct PortfolioConfig {
 
 impl Default for PortfolioConfig {
     fn default() -> Self {
-        Self { random_fraction: 0.33 }
+        Self { random_fraction: 0.3 }
     }
 }
 
@@ -72,7 +79,7 @@ impl Portfolio {
         Self {
             config,
             evolution: Evolution::new(EvolutionConfig { random_fraction: 0.0 }),
-            tpe: Tpe::new(TpeConfig { random_fraction: 0.0, ..TpeConfig::default() }),
+            tpe: Tpe::new(TpeConfig { random_fraction: 0.0, candidates: CANDIDATES, ..TpeConfig::default() }),
             gp: Gp::new(GpConfig { random_fraction: 0.0, max_points: GP_POINTS, ..GpConfig::default() }),
         }
     }
@@ -102,11 +109,11 @@ impl Portfolio {
         if stream.unit() < self.config.random_fraction {
             return Member::Chance;
         }
-        match stream.index(SHARES - 1) {
-            0 => Member::Tpe,
-            1 if view.encoding.axes().len() > FEW_AXES => Member::Tpe,
-            1 => Member::Gp,
-            _ => Member::Evolution,
+        match stream.index(LOTS - 1) {
+            ..OF_TPE => Member::Tpe,
+            lot if lot >= OF_TPE + OF_GP => Member::Evolution,
+            _ if view.encoding.axes().len() > FEW_AXES => Member::Tpe,
+            _ => Member::Gp,
         }
     }
 }
@@ -140,9 +147,9 @@ mod tests {
 
     #[test]
     fn each_has_its_share() {
-        let placed = placed(0.2, 3, 10_000);
+        let placed = placed(0.3, 3, 10_000);
         for (member, share) in
-            [(Member::Chance, 0.2), (Member::Evolution, 0.4), (Member::Tpe, 0.2), (Member::Gp, 0.2)]
+            [(Member::Chance, 0.3), (Member::Evolution, 0.25), (Member::Tpe, 0.35), (Member::Gp, 0.1)]
         {
             // Five standard deviations.
             let (found, wide) = (f64::from(placed[&member]) / 10_000.0, 0.025);
