@@ -147,8 +147,10 @@ async fn events(link: &Link, first: v1::ListenResponse) -> Result<(), Error> {
             sent = last.number;
             say(&json!({"events": heard.events.iter().map(deciding::event).collect::<Vec<_>>()}))?;
         }
-        // The sender lives as long as the link.
-        let _goes_on = seen.wait_for(|seen| sent <= seen.saturating_add(AHEAD)).await;
+        // What this answers holds a lock: it must not live on.
+        if seen.wait_for(|seen| sent <= seen.saturating_add(AHEAD)).await.is_err() {
+            return Ok(());
+        }
         heard = link.listen(sent, WAIT_MS, false).await?;
     }
 }
