@@ -16,6 +16,9 @@ _CLOSE = 30.0
 class SearchError(RuntimeError):
     """The engine refused something, or `toprung` could not be run; the message holds its words."""
 
+    over = False
+    """It was refused because the search has ended, or is about to."""
+
 
 class Beside:
     """`toprung COMMAND …`, until `close`.
@@ -76,7 +79,9 @@ class Beside:
         if found is None:
             raise SearchError(f"`toprung {self._command}` has ended; {self._again}")
         if "error" in found:
-            raise SearchError(found["error"])
+            error = SearchError(found["error"])
+            error.over = bool(found.get("over"))
+            raise error
         return found
 
     def close(self) -> None:

@@ -192,7 +192,14 @@ class CustomSearch:
             line["progress"] = min(1.0, max(0.0, float(self.progress)))
         if not self._wishes and "state" not in line and self._seen == self._posted:
             return
-        answer = self._beside.request(line)
+        try:
+            answer = self._beside.request(line)
+        except SearchError as error:
+            if error.over or self._is_over():
+                # Somebody has ended the search: nothing is wanted any more.
+                self._wishes, self._finishing = [], True
+                return
+            raise
         expected = [number for number in range(self._next - len(answer["trials"]), self._next)]
         if answer["trials"] != expected:
             raise SearchError(f"trials {answer['trials']} were created instead of {expected}: another program decides, too")
@@ -208,7 +215,8 @@ class CustomSearch:
         while self.state is None:
             if not self._events and not self._more():
                 self.decide()
-                self._take(self._batches.get())
+                if self.state is None:
+                    self._take(self._batches.get())
                 continue
             event = self._events.popleft()
             if not self._finishing:
@@ -260,6 +268,15 @@ class CustomSearch:
                 self._take(self._batches.get_nowait())
             except queue.Empty:
                 return bool(self._events) and self.state is None
+
+    def _is_over(self) -> bool:
+        """Whether the end has been told already."""
+        try:
+            while self.state is None:
+                self._take(self._batches.get_nowait())
+        except (queue.Empty, SearchError):
+            pass
+        return self.state is not None
 
     def _take(self, line: Optional[Mapping[str, Any]]) -> None:
         if line is None:

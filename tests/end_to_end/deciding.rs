@@ -72,9 +72,12 @@ fn a_search_whose_program_and_server_are_killed_is_the_same() {
     let mut server = Server::start(&place);
     place.set("TOPRUNG_SERVER", &server.url);
     let _agent = server.agent(&place, "one");
-    for (words, server_too) in
-        [("handled begun", false), ("handled created 2", true), ("handled paused 3", false), ("handled created 5", true)]
-    {
+    for (words, server_too) in [
+        ("handled begun", false),
+        ("handled created 2", true),
+        ("handled paused 3", false),
+        ("handled created 5", true),
+    ] {
         let mut running = program(&place, PROGRAM);
         running.wait_for(words);
         running.signal(Signal::SIGKILL);
@@ -103,7 +106,10 @@ fn a_search_whose_program_is_away_says_so() {
     let _agent = server.agent(&place, "one");
     place.ask(&["run", "search.yaml", "--detach"]).expect(0).says(&["a program decides"]);
     let shown = place.ask(&["show", "1"]).expect(0);
-    shown.prints(&["waiting: its program has not seen 1 event", "not heard since the engine started; no decision yet"]);
+    shown.prints(&[
+        "waiting: its program has not seen 1 event",
+        "not heard since the engine started; no decision yet",
+    ]);
     // It creates one trial and is never heard again.
     let once = "import os, toprung\n\
                 with toprung.CustomSearch(1, client='lab') as search:\n    \
@@ -115,7 +121,11 @@ fn a_search_whose_program_is_away_says_so() {
         (program["unseen"] == 4 && program["listening"] == false).then_some(())
     });
     let shown = place.ask(&["show", "1"]).expect(0);
-    shown.prints(&["waiting: its program (lab) has not seen 4 events", "lab, away, last heard", "1 decision, the last"]);
+    shown.prints(&[
+        "waiting: its program (lab) has not seen 4 events",
+        "lab, away, last heard",
+        "1 decision, the last",
+    ]);
     place.ask(&["kill", "1"]).expect(0);
     let ended = "import toprung\nwith toprung.CustomSearch(1) as search:\n    print(list(search), search.state, search.reason)\n";
     program(&place, ended).wait().expect(0).prints(&["[] killed killed"]);
@@ -183,7 +193,10 @@ done
     command.env("TOPRUNG", env!("CARGO_BIN_EXE_toprung"));
     let said = Running::start(&mut command).wait().expect(0);
     let lines: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((&lines[0]["experiment"], &lines[0]["state"], &lines[0]["next_trial"]), (&1.into(), &Value::Null, &1.into()));
+    assert_eq!(
+        (&lines[0]["experiment"], &lines[0]["state"], &lines[0]["next_trial"]),
+        (&1.into(), &Value::Null, &1.into())
+    );
     assert_eq!(lines[0]["hyperparameters"]["l2"]["val"], 0.001);
     let answer = |id: &str| lines.iter().find(|line| line["id"] == id).unwrap();
     assert_eq!((&answer("a")["decided"], &answer("a")["trials"]), (&1.into(), &serde_json::json!([1])));
@@ -191,7 +204,10 @@ done
     assert!(said.out.contains("not a decision"), "{}", said.out);
     assert_eq!(answer("c")["decided"], 2);
     let over = &lines.last().unwrap()["over"];
-    assert_eq!((&over["state"], &over["reason"], &over["best"]["trial"]), (&"completed".into(), &"one was enough".into(), &1.into()));
+    assert_eq!(
+        (&over["state"], &over["reason"], &over["best"]["trial"]),
+        (&"completed".into(), &"one was enough".into(), &1.into())
+    );
     let events: Vec<&Value> = lines.iter().filter_map(|line| line["events"].as_array()).flatten().collect();
     let numbers: Vec<u64> = events.iter().map(|event| event["number"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
@@ -212,13 +228,27 @@ fn a_searcher_that_decides_by_itself_takes_no_decisions() {
 fn what_a_program_decides_is_neither_planned_nor_simulated() {
     let place = Workplace::with_search(SEARCH);
     let shown = place.ask(&["plan", "search.yaml"]).expect(0);
-    shown.prints(&["custom: a program decides, so nothing can be foretold", "at most 1 trial at once, each at most 4 epochs"]);
+    shown.prints(&[
+        "custom: a program decides, so nothing can be foretold",
+        "at most 1 trial at once, each at most 4 epochs",
+    ]);
     assert_eq!(place.json(&["plan", "search.yaml"])["plan"]["trials"], 0);
     for command in ["simulate", "tune-searcher"] {
-        let refused = place.ask(&[command, "search.yaml", "--quiet", "--seeds", "1"]);
+        let refused = place.ask(&[command, "search.yaml", "--synthetic", "power", "--quiet", "--seeds", "1"]);
         refused.expect(2).says(&["the searcher `custom` is decided by a program", "--searcher"]);
     }
-    let others = ["simulate", "search.yaml", "--searcher", "asha", "--seeds", "2", "--quiet", "--json"];
+    let others = [
+        "simulate",
+        "search.yaml",
+        "--synthetic",
+        "power",
+        "--searcher",
+        "asha",
+        "--seeds",
+        "2",
+        "--quiet",
+        "--json",
+    ];
     place.ask(&others).expect(0).says(&["custom (as in the file) is left out"]);
 }
 

@@ -13,7 +13,7 @@ the program saved last, or null. Then, as things happen:
   {\"over\": {\"state\": \"completed\", \"reason\": …, \"best\": …}}, the last one
 A kind is begun, created, validated, paused, ended (`state` says how) or experiment.
 
-Each line of standard input is a decision: all of it is done, or nothing and the answer is {\"id\": …, \"error\": …}.
+Each line of standard input is a decision: all of it is done, or nothing and the answer is {\"id\": …, \"error\": …, \"over\": false}.
 `id` is any value that the answer repeats:
   {\"id\": 1, \"seen\": 7, \"state\": \"…\", \"wishes\": [
      {\"create\": {\"hparams\": {\"rate\": 0.1}, \"length\": 3}}, {\"train\": 2, \"length\": 9}, {\"pause\": 3},

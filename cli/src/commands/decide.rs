@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use toprung_proto::v1::{self, wish};
 
 /// Events that are sent beyond those that were seen.
@@ -70,6 +70,8 @@ struct Link {
     client: String,
     /// The newest event that was seen.
     seen: watch::Sender<u64>,
+    /// Held while a decision is taken: the end is told when it has been answered.
+    deciding: Mutex<()>,
 }
 
 /// Sends events and takes decisions until the search is over or standard input ends.
@@ -78,7 +80,13 @@ pub(super) async fn run(global: &Global, args: Decide) -> Result<Exit, Error> {
     let need = Need::Train { slots: args.slots };
     let (session, experiment) = begin(global, &args, need).await?;
     let engine = Patient::new(global, session, need, Duration::from_secs(args.patience));
-    let link = Arc::new(Link { engine, experiment, client: args.client, seen: watch::Sender::new(0) });
+    let link = Arc::new(Link {
+        engine,
+        experiment,
+        client: args.client,
+        seen: watch::Sender::new(0),
+        deciding: Mutex::new(()),
+    });
     let mut interrupts = Interrupts::start()?;
     let exit = tokio::select! {
         ended = talk(&link) => ended,
@@ -124,7 +132,8 @@ async fn begin(global: &Global, args: &Decide, need: Need) -> Result<(Session, u
 }
 
 async fn talk(link: &Arc<Link>) -> Result<Exit, Error> {
-    let experiment = link.engine.call(|client| async move { client.experiment(link.experiment).await }).await?;
+    let experiment =
+        link.engine.call(|client| async move { client.experiment(link.experiment).await }).await?;
     let first = link.listen(0, 0, true).await?;
     link.seen.send_replace(first.seen);
     let decided = first.decided;
@@ -141,6 +150,7 @@ async fn events(link: &Link, first: v1::ListenResponse) -> Result<(), Error> {
     let mut seen = link.seen.subscribe();
     loop {
         if let Some(over) = &heard.over {
+            let _answered = link.deciding.lock().await;
             return say(&json!({"over": deciding::over(over)}));
         }
         if let Some(last) = heard.events.last() {
@@ -168,6 +178,7 @@ async fn decisions(link: &Link, mut decided: u64) -> Result<(), Error> {
                 continue;
             }
         };
+        let _deciding = link.deciding.lock().await;
         let (id, seen) = (line.id.clone(), line.seen);
         let answer = match link.decide(line, decided).await {
             Ok(answer) => {
@@ -175,7 +186,10 @@ async fn decisions(link: &Link, mut decided: u64) -> Result<(), Error> {
                 link.seen.send_if_modified(|known| std::mem::replace(known, seen.max(*known)) < seen);
                 with_id(deciding::decided(&answer), id)
             }
-            Err(error) => json!({"id": id, "error": error.to_string(), "exit_code": error.exit() as u8}),
+            Err(error) => {
+                let over = matches!(error, Error::Conflict(_)) && link.is_ending().await;
+                json!({"id": id, "error": error.to_string(), "exit_code": error.exit() as u8, "over": over})
+            }
         };
         say(&answer)?;
     }
@@ -188,9 +202,23 @@ fn with_id(mut answer: Value, id: Value) -> Value {
 }
 
 impl Link {
-    async fn listen(&self, after: u64, max_wait_ms: u32, with_state: bool) -> Result<v1::ListenResponse, Error> {
+    async fn listen(
+        &self,
+        after: u64,
+        max_wait_ms: u32,
+        with_state: bool,
+    ) -> Result<v1::ListenResponse, Error> {
         let request = v1::ListenRequest { experiment: self.experiment, after, max_wait_ms, with_state };
         self.engine.call(|client| async move { client.listen(request).await }).await
+    }
+
+    /// Whether the experiment has ended, or is about to.
+    async fn is_ending(&self) -> bool {
+        use v1::ExperimentState as State;
+        let found = self.engine.client().await.experiment(self.experiment).await;
+        found.is_ok_and(|found| {
+            matches!(found.state(), State::Killing | State::Killed | State::Completed | State::Error)
+        })
     }
 
     async fn decide(&self, line: Line, after: u64) -> Result<v1::DecideResponse, Error> {
@@ -218,10 +246,12 @@ impl Link {
 
 fn wished(line: WishLine) -> Result<v1::Wish, Error> {
     let WishLine { create, train, length, pause, stop, finish, reason } = line;
-    let wrong = |message: &str| Error::Usage {
+    let wrong = |message: &str| {
+        Error::Usage {
         message: message.to_owned(),
         help: "a wish has one of `create`, `train` with `length`, `pause`, `stop` and `finish`, and may have a `reason`"
             .to_owned(),
+    }
     };
     let kinds = [
         create.map(|create| {

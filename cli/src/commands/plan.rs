@@ -243,8 +243,13 @@ mod tests {
         assert_eq!(simulated(&config).unwrap(), Simulated::Exact);
         let shown = plan::decided_by_a_program(&preview, 4);
         assert!(shown.starts_with("custom: a program decides, so nothing can be foretold\n"), "{shown}");
-        assert!(shown.contains("at most 4 trials at once, each at most 27 epochs: 108 epochs under way"), "{shown}");
-        assert!(plan::decided_by_a_program(&preview, 0).contains("as many trials at once as there are slots"));
+        assert!(
+            shown.contains("at most 4 trials at once, each at most 27 epochs: 108 epochs under way"),
+            "{shown}"
+        );
+        assert!(
+            plan::decided_by_a_program(&preview, 0).contains("as many trials at once as there are slots")
+        );
     }
 
     #[test]

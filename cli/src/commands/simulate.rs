@@ -85,11 +85,7 @@ fn specs(args: &Simulate, loaded: Option<&Loaded>, tasks: &[SimulatedTask]) -> R
 
 /// The searchers of the file and of the experiments that ran. `named`: others take part, so that one which a program decides
 /// can be left out.
-pub(super) fn own(
-    loaded: Option<&Loaded>,
-    tasks: &[SimulatedTask],
-    named: bool,
-) -> Result<Vec<Spec>, Error> {
+pub(super) fn own(loaded: Option<&Loaded>, tasks: &[SimulatedTask], named: bool) -> Result<Vec<Spec>, Error> {
     let mut specs = Vec::new();
     if let Some(loaded) = loaded {
         let complete = loaded.config.complete();

@@ -242,7 +242,9 @@ mod tests {
     #[test]
     fn what_a_program_decides_cannot_be_played() {
         let found = method("custom").err().unwrap();
-        assert!(found.to_string().contains("--searcher custom: the searcher `custom` is decided by a program"));
+        assert!(
+            found.to_string().contains("--searcher custom: the searcher `custom` is decided by a program")
+        );
         assert!(found.help().contains("--searcher"), "{}", found.help());
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tonic::Code;
 use toprung_proto::v1::{self, SearchEventKind as Kind, wish};
 
-use super::world::{Agent, Client, create, client, engine, exit, random_search, report, started, until};
+use super::world::{Agent, Client, client, create, engine, exit, random_search, report, started, until};
 
 const CUSTOM: &str = "entrypoint: python train.py\nhyperparameters: {rate: {type: double, minval: 0, maxval: 1}}\n\
                       searcher: {name: custom, metric: loss, max_length: {epochs: 4}, max_concurrent_trials: 2}\n";
@@ -68,14 +68,19 @@ async fn a_program_decides_a_search_to_its_end() {
         let mut client = client.clone();
         async move { listen(&mut client, id, 1, 20_000).await }
     });
-    let shown = until(&mut client, id, "a listener", |seen| seen.program.as_ref().is_some_and(|it| it.listening)).await;
+    let shown =
+        until(&mut client, id, "a listener", |seen| seen.program.as_ref().is_some_and(|it| it.listening))
+            .await;
     assert_eq!(shown.program.unwrap().unseen, 1);
     let mut request = decision(id, "first", 1, vec![wanted("{\"rate\":0.5}", 4)]);
     request.state = Some("one was wanted".into());
     let answer = decide(&mut client, request.clone()).await;
     assert_eq!((answer.decided, answer.trials.as_slice(), answer.again), (1, [1].as_slice(), false));
     let woken = waiting.await.unwrap();
-    assert_eq!((woken.events[0].kind(), woken.events[0].hparams_json.as_str()), (Kind::Created, "{\"rate\":0.5}"));
+    assert_eq!(
+        (woken.events[0].kind(), woken.events[0].hparams_json.as_str()),
+        (Kind::Created, "{\"rate\":0.5}")
+    );
     assert_eq!(woken.state.as_deref(), Some("one was wanted"));
 
     let again = decide(&mut client, request).await;
@@ -88,6 +93,9 @@ async fn a_program_decides_a_search_to_its_end() {
     decide(&mut client, decision(id, "last", ended.number, vec![wished(wish::Kind::Finish(true))])).await;
     let over = listen(&mut client, id, ended.number, 20_000).await.over.unwrap();
     assert_eq!((over.state(), over.reason.as_str()), (v1::ExperimentState::Completed, "because"));
+    // Who comes later finds how it ended, and what the program saved.
+    let later = listen(&mut client, id, 0, 0).await;
+    assert_eq!((later.over, later.state.as_deref()), (Some(over), Some("one was wanted")));
     let late = client.decide(decision(id, "late", 0, Vec::new())).await.unwrap_err();
     assert_eq!(late.code(), Code::FailedPrecondition);
     assert!(late.message().contains("has ended: because"), "{}", late.message());
@@ -119,7 +127,8 @@ async fn a_restart_of_the_engine_loses_nothing_of_its_program() {
     let again = decide(&mut after, request).await;
     assert!(again.again && again.trials == [1, 2], "{again:?}");
     let mut agent = Agent::connect(&second, "one", "a", 1, vec![attempt]).await;
-    agent.tell(attempt, vec![exit(v1::ExitCause::Requested)]).await;
+    let left = v1::AttemptEvent { attempt: Some(attempt), kind: Some(exit(v1::ExitCause::Requested)) };
+    agent.batch(sent + 1, vec![left]).await;
     // Without a checkpoint it cannot rest.
     let ended = until_event(&mut after, id, heard.events.last().unwrap().number, Kind::Ended).await;
     assert_eq!((ended.trial, ended.state()), (1, v1::TrialState::Stopped));
@@ -145,7 +154,11 @@ async fn what_cannot_be_is_refused_whole_and_in_words() {
     assert_eq!(refused.code(), Code::InvalidArgument);
     let words = refused.message();
     assert!(words.starts_with("wish 2 of 3 (create): its length is 9, allowed is 1 to 4 epochs"), "{words}");
-    assert!(words.contains("wish 3 of 3 (create): hyperparameter rat: there is none of this name; there are rate"), "{words}");
+    assert!(
+        words
+            .contains("wish 3 of 3 (create): hyperparameter rat: there is none of this name; there are rate"),
+        "{words}"
+    );
     let heard = listen(&mut client, id, 0, 0).await;
     assert_eq!((heard.decided, heard.next_trial, heard.events.len()), (0, 1, 1), "nothing of it happened");
 

@@ -143,7 +143,8 @@ async fn call(world: &World, u: &mut Unstructured<'_>) -> Result<Code> {
         11 => code(search.list_agents(v1::ListAgentsRequest {}).await),
         12 => {
             let (after, with_state) = (number(u)?, u.arbitrary()?);
-            let request = v1::ListenRequest { experiment: id, after, max_wait_ms: small(u)? % 20, with_state };
+            let request =
+                v1::ListenRequest { experiment: id, after, max_wait_ms: small(u)? % 20, with_state };
             code(search.listen(request).await)
         }
         13..=14 => code(search.decide(v1::DecideRequest { experiment: id, ..decision(u)? }).await),

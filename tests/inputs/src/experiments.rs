@@ -169,7 +169,8 @@ fn client(u: &mut Unstructured<'_>) -> Result<String> {
 /// What a program wants, at 1 to 4 trials mostly.
 fn wish(u: &mut Unstructured<'_>) -> Result<v1::Wish> {
     use v1::wish::Kind;
-    let hparams = ["", "{\"x\": 2}", "{\"x\": 1, \"y\": 0.5}", "{\"x\": 1}", "{\"x\": 9}", "[", "{\"x\": {}}"];
+    let hparams =
+        ["", "{\"x\": 2}", "{\"x\": 1, \"y\": 0.5}", "{\"x\": 1}", "{\"x\": 9}", "[", "{\"x\": {}}"];
     let kind = match u.int_in_range(0..=9)? {
         0..=3 => {
             let hparams_json = if u.ratio(7, 8)? { (*u.choose(&hparams)?).to_owned() } else { text(u)? };

@@ -27,7 +27,9 @@ impl Search {
         let wait = Duration::from_millis(max_wait_ms.into()).min(MAX_WAIT);
         let deadline = Instant::now() + wait;
         loop {
-            let Some(handle) = self.active(id).await? else { return self.listened_to_the_end(id).await };
+            let Some(handle) = self.active(id).await? else {
+                return self.listened_to_the_end(id, with_state).await;
+            };
             let mut version = handle.version();
             version.mark_unchanged();
             let heard = handle.ask(move |shell| {
@@ -36,7 +38,7 @@ impl Search {
             });
             let Ok((heard, ended, listener)) = heard.await else {
                 if Instant::now() >= deadline {
-                    return self.listened_to_the_end(id).await;
+                    return self.listened_to_the_end(id, with_state).await;
                 }
                 // Its actor has just ended, for good or because it failed: the next look tells.
                 tokio::time::sleep(LEAVING).await;
@@ -44,7 +46,7 @@ impl Search {
             };
             let Some(mut heard) = heard else { return Err(self.decides_itself(id).await?) };
             if ended {
-                return self.listened_to_the_end(id).await;
+                return self.listened_to_the_end(id, with_state).await;
             }
             if !heard.events.is_empty() || Instant::now() >= deadline {
                 self.fill_in_hparams(id, &mut heard.events).await?;
@@ -56,13 +58,22 @@ impl Search {
         }
     }
 
-    /// The answer of a search that is over.
-    async fn listened_to_the_end(&self, id: u64) -> Result<v1::ListenResponse, Status> {
-        if !self.experiment(id).await?.searcher.eq("custom") {
+    /// The answer of a search that is over: what its program saved last is in the journal.
+    async fn listened_to_the_end(&self, id: u64, with_state: bool) -> Result<v1::ListenResponse, Status> {
+        if self.experiment(id).await?.searcher != "custom" {
             return Err(self.decides_itself(id).await?);
         }
         let over = Some(self.search_over(id).await?);
-        Ok(v1::ListenResponse { over, ..Default::default() })
+        let left = match with_state {
+            true => {
+                self.journalled(id, |machine| machine.heard(u64::MAX, true)).await.unwrap_or_else(|error| {
+                    tracing::warn!(experiment = id, %error, "what a program saved cannot be read");
+                    None
+                })
+            }
+            false => None,
+        };
+        Ok(v1::ListenResponse { over, ..left.unwrap_or_default() })
     }
 
     async fn decides_itself(&self, id: u64) -> Result<Status, Status> {
