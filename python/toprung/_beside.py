@@ -69,9 +69,13 @@ class Beside:
             try:
                 assert self._process.stdin is not None
                 self._process.stdin.write(json.dumps({"id": number, **line}) + "\n")
+                written = True
             except (OSError, ValueError):
-                answer.put(None)
-        if not self._reader.is_alive():
+                written = False
+        if not written:
+            # It has ended: its last words are read before that is told.
+            self._reader.join(_CLOSE)
+        if not written or not self._reader.is_alive():
             self._give_up()
         found = answer.get()
         with self._lock:

@@ -263,11 +263,13 @@ class CustomSearch:
 
     def _more(self) -> bool:
         """Takes in what has come already; whether there is an event to handle."""
-        while True:
-            try:
+        try:
+            # After the end nothing comes but the end of the process.
+            while self.state is None:
                 self._take(self._batches.get_nowait())
-            except queue.Empty:
-                return bool(self._events) and self.state is None
+        except queue.Empty:
+            pass
+        return bool(self._events) and self.state is None
 
     def _is_over(self) -> bool:
         """Whether the end has been told already."""
