@@ -47,17 +47,20 @@ pub(crate) fn decided_by_a_program(
 ) -> String {
     let Some(plan) = &preview.plan else { return String::new() };
     let (length, unit) = (plan.max_length, &plan.time_metric);
-    let mut text = format!("{}: a program decides, so nothing can be foretold\n\n", plan.searcher);
-    text.push_str(&match u64::from(max_concurrent_trials) {
-        0 => format!("bounds    as many trials at once as there are slots, each at most {length} {unit}\n"),
+    let bounds = match u64::from(max_concurrent_trials) {
+        0 => format!("as many trials at once as there are slots, each at most {length} {unit}"),
         most => format!(
-            "bounds    at most {} at once, each at most {length} {unit}: {} {unit} under way at most\n",
+            "at most {} at once, each at most {length} {unit}: {} {unit} under way at most",
             format::counted(most, "trial", "trials"),
             most.saturating_mul(length)
         ),
-    });
-    text.push_str("decide    toprung decide FILE, or toprung.CustomSearch(FILE) in Python\n");
-    text
+    };
+    format!(
+        "{}: a program decides, so nothing can be foretold\n\n\
+         bounds    {bounds}\n\
+         decide    toprung decide FILE, or toprung.CustomSearch(FILE) in Python\n",
+        plan.searcher
+    )
 }
 
 fn search(plan: &v1::SearchPlan, width: table::Width) -> String {

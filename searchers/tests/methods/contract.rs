@@ -5,6 +5,7 @@
 //! kept, one end; and a searcher that was stored and restored does the same.
 
 use crate::tpe::check_within;
+use crate::wishes::some;
 use crate::world::{EXITS, PAUSED, SEED, space};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -213,7 +214,8 @@ impl World {
         let (kind, pick) = (choice % 16, choice as usize / 16);
         let running: Vec<TrialId> = self.trials.keys().copied().collect();
         if self.custom && (running.is_empty() || kind > 12) {
-            return self.direct(choice);
+            let directed = some(choice, (self.trials.len() + self.wanted.len()) as u32, &self.space);
+            return self.tell(Event::Directed(directed));
         }
         if running.is_empty() || kind == 0 {
             return self.tell(Event::Capacity(choice / 16 % 8));
@@ -240,35 +242,6 @@ impl World {
             }
             _ => self.tell(Event::Exited { trial, reason: EXITS[pick / 3 % EXITS.len()] }),
         }
-    }
-
-    /// A program wants something or other, sense or nonsense.
-    fn direct(&mut self, choice: u32) {
-        let trial = |choice: u32| TrialId(choice % (self.trials.len() as u32 + self.wanted.len() as u32 + 3));
-        let why = || ["", "because"][choice as usize % 2].into();
-        let one = |choice: u32| match choice % 32 {
-            0..=9 => {
-                let point = self.space.grid_point(u64::from(choice / 32 % 6));
-                Wish::Create {
-                    hparams: point.filter(|_| choice % 3 == 0),
-                    train_to: u64::from(choice / 64 % 50),
-                    clone_from: (choice % 5 == 0).then(|| trial(choice / 128)),
-                    why: why(),
-                }
-            }
-            10..=19 => {
-                let length = if choice % 7 == 0 { u64::MAX } else { u64::from(choice / 32 % 50) };
-                Wish::Train { trial: trial(choice / 64), length, why: why() }
-            }
-            20..=25 => Wish::Pause { trial: trial(choice / 32), why: why() },
-            26..=30 => Wish::Stop { trial: trial(choice / 32), why: why() },
-            _ if choice / 32 % 8 == 0 => Wish::Finish { why: why() },
-            _ => Wish::Stop { trial: TrialId(u32::MAX), why: why() },
-        };
-        let wishes = (1..=choice / 16 % 4).map(|which| one(choice.wrapping_mul(2_654_435_769 ^ which) >> 3));
-        let progress = [None, Some(f64::NAN), Some(-1.0), Some(0.4), Some(7.0)][choice as usize / 16 % 5];
-        let directed = Directed { wishes: wishes.collect(), progress };
-        self.tell(Event::Directed(directed));
     }
 
     /// Brings everything to its end.

@@ -22,4 +22,5 @@ mod spaces;
 mod synchronous;
 mod tpe;
 mod traps;
+mod wishes;
 mod world;

@@ -8,6 +8,7 @@ use toprung_proto::v1::{self, journal_record::Input};
 use super::shell::Shell;
 use crate::actors::now_ms;
 use crate::experiment::directing::{Checked, RefusedDecision};
+use crate::experiment::view;
 
 /// Who listens to what happens in an experiment. Nothing that is decided depends on it: it is for people.
 #[derive(Debug, Default)]
@@ -47,6 +48,15 @@ impl Drop for Listener {
 }
 
 impl Shell {
+    /// The experiment as people see it, without its configuration.
+    pub fn view(&self) -> v1::Experiment {
+        let mut found = view::experiment(self.machine(), now_ms());
+        if let Some(program) = &mut found.program {
+            self.listening.say(program);
+        }
+        found
+    }
+
     pub(super) fn decide(
         &mut self,
         request: &v1::DecideRequest,

@@ -153,15 +153,6 @@ impl Shell {
         &self.keeper.machine
     }
 
-    /// The experiment as people see it, without its configuration.
-    pub fn view(&self) -> v1::Experiment {
-        let mut found = view::experiment(self.machine(), now_ms());
-        if let Some(program) = &mut found.program {
-            self.listening.say(program);
-        }
-        found
-    }
-
     fn begin(&mut self, created: v1::ExperimentCreated, durable: oneshot::Sender<v1::Experiment>) {
         let last =
             (toprung_store::Key::Meta(load::LAST_EXPERIMENT.into()), created.id.to_be_bytes().to_vec());

@@ -64,15 +64,14 @@ impl Search {
             return Err(self.decides_itself(id).await?);
         }
         let over = Some(self.search_over(id).await?);
-        let left = match with_state {
-            true => {
-                self.journalled(id, |machine| machine.heard(u64::MAX, true)).await.unwrap_or_else(|error| {
-                    tracing::warn!(experiment = id, %error, "what a program saved cannot be read");
-                    None
-                })
-            }
-            false => None,
-        };
+        if !with_state {
+            return Ok(v1::ListenResponse { over, ..Default::default() });
+        }
+        let left = self.journalled(id, |machine| machine.heard(u64::MAX, true)).await;
+        let left = left.unwrap_or_else(|error| {
+            tracing::warn!(experiment = id, %error, "what a program saved cannot be read");
+            None
+        });
         Ok(v1::ListenResponse { over, ..left.unwrap_or_default() })
     }
 
