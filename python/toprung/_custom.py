@@ -22,7 +22,7 @@ from ._search import Best
 
 _CLOSE = 90.0
 _MOST_WISHES = 1000
-_MOST_EVENTS = 500
+_MOST_EVENTS = 50
 
 
 class Event(NamedTuple):
@@ -135,6 +135,7 @@ class CustomSearch:
         self._posted: int = begun["seen"]
         self._handling: Optional[int] = None
         self._finishing = False
+        self._due = False
 
     # What the program wants
 
@@ -184,9 +185,8 @@ class CustomSearch:
         """Carries out now what was decided; the loop does it by itself. Only between the loop's events is it certain that
         a program that is killed decides the same again."""
         line: Dict[str, Any] = {"seen": self._seen, "wishes": self._wishes}
-        _check_plain(self.memory, "memory")
-        memory = json.dumps(self.memory, sort_keys=True)
-        if memory != self._kept and (self.memory or self._kept):
+        memory = self._memory()
+        if memory != self._kept:
             line["state"] = memory
         if self.progress is not None:
             line["progress"] = min(1.0, max(0.0, float(self.progress)))
@@ -205,7 +205,7 @@ class CustomSearch:
             raise SearchError(f"trials {answer['trials']} were created instead of {expected}: another program decides, too")
         self.ignored = [one["reason"] for one in answer["ignored"]]
         self._wishes = []
-        self._posted = self._seen
+        self._posted, self._due = self._seen, False
         self._kept = memory
 
     # What happens
@@ -214,7 +214,8 @@ class CustomSearch:
         """What happens, until the search is over."""
         while self.state is None:
             if not self._events and not self._more():
-                self.decide()
+                if self._due or self._wishes or self._memory() != self._kept:
+                    self.decide()
                 if self.state is None:
                     self._take(self._batches.get())
                 continue
@@ -225,6 +226,8 @@ class CustomSearch:
                 yield event
                 self._handling = None
             self._seen = event.number
+            # That nothing followed from a validation need not be written down each time.
+            self._due = self._due or event.kind != "validated"
             if len(self._wishes) >= _MOST_WISHES // 2 or self._seen - self._posted >= _MOST_EVENTS:
                 self.decide()
 
@@ -260,6 +263,11 @@ class CustomSearch:
         if reason:
             wish["reason"] = str(reason)[:200]
         self._wishes.append(wish)
+
+    def _memory(self) -> str:
+        """The memory as it is kept; empty: there never was any."""
+        _check_plain(self.memory, "memory")
+        return json.dumps(self.memory, sort_keys=True) if self.memory or self._kept else ""
 
     def _more(self) -> bool:
         """Takes in what has come already; whether there is an event to handle."""
