@@ -41,6 +41,7 @@ struct World {
     /// A program decides; what it wanted of the trials that are still to begin.
     custom: bool,
     wanted: VecDeque<Option<Assignment>>,
+    finishing: bool,
     capacity: u32,
     trials: BTreeMap<TrialId, Phase>,
     over: bool,
@@ -63,6 +64,7 @@ impl World {
             placed: placed(config),
             custom: config.is_custom(),
             wanted: VecDeque::new(),
+            finishing: false,
             capacity: 0,
             trials: BTreeMap::new(),
             over: false,
@@ -99,8 +101,12 @@ impl World {
     fn wanted(&mut self, directed: &Directed) {
         for wish in &directed.wishes {
             match wish {
+                _ if self.finishing => return,
                 Wish::Create { hparams, .. } => self.wanted.push_back(hparams.clone()),
-                Wish::Finish { .. } => return,
+                Wish::Finish { .. } => {
+                    self.finishing = true;
+                    self.wanted.clear();
+                }
                 _ => {}
             }
         }
@@ -195,7 +201,12 @@ impl World {
 
     fn check_views(&mut self) {
         let idle = self.outstanding() == 0 && self.capacity > 0;
-        assert!(!idle || self.over || self.custom, "nothing runs and nothing is started: {:?}", self.trials);
+        let nothing_wanted = self.custom && self.wanted.is_empty();
+        assert!(
+            !idle || self.over || nothing_wanted,
+            "nothing runs and nothing is started: {:?}",
+            self.trials
+        );
         assert!(self.outstanding() <= self.limit);
         assert!(!self.over || self.searcher.is_over());
         let progress = self.searcher.progress();
