@@ -16,7 +16,7 @@ pub const MOST_WISHES: usize = 1_000;
 /// Characters of a reason.
 const LONGEST_REASON: usize = 200;
 /// Bytes of one trial's hyperparameters.
-const MOST_HPARAMS: usize = 16 << 10;
+const MOST_HPARAMS: usize = 4 << 10;
 /// Bytes of what a program saves.
 pub const MOST_STATE: usize = 256 << 10;
 /// Characters of a request's id, and of the program's name.

@@ -142,6 +142,7 @@ fn a_mistake_is_named_and_nothing_of_its_request_happens() {
         ),
         (vec![create("{\"rate\": 1e-5, \"x\": 1}", 1, 0)], "hyperparameter rate: found"),
         (vec![create("[]", 1, 0)], "no JSON object"),
+        (vec![create(&" ".repeat(5_000), 1, 0)], "its hyperparameters have 5000 bytes, at most 4096"),
         (vec![create("", 10, 0)], "its length is 10, allowed is 1 to 9 epochs"),
         (
             vec![create("", 3, 7)],
@@ -300,6 +301,26 @@ fn larger_is_better_is_told_as_it_was_reported() {
     assert_eq!(metrics, [1.0, 1.0]);
     let validated = world.program.heard.iter().find(|event| event.kind() == Kind::Validated).unwrap();
     assert_eq!(validated.metrics, [v1::Metric { name: "loss".into(), value: 1.0 }]);
+}
+
+#[test]
+fn an_event_has_only_so_many_metrics_and_says_so() {
+    let mut world = world();
+    world.want(vec![create("", 9, 0)]);
+    world.allocate(1);
+    world.start(1);
+    let attempt = world.running[&1].attempt;
+    let metric = |name: String| v1::Metric { name, value: 0.5 };
+    let many = (0..100).map(|number| metric(format!("m{number}")));
+    let metrics =
+        [metric("x".repeat(2_000))].into_iter().chain(many).chain([metric("loss".into())]).collect();
+    let report =
+        v1::Report { group: v1::MetricGroup::Validation.into(), length: 1, metrics, time_unix_ms: 0 };
+    world.event(1, attempt, v1::attempt_event::Kind::Report(report));
+    world.listen();
+    let event = world.program.heard.last().unwrap();
+    assert_eq!((event.metrics.len(), event.metrics_left_out, event.metric), (64, 38, Some(0.5)));
+    assert!(event.metrics.iter().all(|metric| metric.name.len() < 10));
 }
 
 #[test]

@@ -21,9 +21,9 @@ pub const MOST_UNSEEN: usize = 20_000;
 const KNOWN: usize = 16;
 /// Events in one answer.
 const PAGE: usize = 500;
-/// Metrics of one event, and bytes of their names.
+/// Metrics of one event, and bytes of all their names.
 const MOST_METRICS: usize = 64;
-const LONGEST_NAME: usize = 128;
+const MOST_NAMES: usize = 1024;
 /// Letters of a reason.
 const LONGEST_REASON: usize = 500;
 
@@ -218,8 +218,13 @@ impl Machine {
     pub(super) fn keep_validated(&mut self, id: u32, report: &v1::Report, metric: f64, turn: &Turn) {
         let Some(program) = &self.fold.program else { return };
         let Some(trial) = self.trial(id).filter(|_| report.length > program.length(id)) else { return };
-        let short = |metric: &&v1::Metric| metric.name.len() <= LONGEST_NAME;
-        let metrics: Vec<_> = report.metrics.iter().filter(short).take(MOST_METRICS).cloned().collect();
+        let mut room = MOST_NAMES;
+        let fits = |metric: &&v1::Metric| {
+            let left = room.checked_sub(metric.name.len());
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        let metrics: Vec<_> = report.metrics.iter().filter(fits).take(MOST_METRICS).cloned().collect();
         let event = v1::SearchEvent {
             length: report.length,
             metrics_left_out: (report.metrics.len() - metrics.len()) as u32,
