@@ -124,12 +124,39 @@ fn a_search_whose_program_is_away_says_so() {
     shown.prints(&[
         "waiting: its program (lab) has not seen 4 events",
         "lab, away, last heard",
-        "1 decision, the last",
+        "2 decisions, the last",
     ]);
     place.ask(&["kill", "1"]).expect(0);
     let ended = "import toprung\nwith toprung.CustomSearch(1) as search:\n    print(list(search), search.state, search.reason)\n";
     program(&place, ended).wait().expect(0).prints(&["[] killed killed"]);
     drop(server);
+}
+
+#[test]
+fn who_comes_last_decides() {
+    let place = Workplace::with_search(SEARCH);
+    let two = "\
+import toprung
+first = toprung.CustomSearch('search.yaml', client='first')
+first.create(length=1)
+first.decide()
+with toprung.CustomSearch(first.experiment, client='second') as second:
+    first.create(length=1)
+    try:
+        first.decide()
+    except toprung.SearchError as error:
+        print(error)
+    print(second.create(length=1))
+    second.finish('that is that')
+first.close()
+print(second.state, second.reason)
+";
+    program(&place, two).wait().expect(0).prints(&[
+        "another program decides this search, too",
+        "\n2\n",
+        "that is that",
+    ]);
+    place.wait_for_silence();
 }
 
 #[test]
@@ -199,10 +226,10 @@ done
     );
     assert_eq!(lines[0]["hyperparameters"]["l2"]["val"], 0.001);
     let answer = |id: &str| lines.iter().find(|line| line["id"] == id).unwrap();
-    assert_eq!((&answer("a")["decided"], &answer("a")["trials"]), (&1.into(), &serde_json::json!([1])));
+    assert_eq!((&answer("a")["decided"], &answer("a")["trials"]), (&2.into(), &serde_json::json!([1])));
     assert!(answer("b")["error"].as_str().unwrap().contains("several things at once"), "{:?}", answer("b"));
     assert!(said.out.contains("not a decision"), "{}", said.out);
-    assert_eq!(answer("c")["decided"], 2);
+    assert_eq!(answer("c")["decided"], 3);
     let over = &lines.last().unwrap()["over"];
     assert_eq!(
         (&over["state"], &over["reason"], &over["best"]["trial"]),

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use toprung_proto::v1::{self, wish};
 
 /// Events that are sent beyond those that were seen.
@@ -25,8 +25,13 @@ const WAIT_MS: u32 = 30_000;
 /// Trials of this process may save before it ends.
 const CLOSE: Duration = Duration::from_mins(1);
 
+/// After the program has gone its last decision is tried for so long.
+const LAST: Duration = Duration::from_secs(2);
+/// Between two tries to take over from a program that still decides.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// A line of the program.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
     #[serde(default)]
@@ -134,7 +139,7 @@ async fn begin(global: &Global, args: &Decide, need: Need) -> Result<(Session, u
 async fn talk(link: &Arc<Link>) -> Result<Exit, Error> {
     let experiment =
         link.engine.call(|client| async move { client.experiment(link.experiment).await }).await?;
-    let first = link.listen(0, 0, true).await?;
+    let first = link.take_over().await?;
     link.seen.send_replace(first.seen);
     let decided = first.decided;
     say(&deciding::ready(&experiment, &first))?;
@@ -165,11 +170,38 @@ async fn events(link: &Link, first: v1::ListenResponse) -> Result<(), Error> {
     }
 }
 
+/// The lines of a program, with one that was read while another was worked on.
+struct Lines {
+    input: mpsc::Receiver<std::io::Result<String>>,
+    ahead: Option<std::io::Result<String>>,
+}
+
+impl Lines {
+    async fn next(&mut self) -> Option<std::io::Result<String>> {
+        match self.ahead.take() {
+            Some(line) => Some(line),
+            None => self.input.recv().await,
+        }
+    }
+
+    /// Returns some time after the program has gone: what it wanted last is not tried for much longer. One that came to
+    /// life again meanwhile decides for itself.
+    async fn gone(&mut self) {
+        if self.ahead.is_none() {
+            self.ahead = self.input.recv().await;
+        }
+        if self.ahead.is_some() {
+            return std::future::pending().await;
+        }
+        tokio::time::sleep(LAST).await;
+    }
+}
+
 /// Takes decisions, one after another, until standard input ends. `decided`: how many were taken; one that somebody else takes
 /// between them is an error.
 async fn decisions(link: &Link, mut decided: u64) -> Result<(), Error> {
-    let mut input = input();
-    while let Some(line) = input.recv().await {
+    let mut lines = Lines { input: input(), ahead: None };
+    while let Some(line) = lines.next().await {
         let line = line.map_err(Error::io("cannot read standard input"))?;
         let line: Line = match serde_json::from_str(&line) {
             Ok(line) => line,
@@ -180,7 +212,11 @@ async fn decisions(link: &Link, mut decided: u64) -> Result<(), Error> {
         };
         let _deciding = link.deciding.lock().await;
         let (id, seen) = (line.id.clone(), line.seen);
-        let answer = match link.decide(line, decided).await {
+        let answer = tokio::select! {
+            answer = link.decide(line, decided) => answer,
+            () = lines.gone() => return Ok(()),
+        };
+        let answer = match answer {
             Ok(answer) => {
                 decided = answer.decided;
                 link.seen.send_if_modified(|known| std::mem::replace(known, seen.max(*known)) < seen);
@@ -210,6 +246,25 @@ impl Link {
     ) -> Result<v1::ListenResponse, Error> {
         let request = v1::ListenRequest { experiment: self.experiment, after, max_wait_ms, with_state };
         self.engine.call(|client| async move { client.listen(request).await }).await
+    }
+
+    /// Makes this program the one that decides: what an earlier one may still send is refused from here on. Answers with
+    /// what there is for it.
+    async fn take_over(&self) -> Result<v1::ListenResponse, Error> {
+        loop {
+            let heard = self.listen(0, 0, true).await?;
+            if heard.over.is_some() {
+                return Ok(heard);
+            }
+            let nothing = Line { seen: heard.seen, ..Line::default() };
+            match self.decide(nothing, heard.decided).await {
+                Ok(taken) => return Ok(v1::ListenResponse { decided: taken.decided, ..heard }),
+                Err(Error::Conflict(_)) if self.is_ending().await => return Ok(heard),
+                // An earlier one decided just now: look again.
+                Err(Error::Conflict(_)) => tokio::time::sleep(AGAIN).await,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Whether the experiment has ended, or is about to.
