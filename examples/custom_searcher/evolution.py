@@ -9,6 +9,7 @@ the repository:
 It may be killed and started again at any time: what it keeps in `memory` goes on, and so do its trials.
 """
 
+import math
 import sys
 from pathlib import Path
 
@@ -39,9 +40,10 @@ def main():
                 for _ in range(AT_ONCE):
                     search.create(length=FIRST, reason="drawn at random")
             elif event.kind == "validated" and event.length == FIRST:
-                ranked.append([event.metric, event.hparams])
+                error = math.inf if math.isnan(event.metric) else event.metric
+                ranked.append([error, event.hparams])
                 ranked.sort(key=lambda one: one[0])
-                place, of = ranked.index([event.metric, event.hparams]) + 1, len(ranked)
+                place, of = ranked.index([error, event.hparams]) + 1, len(ranked)
                 if place <= max(1, of // 2):
                     search.train_to(event.trial, search.max_length, f"place {place} of {of}")
                 else:
