@@ -317,6 +317,9 @@ mod tests {
         }
         for length in 1..=40_000 {
             program.push(event(Kind::Validated, 1 + (length % 5) as u32, length), 2);
+            if length % 1_000 == 0 || length % 1_001 == 0 {
+                program.push(event(Kind::Paused, 1, length), 2);
+            }
         }
         program.push(v1::SearchEvent { train_until: 50_000, ..event(Kind::Validated, 1, 50_000) }, 3);
         for trial in 1..=5 {
@@ -324,7 +327,7 @@ mod tests {
         }
         let kept: Vec<_> = program.events.iter().map(|event| event.0.clone()).collect();
         let count = |kind: Kind| kept.iter().filter(|event| event.kind() == kind).count();
-        assert_eq!((count(Kind::Created), count(Kind::Ended)), (5, 5));
+        assert_eq!((count(Kind::Created), count(Kind::Ended), count(Kind::Paused)), (5, 5, 40 + 39));
         assert!(count(Kind::Validated) <= MOST_BETWEEN, "{}", count(Kind::Validated));
         assert_eq!(program.between, count(Kind::Validated) - 1);
         assert_eq!(program.left_out as usize + count(Kind::Validated), 40_001, "what is gone is counted");
