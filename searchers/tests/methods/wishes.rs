@@ -4,7 +4,7 @@ use toprung_searchers::{Directed, Space, TrialId, Wish};
 
 /// What `choice` picks, up to three wishes. `trials`: so many have begun or are to begin; some that do not exist are named, too.
 pub(crate) fn some(choice: u32, trials: u32, space: &Space) -> Directed {
-    let one = |which: u32| wish(choice.wrapping_mul(2_654_435_769 ^ which) >> 3, trials, space);
+    let one = |which: u32| wish(choice.wrapping_mul(0x9E37_79B9 ^ which) >> 3, trials, space);
     Directed {
         wishes: (1..=choice / 16 % 4).map(one).collect(),
         progress: [None, Some(f64::NAN), Some(-1.0), Some(0.4), Some(7.0)][choice as usize / 16 % 5],
