@@ -40,6 +40,29 @@ pub(crate) fn plan(
     text
 }
 
+/// `toprung plan` of a search that a program decides: only its bounds are known.
+pub(crate) fn decided_by_a_program(
+    preview: &v1::PreviewExperimentResponse,
+    max_concurrent_trials: u32,
+) -> String {
+    let Some(plan) = &preview.plan else { return String::new() };
+    let (length, unit) = (plan.max_length, &plan.time_metric);
+    let bounds = match u64::from(max_concurrent_trials) {
+        0 => format!("as many trials at once as there are slots, each at most {length} {unit}"),
+        most => format!(
+            "at most {} at once, each at most {length} {unit}: {} {unit} under way at most",
+            format::counted(most, "trial", "trials"),
+            most.saturating_mul(length)
+        ),
+    };
+    format!(
+        "{}: a program decides, so nothing can be foretold\n\n\
+         bounds    {bounds}\n\
+         decide    toprung decide FILE, or toprung.CustomSearch(FILE) in Python\n",
+        plan.searcher
+    )
+}
+
 fn search(plan: &v1::SearchPlan, width: table::Width) -> String {
     let trials = format::counted(plan.trials, "trial", "trials");
     let mut text =

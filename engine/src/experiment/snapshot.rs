@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use super::{Machine, Spec, machine::Fold};
 
 /// Version of the encoding. Raise it with every change of [`Fold`] or of the searchers' state.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// A prost message inside a serde structure.
 #[derive(Clone, Debug, PartialEq, Default)]

@@ -57,11 +57,15 @@ pub enum Bug {
     ForgetsDrains,
     /// After a start the pool is not told which agents an experiment does without.
     ForgetsExclusion,
+    /// A program hears and is answered before that is durable.
+    TellsProgramsEarly,
+    /// A decision that comes again is taken for a new one.
+    ForgetsDecisions,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::AcknowledgesEarly,
         Self::ActsEarly,
         Self::ForgetsBatches,
@@ -88,5 +92,7 @@ impl Bug {
         Self::ChargesPreemption,
         Self::ForgetsDrains,
         Self::ForgetsExclusion,
+        Self::TellsProgramsEarly,
+        Self::ForgetsDecisions,
     ];
 }

@@ -18,6 +18,7 @@ use crate::bug::Bug;
 use crate::experiments::{Experiment, Message, Out, Reply};
 use crate::messages::{Actor, ExperimentsMessage, PoolMessage, SessionMessage, SessionsMessage};
 use crate::outer::{Outer, Timer};
+use crate::program;
 
 /// An agent that is silent for longer is lost.
 pub const LEASE: Duration = Duration::from_mins(1);
@@ -208,6 +209,17 @@ impl Engine {
                     self.tell_session(session, SessionMessage::PartDone(sequence))
                 }
                 Reply::Returned(task, returned) => self.answered(task, id, returned),
+                Reply::Heard(_) | Reply::Decided(..) if program::is_lost(outer) => {}
+                Reply::Heard(heard) => {
+                    let program = outer.programs.get_mut(&id);
+                    let found = program.map_or(Ok(()), |program| program.heard(*heard));
+                    found.unwrap_or_else(|what| outer.ledger.fail("INV-15", what));
+                }
+                Reply::Decided(request, answer) => {
+                    let program = outer.programs.get_mut(&id);
+                    let found = program.map_or(Ok(()), |program| program.answered(&request, answer));
+                    found.unwrap_or_else(|what| outer.ledger.fail("INV-15", what));
+                }
             }
         }
         if out.failed {
@@ -300,6 +312,16 @@ impl Engine {
     /// An experiment is to be started again.
     pub fn restart(&mut self, id: u64) {
         self.supervisor.push_back(ExperimentsMessage::Restart(id));
+    }
+
+    /// The program of an experiment looks: it sends again what was not answered, or listens.
+    pub fn program_looks(&mut self, id: u64, outer: &mut Outer) {
+        let Some(program) = outer.programs.get_mut(&id) else { return };
+        let Some(experiment) = self.experiments.get_mut(&id) else { return };
+        experiment.mailbox.push_back(match &program.pending {
+            Some(request) => Message::Decide(Box::new(request.clone())),
+            None => Message::Listen(program.after()),
+        });
     }
 
     /// Whether this connection is read.

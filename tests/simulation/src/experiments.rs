@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use toprung_engine::cores::registry::allocation;
 use toprung_engine::cores::{Keeper, Returned};
+use toprung_engine::experiment::directing::{Checked, RefusedDecision};
 use toprung_engine::experiment::{Effect, Machine, snapshot};
 use toprung_proto::v1::{self, attempt_event, engine_message::Kind, journal_record::Input};
 
@@ -24,6 +25,10 @@ pub enum Message {
     Returned(String, Vec<v1::AttemptId>, u64),
     /// An agent's lease ended.
     Lost(String),
+    /// A program listens after an event.
+    Listen(u64),
+    /// A program decided.
+    Decide(Box<v1::DecideRequest>),
     /// What was on its way is durable, or is not.
     Committed(bool),
     /// Nothing comes any more.
@@ -37,6 +42,10 @@ pub enum Reply {
     Ack(u64, u64),
     /// An answer to a task.
     Returned(u64, Returned),
+    /// To a program that listens.
+    Heard(Box<v1::ListenResponse>),
+    /// To a program that decided, by its request.
+    Decided(String, Result<v1::DecideResponse, RefusedDecision>),
 }
 
 /// What leaves the actor.
@@ -129,6 +138,14 @@ impl Experiment {
                 out.replies.extend(self.keeper.when_durable(Reply::Returned(task, returned)));
             }
             Message::Lost(agent) => drop(self.keeper.agent_lost(&agent, "silent", now)),
+            Message::Listen(after) => {
+                let heard = self.keeper.machine.heard(after, true).unwrap_or_default();
+                self.reply(Reply::Heard(Box::new(heard)), outer, &mut out);
+            }
+            Message::Decide(request) => {
+                let answer = self.decide(&request, outer, &mut out);
+                self.reply(Reply::Decided(request.request_id, answer), outer, &mut out);
+            }
             Message::Committed(false) => {
                 out.failed = true;
                 return out;
@@ -155,6 +172,37 @@ impl Experiment {
             outer.log(|| format!("engine: {line}"));
         }
         out.pool.extend(taken.refused.map(PoolMessage::Release));
+    }
+
+    /// Answers a program.
+    fn reply(&mut self, reply: Reply, outer: &Outer, out: &mut Out) {
+        if outer.bug == Bug::TellsProgramsEarly {
+            out.replies.push(reply);
+        } else {
+            out.replies.extend(self.keeper.when_durable(reply));
+        }
+    }
+
+    fn decide(
+        &mut self,
+        request: &v1::DecideRequest,
+        outer: &mut Outer,
+        out: &mut Out,
+    ) -> Result<v1::DecideResponse, RefusedDecision> {
+        let mut request = request.clone();
+        if outer.bug == Bug::ForgetsDecisions {
+            self.sequences += 1;
+            request.request_id = format!("{}, {}", request.request_id, self.sequences);
+            request.after = None;
+        }
+        match self.keeper.machine.check_decision(&request)? {
+            Checked::Again(answer) => Ok(answer),
+            Checked::New(directed) => {
+                self.input(Input::Directed(directed), outer, out);
+                let program = self.keeper.machine.fold.program.as_deref();
+                Ok(program.and_then(|it| it.answer(&request.request_id)).cloned().unwrap_or_default())
+            }
+        }
     }
 
     /// The planted fault: the agent is told, and the journal is not.

@@ -16,6 +16,7 @@
 //! | INV-12 | a trial is charged no more than its scripts failed |
 //! | INV-13 | an agent that is excluded from an experiment gets nothing of it while another will do; the last is never excluded |
 //! | INV-14 | no trial is charged more than `max_restarts` failures |
+//! | INV-15 | what a deciding program was told never changes, its decisions count once, and what it saved comes back |
 
 use std::collections::{BTreeMap, BTreeSet};
 use toprung_agent::parts::AttemptKey;

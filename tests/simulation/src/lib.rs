@@ -12,6 +12,7 @@
 //! | [`engine`], [`experiments`], [`messages`] | the engine's actors: their cores, their mailboxes, the messages between them |
 //! | [`agent`], [`files`] | an agent: its session, its spool on a disk, and scripted trials with their contracts |
 //! | [`outer`] | what both stand on: time, network, disk, and chance |
+//! | [`program`] | a program that decides a search |
 //! | [`book`] | who waits for slots, and may not be passed over |
 //! | [`ledger`] | the invariants, each with its number |
 //! | [`bug`] | faults that can be planted, to show that an invariant finds them |
@@ -33,6 +34,7 @@ pub mod files;
 pub mod ledger;
 pub mod messages;
 pub mod outer;
+pub mod program;
 pub mod world;
 
 pub use bug::Bug;

@@ -10,6 +10,7 @@ use toprung_store::{Batch, Key, Store};
 
 use crate::bug::Bug;
 use crate::ledger::Ledger;
+use crate::program::Program;
 
 /// Chance, from a seed (SplitMix64).
 #[derive(Clone, Debug)]
@@ -82,6 +83,8 @@ impl Connection {
 pub enum Timer {
     /// The engine starts.
     EngineStarts,
+    /// A program that decides an experiment looks.
+    Program(u64),
     /// The leases are looked at; of this start of the engine.
     Tick(u64),
     /// An experiment is started again; of this start of the engine.
@@ -136,6 +139,8 @@ pub struct Outer {
     /// Timers by time and order.
     pub timers: BTreeMap<(u64, u64), Timer>,
     last_timer: u64,
+    /// The programs that decide experiments.
+    pub programs: BTreeMap<u64, Program>,
     /// The invariants' books.
     pub ledger: Ledger,
     /// Whether to print what happens.
@@ -162,6 +167,7 @@ impl Outer {
             last_connection: 0,
             timers: BTreeMap::new(),
             last_timer: 0,
+            programs: BTreeMap::new(),
             ledger: Ledger::default(),
             verbose,
         }

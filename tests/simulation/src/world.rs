@@ -16,7 +16,10 @@ use crate::experiments::Message;
 use crate::ledger::Violation;
 use crate::messages::Actor;
 use crate::outer::{Outer, Timer};
+use crate::program::Program;
 
+/// Of so many seeds one has an experiment that a program decides.
+const DECIDED: u64 = 6;
 /// Steps after which a run that has not ended is wrong.
 const MOST_STEPS: u64 = 400_000;
 /// Virtual milliseconds after the last fault within which everything ends.
@@ -74,9 +77,13 @@ impl World {
         let chance = &mut outer.chance;
         let mut specs = Vec::new();
         let shared = chance.one(1, 4);
+        let custom = &scenarios.custom[usize::from(shared)];
         let scenarios = if shared { &scenarios.shared } else { &scenarios.beside };
         for id in 1..=1 + u64::from(chance.one(1, 2)) {
-            let (mut spec, limit) = scenarios[chance.below(scenarios.len() as u64) as usize].clone();
+            let (mut spec, mut limit) = scenarios[chance.below(scenarios.len() as u64) as usize].clone();
+            if id == 1 && seed.is_multiple_of(DECIDED) {
+                (spec, limit) = custom.clone();
+            }
             spec.id = id;
             spec.seed = chance.below(1_000) as u32;
             spec.config.resources.priority = [10, 42, 42, 90][chance.below(4) as usize];
@@ -97,6 +104,10 @@ impl World {
         }
         if shared && count > 1 {
             outer.within(faults_until.max(1), Timer::AgentGone(0));
+        }
+        for (spec, _) in specs.iter().filter(|(spec, _)| spec.config.searcher.method.is_custom()) {
+            outer.programs.insert(spec.id, Program::new());
+            outer.within(3_000, Timer::Program(spec.id));
         }
         let summary = Summary::default();
         Self { outer, engine: None, starts: 0, agents, specs, faults_until, rarity, summary }
@@ -212,6 +223,16 @@ impl World {
                     let specs = self.specs.iter().map(|(spec, _)| spec.clone()).collect();
                     self.engine = Some(Engine::start(self.starts, specs, outer));
                 }
+            }
+            Timer::Program(id) => {
+                if outer.ledger.has_ended(id) {
+                    return;
+                }
+                if outer.faults && outer.chance.one(1, 25) {
+                    outer.programs.get_mut(&id).into_iter().for_each(Program::dies);
+                }
+                engine.into_iter().for_each(|engine| engine.program_looks(id, outer));
+                outer.within(1_000, Timer::Program(id));
             }
             Timer::Tick(start) => {
                 if let Some(engine) = engine.filter(|engine| engine.start == start) {

@@ -11,6 +11,9 @@ const SEARCHES: [&str; 5] = [
     "{name: single, metric: loss, max_length: {epochs: 6}}",
 ];
 
+/// A program decides.
+const CUSTOM: &str = "{name: custom, metric: loss, max_length: {epochs: 5}, max_concurrent_trials: 3}";
+
 /// The experiments that seeds choose from, checked once.
 #[derive(Debug)]
 pub struct Scenarios {
@@ -18,6 +21,8 @@ pub struct Scenarios {
     pub(super) beside: Vec<(Spec, u64)>,
     /// With checkpoints that every node sees.
     pub(super) shared: Vec<(Spec, u64)>,
+    /// One that a program decides, of the first kind and of the second.
+    pub(super) custom: [(Spec, u64); 2],
 }
 
 const SHARED: &str = "max_restarts: 9\ncheckpoint_storage: {type: shared_fs, host_path: /shared}";
@@ -28,8 +33,9 @@ impl Default for Scenarios {
         let of = |search: &'static str| extras.map(|extra| (spec(search, extra), limit(search)));
         // Checkpoints that every node sees: there a node may be lost for good.
         let shared = |search: &'static str| (spec(search, SHARED), limit(search));
+        let custom = ["max_restarts: 9", SHARED].map(|extra| (spec(CUSTOM, extra), limit(CUSTOM)));
         let shared = SEARCHES.into_iter().map(shared).collect();
-        Self { beside: SEARCHES.into_iter().flat_map(of).collect(), shared }
+        Self { beside: SEARCHES.into_iter().flat_map(of).collect(), shared, custom }
     }
 }
 
