@@ -3,6 +3,7 @@
 mod agents;
 mod asking;
 mod daemons;
+mod deciding;
 mod earlier;
 mod global;
 mod looking;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 pub(crate) use agents::{Agents, AgentsCommand, Drain};
 pub(crate) use asking::{Ask, AskTell, Tell};
 pub(crate) use daemons::{Agent, Serve};
+pub(crate) use deciding::Decide;
 pub(crate) use earlier::{Checkpoints, CheckpointsCommand, Delete, Download, Fork, ListCheckpoints, Resume};
 pub(crate) use global::Global;
 pub(crate) use looking::{Best, List, Logs, Show, Trials};
@@ -79,6 +81,8 @@ pub(crate) enum Command {
     Tell(Tell),
     /// Ask and tell as JSON lines, for a program that keeps this command beside it.
     AskTell(AskTell),
+    /// Decide a search (`searcher: {name: custom}`) as JSON lines, for a program that keeps this command beside it.
+    Decide(Decide),
     /// List the agents and what their slots do; drain one, or give it work again.
     Agents(Agents),
     /// Show how the engine is: whether its store takes writes, its agents, its experiments.

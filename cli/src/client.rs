@@ -3,6 +3,7 @@
 //! Streams have a deadline for their beginning only; a dead connection is noticed by keep-alive.
 
 mod asking;
+mod directing;
 
 use crate::errors::Error;
 use crate::logging;

@@ -61,6 +61,7 @@ fn searcher(cx: &mut Context, table: &Table<'_>, name: &str, length: &Length) ->
             max_length,
             max_concurrent_trials: places(cx),
         },
+        "custom" => SearcherConfig::Custom { max_length, max_concurrent_trials: places(cx) },
         "grid" => SearcherConfig::Grid { max_length, max_concurrent_trials: places(cx) },
         "pbt" => SearcherConfig::Pbt(population(cx, table, max_length)),
         _ => halving::read(cx, table, name, length),
@@ -107,6 +108,11 @@ fn with_median_stopping(
     time_metric: &str,
 ) -> SearcherConfig {
     let Some(place) = table.get("median_stopping") else { return method };
+    if method.is_custom() {
+        let message = "`median_stopping` does not go with `custom`";
+        cx.error(place.key, &place.path, message, "leave it out: the program itself stops trials");
+        return method;
+    }
     let section = Table::open(cx, Some(&place), &MEDIAN_STOPPING, &place.path);
     SearcherConfig::MedianStopping {
         inner: Box::new(method),

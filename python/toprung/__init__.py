@@ -22,13 +22,16 @@ command line, prints each report as ``epoch=3 validation_error=0.12`` and saves 
 ``python train.py --help`` lists what can be set; ``--resume checkpoints/run-1/epoch-3`` goes on from a checkpoint.
 
 A program that trains by itself (a notebook, an instrument, another language's code) asks for trials instead: see `Search`.
+A program that decides which trials there are and how long they train is a searcher of its own: see `CustomSearch`.
 
 The package needs only the standard library, does nothing at import and reads the environment in ``toprung.trial()``.
 """
 
+from ._beside import SearchError
+from ._custom import CustomSearch, Event
 from ._errors import AgentUnavailable, ContractError, InvalidHyperparameters
 from ._hyperparameters import Hyperparameters
-from ._search import AskedTrial, Best, Decision, Search, SearchError
+from ._search import AskedTrial, Best, Decision, Search
 from ._trial import Trial, trial
 from ._version import VERSION as __version__
 
@@ -37,7 +40,9 @@ __all__ = [
     "AskedTrial",
     "Best",
     "ContractError",
+    "CustomSearch",
     "Decision",
+    "Event",
     "Hyperparameters",
     "InvalidHyperparameters",
     "Search",

@@ -5,26 +5,18 @@ It speaks to the engine through one `toprung ask-tell` process that lives as lon
 
 from __future__ import annotations
 
-import json
 import os
-import queue
-import shutil
 import socket
-import subprocess
 import threading
 from types import TracebackType
 from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Type, Union
 
+from ._beside import Beside, SearchError
 from ._errors import InvalidHyperparameters
 from ._hyperparameters import Hyperparameters
 from ._metrics import encoded, numbers, whole
 
 _LONGEST_WAIT = 60.0
-_CLOSE = 30.0
-
-
-class SearchError(RuntimeError):
-    """The engine refused something, or `toprung` could not be run; the message holds its words."""
 
 
 class Decision(NamedTuple):
@@ -203,26 +195,16 @@ class Search:
         """``completed``, ``killed`` or ``error``, once the search is over."""
         self.reason = ""
         """Why there is no trial now, or why the search is over."""
-        found = binary or os.environ.get("TOPRUNG_BINARY") or shutil.which("toprung")
-        if not found:
-            raise SearchError("the program `toprung` is not on the PATH; name it with TOPRUNG_BINARY or binary=")
-        command = [found, "ask-tell", os.fspath(experiment) if not isinstance(experiment, int) else str(experiment)]
+        command = ["ask-tell", os.fspath(experiment) if not isinstance(experiment, int) else str(experiment)]
         command += ["--client", self.client]
         command += [word for change in sets for word in ("--set", change)]
         command += ["--server", server] if server else []
         command += ["--data-dir", os.fspath(data_dir)] if data_dir else []
         self._lock = threading.Lock()
-        self._number = 0
-        self._answers: Dict[int, "queue.Queue[Optional[Dict[str, Any]]]"] = {}
         self._open: Dict[int, AskedTrial] = {}
-        self._begun: "queue.Queue[Optional[int]]" = queue.Queue(1)
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        begun = self._begun.get()
-        if begun is None:
-            raise SearchError(f"`toprung ask-tell` ended with {self._process.wait()}; its words are above")
-        self.experiment = begun
+        again = "make a new Search with the same client to go on"
+        self._beside = Beside(command, self._noticed, again=again, binary=binary)
+        self.experiment: int = self._beside.begun["experiment"]
 
     def ask(self, *, lane: int = 0, wait: float = 0.0) -> Optional[AskedTrial]:
         """A trial, or None: then `reason` says why, and `state` whether the search is over.
@@ -255,13 +237,7 @@ class Search:
 
     def close(self) -> None:
         """Ends the process beside this one. Trials that are open stay so for their lease."""
-        if self._process.stdin and not self._process.stdin.closed:
-            self._process.stdin.close()
-        try:
-            self._process.wait(_CLOSE)
-        except subprocess.TimeoutExpired:
-            self._process.terminate()
-        self._reader.join(_CLOSE)
+        self._beside.close()
 
     def __enter__(self) -> Search:
         return self
@@ -283,55 +259,12 @@ class Search:
                 del self._open[trial.id]
 
     def _request(self, line: Dict[str, Any]) -> Dict[str, Any]:
-        answer: "queue.Queue[Optional[Dict[str, Any]]]" = queue.Queue(1)
-        with self._lock:
-            self._number += 1
-            number = self._number
-            self._answers[number] = answer
-            try:
-                assert self._process.stdin is not None
-                self._process.stdin.write(json.dumps({"id": number, **line}) + "\n")
-            except (OSError, ValueError):
-                answer.put(None)
-        if not self._reader.is_alive():
-            self._give_up()
-        found = answer.get()
-        with self._lock:
-            self._answers.pop(number, None)
-        if found is None:
-            raise SearchError("`toprung ask-tell` has ended; make a new Search with the same client to go on")
-        if "error" in found:
-            raise SearchError(found["error"])
-        return found
+        return self._beside.request(line)
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for text in self._process.stdout:
-            line = json.loads(text)
-            if "experiment" in line:
-                self._begun.put(line["experiment"])
-            elif "notice" in line:
-                self._noticed(line)
-            else:
-                with self._lock:
-                    answer = self._answers.get(line["id"])
-                if answer is not None:
-                    answer.put(line)
-        if self._begun.empty():
-            self._begun.put(None)
-        self._give_up()
-
-    def _noticed(self, line: Mapping[str, Any]) -> None:
+    def _noticed(self, line: Optional[Mapping[str, Any]]) -> None:
+        if line is None or "notice" not in line:
+            return
         with self._lock:
             trial = self._open.get(line["notice"]["trial"])
         if trial is not None and trial.attempt == line["attempt"]:
             trial._decide(line["notice"])
-
-    def _give_up(self) -> None:
-        with self._lock:
-            waiting = list(self._answers.values())
-        for answer in waiting:
-            try:
-                answer.put_nowait(None)
-            except queue.Full:
-                pass

@@ -169,6 +169,13 @@ pub enum SearcherConfig {
         /// At most so many at once; 0: no limit.
         max_concurrent_trials: u32,
     },
+    /// A program outside decides.
+    Custom {
+        /// How long a trial trains at most, at least 1.
+        max_length: u64,
+        /// At most so many at once; 0: no limit.
+        max_concurrent_trials: u32,
+    },
 }
 
 impl SearcherConfig {
@@ -185,6 +192,7 @@ impl SearcherConfig {
             Self::Pasha { .. } => "pasha",
             Self::Pbt(_) => "pbt",
             Self::Auto { .. } => "auto",
+            Self::Custom { .. } => "custom",
             Self::MedianStopping { inner, .. } => inner.name(),
             Self::ModelBased { inner, model } => match **inner {
                 Self::Random { .. } if !matches!(model, ModelConfig::Prior(_)) => model.name(),
@@ -211,6 +219,11 @@ impl SearcherConfig {
         }
     }
 
+    /// Whether a program outside decides.
+    pub fn is_custom(&self) -> bool {
+        matches!(self.base(), Self::Custom { .. })
+    }
+
     /// Whether a model may place its trials.
     pub fn places(&self) -> bool {
         self.model().is_some() || matches!(self.base(), Self::Auto { .. })
@@ -235,7 +248,8 @@ impl SearcherConfig {
             | Self::SyncHalving { max_concurrent_trials, .. }
             | Self::Hyperband { max_concurrent_trials, .. }
             | Self::Pasha { max_concurrent_trials, .. }
-            | Self::Auto { max_concurrent_trials, .. } => max_concurrent_trials,
+            | Self::Auto { max_concurrent_trials, .. }
+            | Self::Custom { max_concurrent_trials, .. } => max_concurrent_trials,
             Self::Pbt(Population { population_size, .. }) => population_size,
             Self::MedianStopping { .. } | Self::ModelBased { .. } => 0,
         }
@@ -267,7 +281,8 @@ impl SearcherConfig {
             | Self::SyncHalving { max_length, .. }
             | Self::Hyperband { max_length, .. }
             | Self::Pasha { max_length, .. }
-            | Self::Auto { max_length, .. } => max_length,
+            | Self::Auto { max_length, .. }
+            | Self::Custom { max_length, .. } => max_length,
             Self::Pbt(population) => population.max_length(),
             Self::MedianStopping { ref inner, .. } | Self::ModelBased { ref inner, .. } => inner.max_length(),
         }

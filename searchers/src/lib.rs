@@ -18,6 +18,7 @@
 //! | [`models`] | where in the space the next trial should be |
 //! | `history` | what trials have reported, as models want it |
 //! | `rung` | one rung: an order-statistics tree of metrics |
+//! | [`wish`] | what the program of a `custom` search may want |
 //! | `methods` | the methods themselves |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -38,6 +39,7 @@ mod rung;
 pub mod searcher;
 pub mod space;
 pub mod stream;
+pub mod wish;
 
 pub use config::{Mode, Population, SearcherConfig};
 pub use error::Error;
@@ -50,3 +52,4 @@ pub use space::{
     Assignment, Constraint, Dimension, Domain, Prior, Space, Value, from_json_text, to_json_text,
 };
 pub use stream::trial_seed;
+pub use wish::{Directed, Wish};

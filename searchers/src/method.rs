@@ -10,6 +10,7 @@
 
 use crate::reason::Reason;
 use crate::space::{Assignment, Space};
+use crate::wish::Directed;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,6 +49,8 @@ pub enum Event {
         /// Why.
         reason: ExitReason,
     },
+    /// What the program of a `custom` search wants. Other methods take no notice.
+    Directed(Directed),
 }
 
 /// Why a trial gave its slots back.
@@ -118,12 +121,15 @@ pub struct Create {
     pub train_to: u64,
     /// Which bracket it belongs to, from 0.
     pub bracket: u32,
+    /// What the program of a `custom` search says of it; empty: nothing.
+    pub why: Box<str>,
 }
 
 impl Create {
     /// Why the trial began.
     pub fn reason(&self) -> Reason {
         match self.clone_from {
+            _ if !self.why.is_empty() => Reason::Wanted(self.why.clone()),
             Some(from) => Reason::Cloned { from: from.0, length: self.train_to },
             None => Reason::Created { bracket: self.bracket, length: self.train_to },
         }

@@ -19,7 +19,7 @@ const MAX_ROUNDS_LISTED: u32 = 1_000;
 /// A search in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// How many trials there will be.
+    /// How many trials there will be; 0: a program decides (`custom`), and nothing can be foretold.
     pub trials: u64,
     /// The length of a trial trained in full.
     pub max_length: u64,
@@ -113,6 +113,9 @@ pub fn plan(config: &SearcherConfig, space: &Space) -> Result<Plan, Error> {
     if let SearcherConfig::Pbt(population) = config.base() {
         return Ok(of_population(population));
     }
+    if config.is_custom() {
+        return Ok(of_program(config.max_length()));
+    }
     let brackets = brackets(config, space)?;
     let trials = brackets.iter().map(|bracket| bracket.trials).sum::<u64>();
     Ok(Plan {
@@ -149,10 +152,16 @@ fn brackets(config: &SearcherConfig, space: &Space) -> Result<Vec<BracketPlan>, 
             if max_length < LENGTHS { full(max_trials) } else { Ok(vec![settings.plan()?]) }
         }
         SearcherConfig::Pbt(population) => Ok(of_population(&population).brackets),
+        SearcherConfig::Custom { .. } => Ok(Vec::new()),
         SearcherConfig::MedianStopping { ref inner, .. } | SearcherConfig::ModelBased { ref inner, .. } => {
             brackets(inner, space)
         }
     }
+}
+
+/// Nothing can be foretold of what a program will want.
+fn of_program(max_length: u64) -> Plan {
+    Plan { trials: 0, max_length, brackets: Vec::new(), ending: Vec::new(), total_length: 0, full_length: 0 }
 }
 
 /// Rounds as rungs. A child begins at its parent's length, so lengths add up to the population's alone.

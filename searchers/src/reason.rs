@@ -21,7 +21,7 @@ pub struct Standing {
 /// Why an action was returned.
 ///
 /// Serialised by position: append variants, never reorder them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     /// A trial began (the reason of every `Create`).
     Created {
@@ -113,6 +113,18 @@ pub enum Reason {
         /// It trains to this length first.
         length: u64,
     },
+    /// The program of a `custom` search wants it; its own words, or none.
+    Wanted(Box<str>),
+    /// It trained as far as its program wanted so far.
+    WaitsForProgram {
+        /// That length.
+        length: u64,
+    },
+    /// The trial from which it was to begin has ended.
+    ParentGone {
+        /// That trial.
+        parent: u32,
+    },
 }
 
 impl fmt::Display for Standing {
@@ -170,6 +182,14 @@ impl fmt::Display for Reason {
             | Self::Replaced { .. }
             | Self::NobodyLeft { .. }
             | Self::Cloned { .. } => self.fmt_of_population(out),
+            Self::Wanted(words) if words.is_empty() => out.write_str("the program wants it"),
+            Self::Wanted(words) => out.write_str(words),
+            Self::WaitsForProgram { length } => {
+                write!(out, "reached length {length}, and waits for what its program wants")
+            }
+            Self::ParentGone { parent } => {
+                write!(out, "trial {parent}, from which it was to begin, has ended before")
+            }
         }
     }
 }

@@ -82,6 +82,8 @@ impl Player for Rounds {
             Event::Exited { trial, reason } => {
                 Event::Exited { trial: TrialId(trial.0 - self.before), reason }
             }
+            // No program decides here.
+            Event::Directed(_) => return,
         };
         let mut over = self.take(&event, actions);
         // A round that creates nothing would begin for ever.
@@ -149,6 +151,7 @@ impl FirstThenBest {
                     clone_from: None,
                     train_to: self.first_length,
                     bracket: 0,
+                    why: "".into(),
                 }));
             } else if let Some(next) = self.next_best() {
                 let reason = Reason::Resumed { length: self.max_length };
@@ -195,7 +198,7 @@ impl Player for FirstThenBest {
                 self.waiting.push((metric, trial.0));
                 actions.push(Action::Pause { trial, reason: Reason::RoundDone { round: 1, length } });
             }
-            Event::Validated { .. } => {}
+            Event::Validated { .. } | Event::Directed(_) => {}
             Event::Exited { trial, reason } => {
                 self.outstanding = self.outstanding.saturating_sub(1);
                 if reason != (ExitReason::Paused { resumable: true }) {

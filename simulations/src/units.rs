@@ -26,7 +26,9 @@ impl<P: Player> Player for Units<P> {
                 let length = length.saturating_mul(self.unit);
                 self.inner.handle(&Event::Validated { trial, length, metric }, actions);
             }
-            Event::Capacity(_) | Event::Exited { .. } => self.inner.handle(event, actions),
+            Event::Capacity(_) | Event::Exited { .. } | Event::Directed(_) => {
+                self.inner.handle(event, actions)
+            }
         }
         for action in &mut actions[before..] {
             match action {

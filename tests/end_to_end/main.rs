@@ -18,6 +18,7 @@ mod asking;
 mod backup;
 mod collecting;
 mod crash;
+mod deciding;
 mod embedded;
 mod failing;
 mod file_mistakes;

@@ -35,7 +35,7 @@ with toprung.Search(int(what) if what.isdigit() else what, client=sys.argv[2]) a
 ";
 
 /// Kills the server, starts it again at the same address, and returns when it serves.
-fn killed_and_started(place: &Workplace, server: Server) -> Server {
+pub fn killed_and_started(place: &Workplace, server: Server) -> Server {
     let address = server.url.trim_start_matches("http://").to_owned();
     server.process.signal(Signal::SIGKILL);
     server.process.wait();

@@ -3,32 +3,26 @@
 //! Lines are answered as they are ready, not in order. The trials that were handed out are kept alive. An engine that is
 //! gone for a while is tried again: every request may come twice.
 
+use super::beside::{Patient, closed, input, say};
 use super::{ask, run, source};
 use crate::args::{AskTell, Global, Source};
-use crate::client::Client;
 use crate::connect::{self, Need, Session};
 use crate::errors::Error;
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::model::archive;
 use crate::model::listing::Listing;
-use crate::output::{self, asking};
+use crate::output::asking;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, Read as _};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Semaphore, mpsc};
-use tokio::time::Instant;
+use tokio::sync::{Mutex, Semaphore};
 use toprung_proto::v1::{self, DecisionKind, TellOutcome, ask_response::Outcome};
 
 /// Lines under way at once; more wait in the pipe.
 const UNDER_WAY: usize = 256;
-/// Bytes of a line.
-const LONGEST_LINE: u64 = 8 << 20;
-/// Between two tries.
-const AGAIN: Duration = Duration::from_millis(500);
 /// What runs in this process ends at once.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -71,9 +65,7 @@ struct TellLine {
 
 /// What lines share.
 struct Link {
-    global: Global,
-    session: Mutex<Session>,
-    patience: Duration,
+    engine: Patient,
     experiment: u64,
     client: String,
     /// Attempts to be kept alive, by trial.
@@ -84,9 +76,7 @@ struct Link {
 pub(super) async fn run(global: &Global, args: AskTell) -> Result<Exit, Error> {
     let (session, experiment) = begin(global, &args).await?;
     let link = Arc::new(Link {
-        global: global.clone(),
-        session: Mutex::new(session),
-        patience: Duration::from_secs(args.patience),
+        engine: Patient::new(global, session, Need::Host, Duration::from_secs(args.patience)),
         experiment,
         client: args.client,
         open: Mutex::default(),
@@ -107,7 +97,7 @@ pub(super) async fn run(global: &Global, args: AskTell) -> Result<Exit, Error> {
     // Without the link the engine in this process cannot be ended in order; what it acknowledged is durable.
     let _late = tokio::time::timeout(CLOSE, gone).await;
     if let Some(link) = Arc::into_inner(link) {
-        link.session.into_inner().close(CLOSE).await?;
+        link.engine.close(CLOSE).await?;
     }
     exit
 }
@@ -118,7 +108,7 @@ async fn begin(global: &Global, args: &AskTell) -> Result<(Session, u64), Error>
         let session = connect::open(global, Need::Host).await?;
         return match session.client.experiment(id).await {
             Ok(_) => Ok((session, id)),
-            Err(error) => Err(closed(session, error).await),
+            Err(error) => Err(closed(session, error, CLOSE).await),
         };
     }
     let file = Source { file: (&args.what).into(), sets: args.sets.clone(), template: args.template.clone() };
@@ -139,15 +129,8 @@ async fn begin(global: &Global, args: &AskTell) -> Result<(Session, u64), Error>
     };
     match session.client.create(request).await {
         Ok(created) => Ok((session, created.experiment.unwrap_or_default().id)),
-        Err(error) => Err(source::drawn(closed(session, error).await, &loaded)),
+        Err(error) => Err(source::drawn(closed(session, error, CLOSE).await, &loaded)),
     }
-}
-
-async fn closed(session: Session, error: Error) -> Error {
-    if let Err(second) = session.close(CLOSE).await {
-        tracing::warn!(error = %second, "closing after an error");
-    }
-    error
 }
 
 async fn lines(link: &Arc<Link>) -> Result<(), Error> {
@@ -170,30 +153,6 @@ async fn lines(link: &Arc<Link>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The lines of standard input, read by a thread of their own: a read cannot be given up.
-fn input() -> mpsc::Receiver<std::io::Result<String>> {
-    let (sender, receiver) = mpsc::channel(1);
-    std::thread::spawn(move || {
-        let mut stdin = std::io::stdin().lock();
-        loop {
-            let mut line = String::new();
-            let read = match (&mut stdin).take(LONGEST_LINE).read_line(&mut line) {
-                Ok(0) => return,
-                Ok(_) if line.len() as u64 >= LONGEST_LINE => {
-                    Err(std::io::Error::other("a line is too long"))
-                }
-                Ok(_) => Ok(line),
-                Err(error) => Err(error),
-            };
-            let ends = read.is_err();
-            if sender.blocking_send(read).is_err() || ends {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
 /// Says of every open attempt that its program is there, four times a lease; tells of those that are to end.
 async fn keep_alive(link: &Arc<Link>) -> Result<(), Error> {
     let mut told = BTreeMap::new();
@@ -204,7 +163,7 @@ async fn keep_alive(link: &Arc<Link>) -> Result<(), Error> {
         for (trial, attempt) in open {
             let request = link.about(trial, attempt);
             // One that fails comes again with the next turn.
-            let Ok(answer) = link.client().await.tell(request).await else { continue };
+            let Ok(answer) = link.engine.client().await.tell(request).await else { continue };
             let kind = answer.decision.as_ref().map(v1::Decision::kind);
             if answer.over {
                 link.close(trial, attempt).await;
@@ -217,18 +176,10 @@ async fn keep_alive(link: &Arc<Link>) -> Result<(), Error> {
     }
 }
 
-fn say(value: &Value) -> Result<(), Error> {
-    output::print(&format!("{value}\n"))
-}
-
 impl Link {
-    async fn client(&self) -> Client {
-        self.session.lock().await.client.clone()
-    }
-
     /// The lease of the experiment, as its file says; as long as that is not known, a short one.
     async fn lease(&self) -> Duration {
-        let found = self.client().await.experiment(self.experiment).await;
+        let found = self.engine.client().await.experiment(self.experiment).await;
         let config = found.ok().and_then(|found| serde_json::from_str::<Value>(&found.config_json).ok());
         let seconds = config.and_then(|config| config.pointer("/entrypoint/external/lease")?.as_u64());
         Duration::from_secs(seconds.unwrap_or(4))
@@ -275,7 +226,7 @@ impl Link {
             lane: line.lane,
             max_wait_ms: (line.wait.clamp(0.0, 60.0) * 1_000.0) as u32,
         };
-        let outcome = self.patiently(|client| {
+        let outcome = self.engine.call(|client| {
             let request = request.clone();
             async move { client.ask(request).await }
         });
@@ -304,7 +255,7 @@ impl Link {
             message: line.message,
             ..self.about(trial, attempt)
         };
-        let answer = self.patiently(|client| {
+        let answer = self.engine.call(|client| {
             let request = request.clone();
             async move { client.tell(request).await }
         });
@@ -313,35 +264,6 @@ impl Link {
             self.close(trial, attempt).await;
         }
         Ok(json!({"told": asking::told(&answer)}))
-    }
-
-    /// Calls, and calls again while the engine cannot be reached; it may have another address then.
-    async fn patiently<T, F>(&self, call: impl Fn(Client) -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let give_up = Instant::now() + self.patience;
-        loop {
-            let error = match call(self.client().await).await {
-                Err(error) if error.is_transient() && Instant::now() < give_up => error,
-                answer => return answer,
-            };
-            tracing::info!(%error, "the engine does not answer; trying again");
-            tokio::time::sleep(AGAIN).await;
-            self.reopen().await;
-        }
-    }
-
-    /// Looks for the engine anew, unless it runs in this process.
-    async fn reopen(&self) {
-        let mut session = self.session.lock().await;
-        if session.is_embedded() {
-            return;
-        }
-        match connect::open(&self.global, Need::Host).await {
-            Ok(found) => *session = found,
-            Err(error) => tracing::info!(%error, "no engine yet"),
-        }
     }
 }
 

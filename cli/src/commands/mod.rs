@@ -5,9 +5,11 @@ mod agents;
 mod ask;
 mod ask_tell;
 mod backup;
+mod beside;
 mod best;
 mod checkpoints;
 mod control;
+mod decide;
 mod delete;
 mod drain;
 mod fork;
@@ -59,6 +61,7 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<Exit, Error> {
         Command::Ask(args) => ask::ask(&global, args).await,
         Command::Tell(args) => ask::tell(&global, args).await,
         Command::AskTell(args) => ask_tell::run(&global, args).await,
+        Command::Decide(args) => decide::run(&global, args).await,
         Command::Agents(args) => match args.command {
             None => agents::run(&global, args.show).await,
             Some(AgentsCommand::Drain(drain)) => drain::drain(&global, drain).await,

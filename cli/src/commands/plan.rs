@@ -23,6 +23,10 @@ pub(super) async fn run(global: &Global, args: &Plan) -> Result<Exit, Error> {
     };
     preview.warnings.extend(slot_warnings(&loaded.config));
     preview.warnings.extend(bounds(&loaded.config.searcher.method));
+    if loaded.config.searcher.method.is_custom() {
+        // Draws of the space would look like a plan.
+        preview.sample_hparams_json.clear();
+    }
     let method = &loaded.config.searcher.method;
     let model = method.model();
     // Without an engine the slots are not known: as many as trials may run at once, or one.
@@ -37,7 +41,12 @@ pub(super) async fn run(global: &Global, args: &Plan) -> Result<Exit, Error> {
         output::print_json(&shown)?;
     } else {
         let placed = choice.as_deref().or(model.map(placement));
-        output::print(&plan::plan(&preview, &simulated, placed, table::terminal_width()))?;
+        match loaded.config.searcher.method {
+            SearcherConfig::Custom { max_concurrent_trials, .. } => {
+                output::print(&plan::decided_by_a_program(&preview, max_concurrent_trials))?;
+            }
+            _ => output::print(&plan::plan(&preview, &simulated, placed, table::terminal_width()))?,
+        }
         for warning in &preview.warnings {
             output::note(&format!("warning: {warning}"));
         }
@@ -87,6 +96,7 @@ fn samples(config: &ExperimentConfig) -> Vec<String> {
     let seed = config.experiment_seed.unwrap_or(0);
     let method = &config.searcher.method;
     let drawn = (1..=SAMPLES).filter_map(|trial| match method.base() {
+        SearcherConfig::Custom { .. } => None,
         SearcherConfig::Single { .. } if trial > 1 => None,
         _ => method.sample(&config.space, seed, TrialId(trial)),
     });
@@ -224,6 +234,25 @@ mod tests {
         assert_eq!((bohb.searcher.as_str(), &bohb.brackets), ("bohb", &hyperband.brackets));
         let anchored = preview("name: asha, max_trials: 9, min_length: 2, model: gp").plan.unwrap();
         assert_eq!(anchored.brackets[0].rung_lengths, [2, 6, 18, 27]);
+    }
+
+    #[test]
+    fn what_a_program_will_want_is_not_planned() {
+        let text = "entrypoint: ./run\nhyperparameters: {x: {type: int, minval: 1, maxval: 9}}\n\
+                    searcher: {name: custom, metric: e, max_length: {epochs: 27}, max_concurrent_trials: 4}\n";
+        let config = toprung_config::parse(text).unwrap().config;
+        let preview = local(&config).unwrap();
+        assert_eq!(preview.sample_hparams_json, Vec::<String>::new());
+        assert_eq!(simulated(&config).unwrap(), Simulated::Exact);
+        let shown = plan::decided_by_a_program(&preview, 4);
+        assert!(shown.starts_with("custom: a program decides, so nothing can be foretold\n"), "{shown}");
+        assert!(
+            shown.contains("at most 4 trials at once, each at most 27 epochs: 108 epochs under way"),
+            "{shown}"
+        );
+        assert!(
+            plan::decided_by_a_program(&preview, 0).contains("as many trials at once as there are slots")
+        );
     }
 
     #[test]

@@ -24,7 +24,10 @@ const CLOSE: Duration = Duration::from_secs(5);
 pub(super) async fn run(global: &Global, args: &Run) -> Result<Exit, Error> {
     check(global, args.slots)?;
     let loaded = source::load(&args.source, args.name.as_deref())?;
-    let archive = pack(global, args, &loaded)?;
+    let archive = pack(global, args.model_dir.as_deref(), &args.source.file, &loaded)?;
+    if loaded.config.searcher.method.is_custom() {
+        output::note("a program decides: `toprung decide ID`, or `toprung.CustomSearch(ID)` in Python");
+    }
     let session =
         spinner::waiting("starting", connect::open(global, Need::Train { slots: args.slots })).await?;
     let request = v1::CreateExperimentRequest {
@@ -50,12 +53,18 @@ pub(super) fn check(global: &Global, slots: Option<u32>) -> Result<(), Error> {
     Ok(())
 }
 
-fn pack(global: &Global, args: &Run, loaded: &Loaded) -> Result<Vec<u8>, Error> {
+/// The model that goes along with an experiment file.
+pub(super) fn pack(
+    global: &Global,
+    model_dir: Option<&Path>,
+    file: &Path,
+    loaded: &Loaded,
+) -> Result<Vec<u8>, Error> {
     if matches!(loaded.config.entrypoint, toprung_config::Entrypoint::External { .. }) {
         output::note("programs run its trials: `toprung ask-tell ID --client NAME`, `toprung.Search(ID)`");
         return archive::pack(&Listing::none(), |_| ());
     }
-    let directory = args.model_dir.clone().unwrap_or_else(|| directory_of(&args.source.file));
+    let directory = model_dir.map_or_else(|| directory_of(file), Path::to_path_buf);
     let listing = Listing::of(&directory, &global.data_dir)?;
     for skipped in &listing.skipped {
         output::note(&format!("not sent: {skipped}"));

@@ -11,7 +11,7 @@ use crate::simulation::arena::{Arena, usual_budget};
 use crate::simulation::judging;
 use crate::simulation::playing::{self, Played};
 use crate::simulation::replicates::{self, Replicated};
-use crate::simulation::spec::Spec;
+use crate::simulation::spec::{self, Spec};
 use crate::simulation::tasks::{self, SimulatedTask};
 use std::path::Path;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ pub(super) fn load(file: Option<&Path>) -> Result<Option<Loaded>, Error> {
 
 /// Who takes part: those of the command line, the file's, and the one that ran.
 fn specs(args: &Simulate, loaded: Option<&Loaded>, tasks: &[SimulatedTask]) -> Result<Vec<Spec>, Error> {
-    let mut specs = own(loaded, tasks);
+    let mut specs = own(loaded, tasks, !args.searchers.is_empty())?;
     let usual: &[&str] = if args.protocol { &BY_PROTOCOL } else { &USUAL };
     if args.searchers.is_empty() && (specs.is_empty() || loaded.is_none()) {
         for text in usual {
@@ -83,22 +83,35 @@ fn specs(args: &Simulate, loaded: Option<&Loaded>, tasks: &[SimulatedTask]) -> R
     Ok(specs)
 }
 
-/// The searchers of the file and of the experiments that ran.
-pub(super) fn own(loaded: Option<&Loaded>, tasks: &[SimulatedTask]) -> Vec<Spec> {
+/// The searchers of the file and of the experiments that ran. `named`: others take part, so that one which a program decides
+/// can be left out.
+pub(super) fn own(loaded: Option<&Loaded>, tasks: &[SimulatedTask], named: bool) -> Result<Vec<Spec>, Error> {
     let mut specs = Vec::new();
     if let Some(loaded) = loaded {
         let complete = loaded.config.complete();
         if let Some(section) = complete["searcher"].as_object() {
             let label = format!("{} (as in the file)", loaded.config.searcher.method.name());
-            specs.push(Spec::of_section(section, &label, &loaded.file));
+            let spec = Spec::of_section(section, &label, &loaded.file);
+            match spec.name.as_str() {
+                spec::CUSTOM if !named => return Err(spec::decided_by_a_program(&loaded.file)),
+                spec::CUSTOM => leave_out(&label),
+                _ => specs.push(spec),
+            }
         }
     }
     for ran in tasks.iter().filter_map(|task| task.recorded.as_ref()) {
         let name = ran.searcher.get("name").and_then(serde_json::Value::as_str).unwrap_or_default();
         let label = format!("{name} (as in experiment {})", ran.id);
-        specs.push(Spec::of_section(&ran.searcher, &label, &format!("experiment {}", ran.id)));
+        match name {
+            spec::CUSTOM => leave_out(&label),
+            _ => specs.push(Spec::of_section(&ran.searcher, &label, &format!("experiment {}", ran.id))),
+        }
     }
-    specs
+    Ok(specs)
+}
+
+fn leave_out(label: &str) {
+    output::note(&format!("{label} is left out: a program decides it, which does not run here"));
 }
 
 /// Says on standard error what is simulated.

@@ -24,7 +24,7 @@ const USUAL: [&str; 2] = ["async_halving", "adaptive_asha"];
 pub(super) async fn run(global: &Global, args: &TuneSearcher) -> Result<Exit, Error> {
     let loaded = simulate::load(args.file.as_deref())?;
     let tasks = tasks::all(global, &args.curves, loaded.as_ref()).await?;
-    let bases = bases(args, simulate::own(loaded.as_ref(), &tasks))?;
+    let bases = bases(args, simulate::own(loaded.as_ref(), &tasks, !args.searchers.is_empty())?)?;
     let axes = grid::axes(&args.grid)?;
     let budget = usual_budget(&args.cluster, loaded.as_ref(), &tasks);
     let first: &SimulatedTask = tasks.first().ok_or_else(nothing)?;

@@ -11,12 +11,17 @@ pub(crate) fn asked(value: &Outcome) -> Value {
         Outcome::Nothing(nothing) => {
             json!({"assignment": null, "nothing": {"reason": nothing.reason}, "over": null})
         }
-        Outcome::Over(over) => json!({"assignment": null, "nothing": null, "over": {
-            "state": format::experiment_state(over.state),
-            "reason": over.reason,
-            "best": over.best.as_ref().map(json::best),
-        }}),
+        Outcome::Over(over) => json!({"assignment": null, "nothing": null, "over": self::over(over)}),
     }
+}
+
+/// `SearchOver`
+pub(crate) fn over(value: &v1::SearchOver) -> Value {
+    json!({
+        "state": format::experiment_state(value.state),
+        "reason": value.reason,
+        "best": value.best.as_ref().map(json::best),
+    })
 }
 
 /// `Assignment`

@@ -1,6 +1,6 @@
 //! One experiment as text: `show`, `best`, and the result at the end of a search. Pure.
 
-use super::{format, table};
+use super::{deciding, format, table};
 use std::fmt::Write as _;
 use toprung_proto::v1;
 use v1::ExperimentState as State;
@@ -156,6 +156,11 @@ pub(crate) fn show(experiment: &v1::Experiment, now_ms: i64) -> String {
     row("searcher", &format!("{}, {} ({aim})", experiment.searcher, experiment.metric));
     for note in &experiment.searcher_notes {
         row("", note);
+    }
+    if let Some(program) = &experiment.program
+        && experiment.ended_unix_ms == 0
+    {
+        row("program", &deciding::program_line(program, now_ms));
     }
     row("trials", &trials_line(experiment));
     row("attempts", &format::ends_line(experiment.ends.as_ref()));

@@ -17,11 +17,11 @@
 //! | `plan` | `{"plan": SearchPlan, "warnings", "sample_hparams": [object], "simulated"}` |
 //! | `ask` | `{"assignment", "nothing": {"reason"}, "over": {"state", "reason", "best"}}`: one of them is not null |
 //! | `tell` | `{"decision": "train", "pause" or "stop", "trial", "length", "reason", "counted", "over", "superseded"}` |
-//! | `ask-tell` | one document per line, see its help |
+//! | `ask-tell`, `decide` | one document per line, see their help |
 //! | `agents` | `{"agents": [Agent]}` |
 //! | `delete` | `{"deleted": ID}` |
 
-use super::format;
+use super::{deciding, format};
 use serde_json::{Value, json};
 use toprung_proto::v1;
 
@@ -69,6 +69,7 @@ pub(crate) fn experiment(value: &v1::Experiment) -> Value {
         "excluded_agents": value.excluded_agents.iter().map(excluded_agent).collect::<Vec<_>>(),
         "checkpoint_bytes": value.checkpoint_bytes,
         "checkpoint_count": value.checkpoint_count,
+        "program": value.program.as_ref().map(deciding::program),
     })
 }
 

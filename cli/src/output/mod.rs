@@ -1,6 +1,7 @@
 //! What is printed: words, tables, JSON. Pure, except [`print`] and the two questions about the terminal.
 
 pub(crate) mod asking;
+pub(crate) mod deciding;
 pub(crate) mod experiment;
 pub(crate) mod format;
 pub(crate) mod json;

@@ -40,6 +40,26 @@ pub(crate) fn plan(
     text
 }
 
+/// `toprung plan` of a search that a program decides: only its bounds are known.
+pub(crate) fn decided_by_a_program(
+    preview: &v1::PreviewExperimentResponse,
+    max_concurrent_trials: u32,
+) -> String {
+    let Some(plan) = &preview.plan else { return String::new() };
+    let (length, unit) = (plan.max_length, &plan.time_metric);
+    let mut text = format!("{}: a program decides, so nothing can be foretold\n\n", plan.searcher);
+    text.push_str(&match u64::from(max_concurrent_trials) {
+        0 => format!("bounds    as many trials at once as there are slots, each at most {length} {unit}\n"),
+        most => format!(
+            "bounds    at most {} at once, each at most {length} {unit}: {} {unit} under way at most\n",
+            format::counted(most, "trial", "trials"),
+            most.saturating_mul(length)
+        ),
+    });
+    text.push_str("decide    toprung decide FILE, or toprung.CustomSearch(FILE) in Python\n");
+    text
+}
+
 fn search(plan: &v1::SearchPlan, width: table::Width) -> String {
     let trials = format::counted(plan.trials, "trial", "trials");
     let mut text =

@@ -47,6 +47,8 @@ const FILLED: [&str; 8] = [
     "source_trial_id",
     "source_checkpoint_uuid",
 ];
+/// The searcher that is decided by a program.
+pub(crate) const CUSTOM: &str = "custom";
 /// Searchers that take another round when one is over.
 const ROUNDS: [&str; 3] = ["hyperband", "bohb", "sync_halving"];
 
@@ -151,12 +153,25 @@ impl Spec {
 
     /// What the parser of the experiment file makes of it.
     pub(crate) fn method(&self, task: &SimulatedTask, trials: u64) -> Result<Method, Error> {
+        if self.name == CUSTOM {
+            return Err(decided_by_a_program(&self.origin));
+        }
         let text = self.section(task, trials);
         let whole = format!("{text}entrypoint: simulated\n");
         let drawn = |found: &Problems| problems::draw(found, &self.origin, &whole, output::stderr_colour());
         let parsed = toprung_config::parse(&whole).map_err(|found| Error::Config { drawn: drawn(&found) })?;
         let rounds = ROUNDS.contains(&self.name.as_str()) && !self.has("max_trials");
         Ok(Method { config: parsed.config.searcher.method, rounds })
+    }
+}
+
+/// A searcher that nothing here can play.
+pub(crate) fn decided_by_a_program(origin: &str) -> Error {
+    Error::Usage {
+        message: format!("{origin}: the searcher `custom` is decided by a program, which does not run here"),
+        help: "name searchers that decide by themselves with --searcher; what your program decides can be tried on short \
+               trainings with `toprung decide`"
+            .to_owned(),
     }
 }
 
@@ -222,6 +237,15 @@ mod tests {
         assert!(said("asha:divisor=1").contains("divisor"), "{}", said("asha:divisor=1"));
         let found = Spec::parse("asha:divisor").unwrap_err().to_string();
         assert!(found.contains("`divisor` is no KEY=VALUE"), "{found}");
+    }
+
+    #[test]
+    fn what_a_program_decides_cannot_be_played() {
+        let found = method("custom").err().unwrap();
+        assert!(
+            found.to_string().contains("--searcher custom: the searcher `custom` is decided by a program")
+        );
+        assert!(found.help().contains("--searcher"), "{}", found.help());
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub(super) fn method(method: &SearcherConfig) -> Json {
         SearcherConfig::Grid { max_concurrent_trials, .. } => json!({
             "name": "grid", "max_concurrent_trials": max_concurrent_trials,
         }),
+        SearcherConfig::Custom { max_concurrent_trials, .. } => json!({
+            "name": "custom", "max_concurrent_trials": max_concurrent_trials,
+        }),
         SearcherConfig::AsyncHalving {
             num_rungs,
             max_trials,

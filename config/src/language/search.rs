@@ -21,6 +21,7 @@ pub(crate) static SEARCHERS: &[(&str, &Section)] = &[
     ("gp", &BY_GP),
     ("bohb", &BOHB),
     ("auto", &AUTO),
+    ("custom", &CUSTOM),
 ];
 
 /// The fields of all searchers, for a section whose `name` is a mistake.
@@ -49,10 +50,11 @@ pub(crate) const BUILT: &[&str] = &[
     "gp",
     "bohb",
     "auto",
+    "custom",
 ];
 
 /// Searchers of the language that this version does not have.
-pub(crate) const NOT_BUILT: &[&str] = &["cma_es", "custom"];
+pub(crate) const NOT_BUILT: &[&str] = &["cma_es"];
 
 /// Searchers that left the language, and what to use.
 pub(crate) const OLD: &[(&str, &str)] = &[
@@ -269,6 +271,13 @@ const AUTO: Section = Section {
     title: "the searcher `auto`",
     doc: "The method is chosen by the space, the budget and the slots; `toprung show` says which, and why.",
     groups: &[COMMON, TRIALS, CONCURRENT],
+    strangers: ELSEWHERE,
+};
+
+const CUSTOM: Section = Section {
+    title: "the searcher `custom`",
+    doc: "A program of yours decides which trials exist and how long each trains, over the search service: see [custom searchers](custom-searcher.md).",
+    groups: &[COMMON, CONCURRENT],
     strangers: ELSEWHERE,
 };
 

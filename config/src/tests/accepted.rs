@@ -364,3 +364,28 @@ fn programs_outside_may_run_the_trials() {
     assert_eq!((said.len(), said[0].path.as_str()), (1, "resources"));
     assert!(said[0].message.contains("no effect with `entrypoint: external`"), "{said:?}");
 }
+
+#[test]
+fn a_program_may_decide() {
+    let with = |more: &str| {
+        format!("entrypoint: ./run\nsearcher: {{name: custom, metric: e, max_length: {{epochs: 9}}{more}}}\n")
+    };
+    let method = |more: &str| accepted(&with(more)).searcher.method;
+    assert_eq!(method(""), SearcherConfig::Custom { max_length: 9, max_concurrent_trials: 16 });
+    assert_eq!(
+        method(", max_concurrent_trials: 3"),
+        SearcherConfig::Custom { max_length: 9, max_concurrent_trials: 3 }
+    );
+    let again = accepted(&accepted(&with("")).complete().to_string());
+    assert_eq!(again.searcher.method, method(""));
+    let said = |more: &str| {
+        let problem = refused(&with(more)).0.remove(0);
+        (problem.path, problem.help.unwrap_or_default())
+    };
+    let (path, help) = said(", max_trials: 9");
+    assert_eq!(path, "searcher.max_trials");
+    assert!(help.contains("trials of their own number"), "{help}");
+    let (path, help) = said(", median_stopping: {}");
+    assert_eq!(path, "searcher.median_stopping");
+    assert!(help.contains("the program itself stops trials"), "{help}");
+}

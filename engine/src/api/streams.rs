@@ -11,7 +11,6 @@ use toprung_proto::v1;
 use super::blocking;
 use super::search::Search;
 use crate::actors::experiment::Shell;
-use crate::actors::now_ms;
 use crate::actors::pool::Brief;
 use crate::archive;
 use crate::experiment::{Machine, view};
@@ -181,7 +180,7 @@ type Recent = (u64, Vec<v1::AttemptReport>);
 /// What is in memory for those who watch: the view, the newest line's number, and the best trial's newest reports.
 fn watched(shell: &Shell, since: u64) -> (v1::WatchExperimentResponse, u64, Option<Recent>) {
     let machine = shell.machine();
-    let experiment = view::experiment(machine, now_ms());
+    let experiment = shell.view();
     let mut active = view::active(machine, ACTIVE);
     for trial in &mut active {
         if let Some(step) = shell.preparing.get(&trial.id) {

@@ -1,7 +1,7 @@
 //! What follows from the searcher's actions.
 
 use prost::Message as _;
-use toprung_proto::v1::{self, DecisionKind};
+use toprung_proto::v1::{self, DecisionKind, SearchEventKind};
 use toprung_searchers::{Action, Create, Event, ExitReason, Reason, TrialId};
 use toprung_store::Key;
 
@@ -47,12 +47,15 @@ impl Machine {
             trial.home.clone_from(&parent.home);
             // What the parent trained is not trained again: lengths go on from there.
             trial.length = parent.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.0.length);
+        }
+        if create.clone_from.is_some() || !create.why.is_empty() {
             trial.reason = reason.to_string().into();
             turn.step.lines.push(format!("trial {id}: {reason}"));
         }
         self.fold.trials.push(trial);
         self.fold.counts[v1::TrialState::Pending as usize] += 1;
         self.fold.active.insert(id);
+        self.keep_trial(id, SearchEventKind::Created, &create.why, turn);
         if self.fold.state == State::Active {
             self.request(id, turn);
         }
@@ -90,10 +93,12 @@ impl Machine {
 
     /// A trial that gave its slots back after a pause waits for a promotion, or ends if it cannot resume.
     pub(super) fn rest_at_rung(&mut self, id: u32, turn: &mut Turn) {
-        let resumable = self.has_own_checkpoint(id);
+        let resumable = self.has_own_checkpoint(id) || self.has_not_begun(id);
         if resumable {
             self.write_chunk(id, turn);
             self.set_phase(id, Phase::Paused);
+            let reason = self.trial_mut(id).reason.clone();
+            self.keep_trial(id, SearchEventKind::Paused, &reason, turn);
         } else {
             let reason = self.trial_mut(id).reason.clone();
             let reason = format!(
@@ -114,6 +119,11 @@ impl Machine {
     fn has_own_checkpoint(&self, id: u32) -> bool {
         let checkpoint = self.trial(id).and_then(|trial| trial.checkpoint.as_deref());
         checkpoint.is_some_and(|checkpoint| checkpoint.0.trial == id)
+    }
+
+    /// Whether nothing is lost if a trial that only a program pauses so early begins again.
+    fn has_not_begun(&self, id: u32) -> bool {
+        self.trial(id).is_some_and(|trial| trial.length == 0 && trial.checkpoint.is_none())
     }
 
     fn stop_trial(&mut self, id: u32, reason: &Reason, turn: &mut Turn) {
@@ -229,6 +239,7 @@ impl Machine {
         trial.reason = reason.into();
         trial.ended_ms = now_ms;
         trial.placement = None;
+        self.keep_trial(id, SearchEventKind::Ended, reason, turn);
         let record = view::trial(self, id).encode_to_vec();
         turn.step.puts.push((Key::Trial(self.spec.id, id), record));
         if self.trial_mut(id).trouble.take().is_some() {

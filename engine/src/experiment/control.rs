@@ -137,6 +137,7 @@ impl Machine {
             self.fold.active_since_ms = turn.now_ms;
         }
         self.fold.state = state;
+        self.keep_experiment(state, turn);
         reason.clone_into(&mut self.fold.reason);
         turn.state_changed = true;
         let word = view::state_word(state);

@@ -11,6 +11,7 @@ use super::effect::{Effect, Step};
 use super::ends::Ends;
 use super::external::{Lane, is_of_agents};
 use super::nodes::Nodes;
+use super::program::Program;
 use super::snapshot::Stored;
 use super::spec::Spec;
 use super::trial::{Phase, Placement, Trial};
@@ -110,6 +111,8 @@ pub struct Fold {
     pub ended_ms: i64,
     /// Whether its checkpoints may take no more than the file says.
     pub quota: Quota,
+    /// The program that decides, where one does.
+    pub program: Option<Box<Program>>,
 }
 
 /// What became of the limit of the checkpoints' size.
@@ -192,6 +195,7 @@ impl Machine {
             active_since_ms: spec.created_ms,
             ended_ms: 0,
             quota: Quota::Holds,
+            program: config.searcher.method.is_custom().then(Box::default),
         };
         Ok(Self { spec, fold })
     }
@@ -276,6 +280,7 @@ impl Machine {
             Input::Asked(asked) => self.on_asked(asked, &mut turn),
             Input::Told(told) => self.on_told(told, &mut turn),
             Input::Silent(silent) => self.on_silent(silent, &mut turn),
+            Input::Directed(directed) => self.on_directed(directed, &mut turn),
             Input::Failed(failed) => self.on_kill(&failed.reason, State::Error, &mut turn),
         };
         if !changed {
@@ -300,6 +305,7 @@ impl Machine {
 
     fn on_created(&mut self, turn: &mut Turn) -> bool {
         turn.state_changed = true;
+        self.keep_begun(turn);
         true
     }
 

@@ -10,7 +10,7 @@ use toprung_proto::v1::{self, journal_record::Input};
 use super::machine_world::World;
 use super::{Machine, snapshot};
 
-const SEARCHES: [&str; 9] = [
+const SEARCHES: [&str; 10] = [
     "{name: adaptive_asha, metric: loss, max_trials: 24, max_length: {epochs: 9}, divisor: 3, max_concurrent_trials: 6}",
     "{name: async_halving, metric: loss, num_rungs: 3, max_trials: 14, max_length: {epochs: 9}, divisor: 3, max_concurrent_trials: 4, stop_once: true}",
     "{name: async_halving, metric: loss, num_rungs: 2, max_trials: 10, max_length: {epochs: 4}, divisor: 2, max_concurrent_trials: 3}",
@@ -20,6 +20,7 @@ const SEARCHES: [&str; 9] = [
     "{name: hyperband, metric: loss, max_length: {epochs: 9}, divisor: 3, max_concurrent_trials: 4}",
     "{name: pasha, metric: loss, max_trials: 14, max_length: {epochs: 9}, divisor: 3, max_concurrent_trials: 4}",
     "{name: random, metric: loss, max_trials: 9, max_length: {epochs: 4}, max_concurrent_trials: 4, median_stopping: {min_trials: 1}}",
+    "{name: custom, metric: loss, max_length: {epochs: 6}, max_concurrent_trials: 3}",
 ];
 
 /// A world with several agents, or with one.

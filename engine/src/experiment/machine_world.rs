@@ -5,6 +5,7 @@ use toprung_proto::v1::{
     self, DecisionKind, ExitCause, LogPolicyAction, attempt_event::Kind, journal_record::Input,
 };
 
+use super::program_world::ProgramWorld;
 use super::trial::Phase;
 use super::{Effect, Machine, Spec, State};
 use crate::scheduler::Wish;
@@ -52,6 +53,8 @@ pub(super) struct World {
     pub(super) batches: u64,
     pub(super) now_ms: i64,
     pub(super) ended: bool,
+    /// Of a program that decides.
+    pub(super) program: ProgramWorld,
 }
 
 impl World {
@@ -75,6 +78,7 @@ impl World {
             batches: 0,
             now_ms: 0,
             ended: false,
+            program: ProgramWorld::default(),
         };
         world.input(Input::Created(v1::ExperimentCreated::default()));
         world.input(Input::Capacity(v1::CapacityChanged { trials: 4, agents: 1 }));
@@ -227,6 +231,9 @@ impl World {
 
     /// One random thing happens.
     pub(super) fn happen(&mut self, what: u8, which: u8, value: u8) {
+        if self.machine.fold.program.is_some() && what.is_multiple_of(4) {
+            return self.decide_something(which, value);
+        }
         let pick = |ids: Vec<u32>| ids.get(which as usize % ids.len().max(1)).copied();
         let running = pick(self.running.keys().copied().collect());
         let requested = pick(self.requested.keys().copied().collect());
@@ -313,6 +320,7 @@ impl World {
     /// From here on everything goes well: the experiment must end.
     pub(super) fn run_to_the_end(&mut self) {
         self.input(Input::Resume(v1::ResumeRequested {}));
+        self.finish_if_decided();
         for _ in 0..20_000 {
             if self.ended {
                 return;

@@ -8,6 +8,7 @@
 //! | [`machine`] | the state, and `step`: where each input is handled |
 //! | [`reports`] | what agents say of attempts: starts, reports, checkpoints |
 //! | [`external`], [`answers`] | programs outside that ask for trials and tell what came of them; what they are answered |
+//! | [`program`], [`directing`] | the program that decides a `custom` search: what it has not seen yet; whether what it wants can be |
 //! | [`control`] | pause, resume, kill, and the way to the end |
 //! | [`exits`] | what follows from the end of an attempt (retry, requeue, error) |
 //! | [`failures`] | whose failure it was: charged or not, where the trial goes next, which agent is excluded |
@@ -32,6 +33,9 @@ pub mod actions;
 pub mod answers;
 pub mod collection;
 pub mod control;
+pub mod directing;
+#[cfg(test)]
+mod directing_tests;
 pub mod effect;
 pub mod ends;
 pub mod exits;
@@ -49,6 +53,9 @@ mod machine_tests;
 #[cfg(test)]
 mod machine_world;
 pub mod nodes;
+pub mod program;
+#[cfg(test)]
+mod program_world;
 pub mod reconcile;
 pub mod reports;
 pub mod snapshot;

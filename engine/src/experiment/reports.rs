@@ -95,7 +95,9 @@ impl Machine {
         if report.group == i32::from(v1::MetricGroup::Validation) {
             let found = report.metrics.iter().find(|metric| metric.name == self.spec.config.searcher.metric);
             if let Some(metric) = found {
-                self.on_validation(id, report.length, metric.value, turn);
+                let value = metric.value;
+                self.keep_validated(id, report, value, turn);
+                self.on_validation(id, report.length, value, turn);
             }
         }
     }

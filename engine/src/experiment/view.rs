@@ -4,6 +4,7 @@ use toprung_proto::v1::{self, DecisionKind, ExperimentState, TrialState};
 
 use super::answers;
 use super::machine::{Machine, State};
+use super::program;
 use super::trial::Trial;
 use super::trouble::Trouble;
 
@@ -57,7 +58,9 @@ pub fn experiment(machine: &Machine, now_ms: i64) -> v1::Experiment {
         description: spec.config.description.clone(),
         labels: spec.config.labels.clone(),
         state: state(fold.state).into(),
-        reason: answers::why_nothing_runs(machine).unwrap_or_else(|| fold.reason.clone()),
+        reason: program::why_nothing_runs(machine)
+            .or_else(|| answers::why_nothing_runs(machine))
+            .unwrap_or_else(|| fold.reason.clone()),
         searcher: searcher.method.name().to_owned(),
         metric: searcher.metric.clone(),
         smaller_is_better: searcher.smaller_is_better,
@@ -82,6 +85,7 @@ pub fn experiment(machine: &Machine, now_ms: i64) -> v1::Experiment {
         ends: fold.ends.view(),
         excluded_agents: fold.nodes.excluded().map(excluded).collect(),
         searcher_notes: fold.searcher.notes(),
+        program: program::view(machine),
     }
 }
 

@@ -6,6 +6,7 @@ mod agents;
 mod asking;
 mod calls;
 mod collection;
+mod deciding;
 mod limits;
 mod priorities;
 mod sources;

@@ -12,7 +12,7 @@ impl SearcherConfig {
         }
         self.check_min_length()?;
         match self {
-            Self::Single { .. } | Self::Grid { .. } => Ok(()),
+            Self::Single { .. } | Self::Grid { .. } | Self::Custom { .. } => Ok(()),
             Self::Random { max_trials, .. } | Self::Auto { max_trials, .. } => check_trials(*max_trials),
             Self::AsyncHalving { num_rungs, max_trials, divisor, .. } => {
                 check_trials(*max_trials)?;
@@ -43,6 +43,11 @@ impl SearcherConfig {
                 if matches!(**inner, Self::MedianStopping { .. }) {
                     let found = "within another".to_owned();
                     return Err(Error::Setting { setting: "median_stopping", found, allowed: "only once" });
+                }
+                if inner.is_custom() {
+                    let found = "around custom".to_owned();
+                    let allowed = "around any other searcher: the program itself stops trials";
+                    return Err(Error::Setting { setting: "median_stopping", found, allowed });
                 }
                 inner.check()
             }

@@ -38,6 +38,7 @@ impl Method for AsyncHalving {
     fn handle(&mut self, event: &Event, context: Context<'_>, actions: &mut Vec<Action>) {
         let mut steps = Vec::new();
         match *event {
+            Event::Directed(_) => {}
             Event::Capacity(capacity) => self.capacity = capacity,
             Event::Validated { trial, length, metric } => {
                 self.bracket.validated(trial.0, length, metric, &mut steps);
@@ -87,7 +88,7 @@ pub(super) fn action(
         Step::Create { member, train_to } => {
             let trial = name(member);
             let hparams = context.space.draw(context.seed, trial);
-            Action::Create(Create { trial, hparams, clone_from: None, train_to, bracket })
+            Action::Create(Create { trial, hparams, clone_from: None, train_to, bracket, why: "".into() })
         }
         Step::TrainTo { member, length, reason } => Action::TrainTo { trial: name(member), length, reason },
         Step::Pause { member, reason } => Action::Pause { trial: name(member), reason },

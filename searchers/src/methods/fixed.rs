@@ -152,7 +152,14 @@ impl Fixed {
         };
         self.runs.insert(trial, Run { state: State::Running, length: 0 });
         let train_to = self.max_length;
-        actions.push(Action::Create(Create { trial, hparams, clone_from: None, train_to, bracket: 0 }));
+        actions.push(Action::Create(Create {
+            trial,
+            hparams,
+            clone_from: None,
+            train_to,
+            bracket: 0,
+            why: "".into(),
+        }));
         true
     }
 
@@ -168,6 +175,7 @@ impl Fixed {
 impl Method for Fixed {
     fn handle(&mut self, event: &Event, context: Context<'_>, actions: &mut Vec<Action>) {
         match *event {
+            Event::Directed(_) => {}
             Event::Capacity(capacity) => self.capacity = capacity,
             Event::Validated { trial, length, .. } => self.validated(trial, length, actions),
             Event::Exited { trial, reason } => self.exited(trial, reason, actions),

@@ -3,6 +3,7 @@
 mod adaptive;
 mod async_halving;
 mod auto;
+mod custom;
 mod fixed;
 mod halving;
 mod median;
@@ -16,6 +17,7 @@ mod synchronous;
 use adaptive::Adaptive;
 use async_halving::AsyncHalving;
 pub(crate) use auto::{Auto, AutoSettings, LENGTHS};
+use custom::Custom;
 use fixed::{Fixed, Source};
 use median::MedianStopping;
 use model_based::ModelBased;

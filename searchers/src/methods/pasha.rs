@@ -147,6 +147,7 @@ impl Method for Pasha {
     fn handle(&mut self, event: &Event, context: Context<'_>, actions: &mut Vec<Action>) {
         let mut steps = Vec::new();
         match *event {
+            Event::Directed(_) => {}
             Event::Capacity(capacity) => self.capacity = capacity,
             Event::Validated { trial, length, metric } => {
                 if self.bracket.is_running(trial.0) {

@@ -293,7 +293,14 @@ impl Pbt {
         self.outstanding += 1;
         self.heading += 1;
         let train_to = self.target();
-        actions.push(Action::Create(Create { trial, hparams, clone_from, train_to, bracket: 0 }));
+        actions.push(Action::Create(Create {
+            trial,
+            hparams,
+            clone_from,
+            train_to,
+            bracket: 0,
+            why: "".into(),
+        }));
     }
 
     fn is_over(&self) -> bool {
@@ -314,6 +321,7 @@ impl Pbt {
 impl Method for Pbt {
     fn handle(&mut self, event: &Event, context: Context<'_>, actions: &mut Vec<Action>) {
         match *event {
+            Event::Directed(_) => {}
             Event::Capacity(capacity) => self.capacity = capacity,
             Event::Validated { trial, length, metric } => self.validated(trial, length, metric, actions),
             Event::Exited { trial, reason } => self.exited(trial, reason, actions),

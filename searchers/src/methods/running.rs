@@ -2,8 +2,8 @@
 
 use super::halving::Settings;
 use super::{
-    Adaptive, AsyncHalving, Auto, AutoSettings, Fixed, MedianStopping, ModelBased, Pasha, Pbt, Source,
-    Synchronous,
+    Adaptive, AsyncHalving, Auto, AutoSettings, Custom, Fixed, MedianStopping, ModelBased, Pasha, Pbt,
+    Source, Synchronous,
 };
 use crate::config::SearcherConfig;
 use crate::divisor::Divisor;
@@ -25,6 +25,7 @@ pub(crate) enum Running {
     MedianStopping(MedianStopping),
     ModelBased(ModelBased),
     Auto(Auto),
+    Custom(Custom),
 }
 
 impl Running {
@@ -70,6 +71,7 @@ impl Running {
                     at_once: max_concurrent_trials,
                 }))
             }
+            SearcherConfig::Custom { max_length, .. } => Self::Custom(Custom::new(max_length, places)),
         })
     }
 
@@ -84,6 +86,7 @@ impl Running {
             Self::MedianStopping(method) => method,
             Self::ModelBased(method) => method,
             Self::Auto(method) => method,
+            Self::Custom(method) => method,
         }
     }
 
@@ -98,6 +101,7 @@ impl Running {
             Self::MedianStopping(method) => method,
             Self::ModelBased(method) => method,
             Self::Auto(method) => method,
+            Self::Custom(method) => method,
         }
     }
 }

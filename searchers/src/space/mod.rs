@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `value` | values as JSON |
 //! | `draw` | a trial's hyperparameters by chance |
+//! | `given` | hyperparameters that a program gives: whether they lie in the space |
 //! | `explore` | a child's hyperparameters from its parent's |
 //! | `grid` | the points of a grid, one by one |
 //! | `condition` | which hyperparameters are active |
@@ -20,6 +21,7 @@ pub mod constraint;
 mod draw;
 pub mod encoding;
 mod explore;
+mod given;
 mod grid;
 pub mod prior;
 mod value;
@@ -29,6 +31,7 @@ use std::collections::BTreeMap;
 
 pub use constraint::Constraint;
 pub(crate) use explore::Explore;
+pub use given::Refusal;
 pub use prior::Prior;
 pub use value::{from_json_text, to_json_text};
 

@@ -94,7 +94,7 @@ fn a_member_among_the_best_keeps_its_slots() {
     validated(&mut searcher, 2, 1, 6.0);
     let actions = validated(&mut searcher, 3, 1, 1.0);
     assert_eq!(brief(&actions), ["3>3"]);
-    let Action::TrainTo { reason, .. } = actions[0] else { panic!("{actions:?}") };
+    let Action::TrainTo { ref reason, .. } = actions[0] else { panic!("{actions:?}") };
     assert_eq!(reason.to_string(), "rung 0 (length 1): rank 1 of 3, best 1 goes on");
 }
 
@@ -144,7 +144,7 @@ fn members_are_closed_once_no_promotion_can_reach_them() {
     assert_eq!(brief(&validated(&mut searcher, 2, 1, 8.0)), ["2 pause"], "2 of 6 can go on");
     let actions = validated(&mut searcher, 3, 1, 7.0);
     assert_eq!(brief(&actions), ["3>3", "1 stop"], "trial 1 is the third now");
-    let Action::Stop { reason, .. } = actions[1] else { panic!("{actions:?}") };
+    let Action::Stop { ref reason, .. } = actions[1] else { panic!("{actions:?}") };
     assert_eq!(reason.to_string(), "rung 0 (length 1): rank 3 of 3, at most 2 can go on");
     assert_eq!(brief(&exited(&mut searcher, 2, PAUSED)), [""; 0]);
 }

@@ -7,11 +7,11 @@
 use crate::tpe::check_within;
 use crate::world::{EXITS, PAUSED, SEED, space};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use toprung_searchers::models::{GpConfig, TpeConfig};
 use toprung_searchers::{
-    Action, Create, Event, ExitReason, Mode, ModelConfig, Population, Searcher, SearcherConfig, Space,
-    TrialId, Value, plan,
+    Action, Assignment, Create, Directed, Event, ExitReason, Mode, ModelConfig, Population, Searcher,
+    SearcherConfig, Space, TrialId, Value, Wish, plan,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,9 @@ struct World {
     grid: bool,
     population: bool,
     placed: bool,
+    /// A program decides; what it wanted of the trials that are still to begin.
+    custom: bool,
+    wanted: VecDeque<Option<Assignment>>,
     capacity: u32,
     trials: BTreeMap<TrialId, Phase>,
     over: bool,
@@ -57,6 +60,8 @@ impl World {
             grid: matches!(config.base(), SearcherConfig::Grid { .. }),
             population: matches!(config.base(), SearcherConfig::Pbt(_)),
             placed: placed(config),
+            custom: config.is_custom(),
+            wanted: VecDeque::new(),
             capacity: 0,
             trials: BTreeMap::new(),
             over: false,
@@ -79,6 +84,8 @@ impl World {
             Event::Capacity(capacity) => self.capacity = capacity,
             Event::Validated { .. } => {}
             Event::Exited { trial, reason } => self.exit(trial, reason),
+            Event::Directed(ref directed) if self.custom => self.wanted(directed),
+            Event::Directed(_) => assert!(actions.is_empty() || !self.custom),
         }
         assert!(!self.over || actions.is_empty(), "{actions:?} after the end");
         for action in actions {
@@ -86,6 +93,16 @@ impl World {
             self.follow(&action);
         }
         self.check_views();
+    }
+
+    fn wanted(&mut self, directed: &Directed) {
+        for wish in &directed.wishes {
+            match wish {
+                Wish::Create { hparams, .. } => self.wanted.push_back(hparams.clone()),
+                Wish::Finish { .. } => return,
+                _ => {}
+            }
+        }
     }
 
     fn exit(&mut self, trial: TrialId, reason: ExitReason) {
@@ -107,6 +124,7 @@ impl World {
                 assert_eq!(create.trial.0 as usize, self.trials.len() + 1);
                 assert!(create.train_to > 0);
                 self.check_hparams(create);
+                self.wanted.pop_front();
                 self.trials.insert(create.trial, Phase::Running { until: create.train_to });
                 self.check_new_work();
             }
@@ -136,17 +154,24 @@ impl World {
                 let open: Vec<_> = self.trials.iter().filter(|(_, phase)| **phase != Phase::Gone).collect();
                 assert!(open.is_empty(), "left at the end: {open:?}");
                 let all = self.trials.len() == self.trials_planned;
-                assert!(self.refused || self.population || all, "ended early");
+                assert!(self.refused || self.population || self.custom || all, "ended early");
             }
         }
     }
 
     fn check_hparams(&self, create: &Create) {
+        if let Some(parent) = create.clone_from.filter(|_| self.custom) {
+            let phase = self.trials[&parent];
+            return assert!(!matches!(phase, Phase::Gone | Phase::Stopping), "{parent} is {phase:?}");
+        }
         let Some(parent) = create.clone_from else {
             if self.placed {
                 return check_within(&self.space, &create.hparams);
             }
-            let expected = if self.grid {
+            let wanted = self.wanted.front().cloned().flatten();
+            let expected = if let Some(wanted) = wanted {
+                wanted
+            } else if self.grid {
                 self.space.grid_point(u64::from(create.trial.0) - 1).unwrap()
             } else {
                 self.space.draw(SEED, create.trial)
@@ -169,7 +194,7 @@ impl World {
 
     fn check_views(&mut self) {
         let idle = self.outstanding() == 0 && self.capacity > 0;
-        assert!(!idle || self.over, "nothing runs and nothing is started: {:?}", self.trials);
+        assert!(!idle || self.over || self.custom, "nothing runs and nothing is started: {:?}", self.trials);
         assert!(self.outstanding() <= self.limit);
         assert!(!self.over || self.searcher.is_over());
         let progress = self.searcher.progress();
@@ -187,6 +212,9 @@ impl World {
     fn happen(&mut self, choice: u32) {
         let (kind, pick) = (choice % 16, choice as usize / 16);
         let running: Vec<TrialId> = self.trials.keys().copied().collect();
+        if self.custom && (running.is_empty() || kind > 12) {
+            return self.direct(choice);
+        }
         if running.is_empty() || kind == 0 {
             return self.tell(Event::Capacity(choice / 16 % 8));
         }
@@ -214,9 +242,40 @@ impl World {
         }
     }
 
+    /// A program wants something or other, sense or nonsense.
+    fn direct(&mut self, choice: u32) {
+        let trial = |choice: u32| TrialId(choice % (self.trials.len() as u32 + self.wanted.len() as u32 + 3));
+        let why = || ["", "because"][choice as usize % 2].into();
+        let one = |choice: u32| match choice % 32 {
+            0..=9 => {
+                let point = self.space.grid_point(u64::from(choice / 32 % 6));
+                Wish::Create {
+                    hparams: point.filter(|_| choice % 3 == 0),
+                    train_to: u64::from(choice / 64 % 50),
+                    clone_from: (choice % 5 == 0).then(|| trial(choice / 128)),
+                    why: why(),
+                }
+            }
+            10..=19 => {
+                let length = if choice % 7 == 0 { u64::MAX } else { u64::from(choice / 32 % 50) };
+                Wish::Train { trial: trial(choice / 64), length, why: why() }
+            }
+            20..=25 => Wish::Pause { trial: trial(choice / 32), why: why() },
+            26..=30 => Wish::Stop { trial: trial(choice / 32), why: why() },
+            _ if choice / 32 % 8 == 0 => Wish::Finish { why: why() },
+            _ => Wish::Stop { trial: TrialId(u32::MAX), why: why() },
+        };
+        let wishes = (1..=choice / 16 % 4).map(|which| one(choice.wrapping_mul(2_654_435_769 ^ which) >> 3));
+        let progress = [None, Some(f64::NAN), Some(-1.0), Some(0.4), Some(7.0)][choice as usize / 16 % 5];
+        let directed = Directed { wishes: wishes.collect(), progress };
+        self.tell(Event::Directed(directed));
+    }
+
     /// Brings everything to its end.
     fn finish(&mut self) {
         self.tell(Event::Capacity(3));
+        let finish = Directed { wishes: vec![Wish::Finish { why: "enough".into() }], progress: None };
+        self.tell(Event::Directed(finish));
         for _ in 0..2000 {
             let Some((&trial, &phase)) = self.trials.iter().find(|(_, phase)| phase.holds_slots()) else {
                 break;
@@ -292,6 +351,8 @@ fn any_config() -> impl Strategy<Value = SearcherConfig> {
     let anchor = prop::option::of(0..40_u64);
     let wrapped = (any_method(), prop::option::of((0..6_u64, 1..4_u64)), anchor);
     let wrapped = wrapped.prop_map(|(mut method, median, anchor)| {
+        // A program stops trials itself.
+        let median = median.filter(|_| !method.is_custom());
         let most = method.max_length();
         if let SearcherConfig::AsyncHalving { min_length, .. }
         | SearcherConfig::AdaptiveAsha { min_length, .. }
@@ -361,6 +422,9 @@ fn any_method() -> impl Strategy<Value = SearcherConfig> {
         }),
         5 => any_population().prop_map(SearcherConfig::Pbt),
         3 => any_model_based(),
+        8 => (1..40_u64, 0..6_u32).prop_map(|(max_length, max_concurrent_trials)| {
+            SearcherConfig::Custom { max_length, max_concurrent_trials }
+        }),
         5 => (1..40_u64, 1..400_u64, 0..6_u32).prop_map(|(max_trials, max_length, max_concurrent_trials)| {
             SearcherConfig::Auto { max_trials, max_length, max_concurrent_trials }
         }),

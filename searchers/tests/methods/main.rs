@@ -7,6 +7,7 @@ mod asha;
 mod beliefs;
 mod constraints;
 mod contract;
+mod custom;
 mod distributions;
 mod fixed;
 mod gp;

@@ -28,7 +28,7 @@ fn worse_than_the_median_of_averages_is_stopped() {
     validated(&mut searcher, 5, 1, 99.0);
     let actions = validated(&mut searcher, 5, 2, 51.0);
     let reason = Reason::BelowMedian { length: 2, better: 3, of: 4 };
-    assert_eq!(actions, [Action::Stop { trial: toprung_searchers::TrialId(5), reason }]);
+    assert_eq!(actions, [Action::Stop { trial: toprung_searchers::TrialId(5), reason: reason.clone() }]);
     assert_eq!(reason.to_string(), "at length 2, 3 of 4 others are better on average than it is at its best");
     assert_eq!(brief(&validated(&mut searcher, 5, 3, 0.0)), [""; 0], "too late");
     assert_eq!(brief(&exited(&mut searcher, 5, ExitReason::Stopped)), ["+6"]);

@@ -59,7 +59,7 @@ fn the_worst_are_closed_and_children_begin_from_the_best() {
     let actions = round(&mut searcher, &[5, 4, 3, 2, 1], 10);
     assert_eq!(brief(&actions), ["4 stop", "5 stop", "+6", "+7", "1>20", "2>20", "3>20"]);
     assert_eq!(parents(&actions), [(6, 1, 20), (7, 2, 20)]);
-    let Action::Stop { reason, .. } = actions[1] else { panic!("{actions:?}") };
+    let Action::Stop { ref reason, .. } = actions[1] else { panic!("{actions:?}") };
     assert_eq!(reason.to_string(), "round 1: rank 5 of 5, among the worst, is replaced");
     let actions = round(&mut searcher, &[1, 2, 3, 6, 7], 20);
     assert_eq!(brief(&actions), ["6 stop", "7 stop", "+8", "+9", "1>30", "2>30", "3>30"]);

@@ -144,8 +144,8 @@ fn follow(
         Action::Pause { trial, .. } => events.push_back(Event::Exited { trial, reason: PAUSED }),
         // Of a paused trial nothing follows; then this event changes nothing.
         Action::Stop { trial, .. } => events.push_back(Event::Exited { trial, reason: ExitReason::Stopped }),
-        Action::Shutdown { reason } => {
-            assert!(history.end.replace(reason).is_none(), "ended twice");
+        Action::Shutdown { ref reason } => {
+            assert!(history.end.replace(reason.clone()).is_none(), "ended twice");
         }
     }
 }

@@ -46,6 +46,7 @@ impl Player for Script {
             Event::Capacity(capacity) => format!("capacity {capacity}"),
             Event::Validated { trial, length, metric } => format!("{trial}@{length}: {metric}"),
             Event::Exited { trial, reason } => format!("{trial} {reason:?}"),
+            Event::Directed(_) => "directed".to_owned(),
         });
         let line = self.lines.get(self.at).copied().unwrap_or("");
         self.at += 1;
@@ -71,6 +72,7 @@ fn action(word: &str) -> Action {
             clone_from: None,
             train_to: number(to),
             bracket: 0,
+            why: "".into(),
         });
     }
     match word.split_once('>') {

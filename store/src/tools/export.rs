@@ -153,6 +153,7 @@ fn what(record: &JournalRecord) -> &'static str {
         Some(Input::Asked(_)) => "asked",
         Some(Input::Told(_)) => "told",
         Some(Input::Silent(_)) => "silent",
+        Some(Input::Directed(_)) => "directed",
         None => "nothing",
     }
 }

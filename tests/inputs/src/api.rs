@@ -2,7 +2,7 @@
 //!
 //! One engine serves all runs of a process. After each run it must still answer, and no actor may have failed.
 
-use crate::experiments::file;
+use crate::experiments::{decision, file};
 use crate::generated;
 use crate::words::{number, small, text};
 use arbitrary::{Result, Unstructured};
@@ -94,7 +94,7 @@ fn code<T>(answer: std::result::Result<T, Status>) -> Code {
 async fn call(world: &World, u: &mut Unstructured<'_>) -> Result<Code> {
     let mut search = world.search.clone();
     let id = if u.ratio(1, 4)? { number(u)? } else { u.int_in_range(1..=4)? };
-    Ok(match u.int_in_range(0..=13)? {
+    Ok(match u.int_in_range(0..=16)? {
         0 => {
             let request = v1::CreateExperimentRequest {
                 config_yaml: file(u)?,
@@ -141,6 +141,13 @@ async fn call(world: &World, u: &mut Unstructured<'_>) -> Result<Code> {
             code(search.list_checkpoints(request).await)
         }
         11 => code(search.list_agents(v1::ListAgentsRequest {}).await),
+        12 => {
+            let (after, with_state) = (number(u)?, u.arbitrary()?);
+            let request =
+                v1::ListenRequest { experiment: id, after, max_wait_ms: small(u)? % 20, with_state };
+            code(search.listen(request).await)
+        }
+        13..=14 => code(search.decide(v1::DecideRequest { experiment: id, ..decision(u)? }).await),
         _ => session(world, u).await?,
     })
 }

@@ -1,22 +1,24 @@
 //! Experiment files, journals, and whole stores as text.
 
 use crate::generated::{event, report, some};
-use crate::words::{number, small, text, time};
+use crate::words::{float, number, small, text, time};
 use arbitrary::{Result, Unstructured};
 use prost::Message as _;
+use toprung_engine::experiment::directing::Checked;
 use toprung_engine::experiment::{Machine, Spec, snapshot, view};
 use toprung_engine::{load, retrace};
 use toprung_proto::v1::{self, journal_record::Input};
 use toprung_store::Store;
 
 /// Experiment files of each searcher.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "entrypoint: python train.py\nhyperparameters:\n  rate: {type: log, minval: -4, maxval: -1}\n  n: {type: int, minval: 1, maxval: 9, count: 3}\nsearcher: {name: async_halving, metric: loss, max_trials: 9, num_rungs: 3, divisor: 3, max_length: {epochs: 9}}\nmax_restarts: 1\n",
     "name: a\nentrypoint: [python, train.py, '{rate}']\nhyperparameters: {rate: {type: double, minval: 0, maxval: 1}}\nsearcher: {name: adaptive_asha, metric: loss, max_trials: 9, max_length: {batches: 81}, mode: aggressive, max_concurrent_trials: 2}\n",
     "entrypoint: a\nhyperparameters: {x: {type: categorical, vals: [1, a, null, on, {y: 2}]}, g: {h: {type: const, val: 1}}}\nsearcher: {name: grid, metric: loss, max_length: 3, smaller_is_better: false}\n",
     "entrypoint: a\nhyperparameters: {x: 1}\nsearcher: {name: single, metric: loss, max_time: 4, time_metric: frames}\nrecords_per_epoch: 100\n",
     "entrypoint: a\nhyperparameters: {x: {type: int, minval: -3, maxval: 3}}\nsearcher: {name: random, metric: loss, max_trials: 5, max_length: {epochs: 2}}\nresources: {slots_per_trial: 2, max_slots: 4, weight: 2, priority: 7}\ncheckpoint_policy: all\n",
     "entrypoint: {external: {lease: 9}}\nhyperparameters: {x: {type: int, minval: -3, maxval: 3}}\nsearcher: {name: async_halving, metric: loss, max_trials: 5, num_rungs: 2, divisor: 2, time_metric: steps, max_time: 4}\nmax_restarts: 1\n",
+    "entrypoint: a\nhyperparameters: {x: {type: int, minval: -3, maxval: 3}, y: {type: double, minval: 0, maxval: 1, condition: {x: 1}}}\nsearcher: {name: custom, metric: loss, max_length: {epochs: 4}, max_concurrent_trials: 2}\nmax_restarts: 1\n",
 ];
 
 pub(crate) fn files() -> Vec<Vec<u8>> {
@@ -108,7 +110,16 @@ pub fn journal(bytes: &[u8]) {
     let (_, mut machine) = created(file);
     let mut twin = machine.clone();
     while !u.is_empty() {
-        let (Ok(input), Ok(now_ms)) = (input(&mut u), time(&mut u)) else { break };
+        let decided = u.ratio(1, 4).and_then(|decides| decides.then(|| decision(&mut u)).transpose());
+        let input = match decided {
+            Ok(Some(request)) => match machine.check_decision(&request) {
+                Ok(Checked::New(directed)) => Ok(Input::Directed(directed)),
+                _ => continue,
+            },
+            Ok(None) => input(&mut u),
+            Err(_) => break,
+        };
+        let (Ok(input), Ok(now_ms)) = (input, time(&mut u)) else { break };
         if let Some(step) = machine.step(input, now_ms) {
             let bytes = step.record.encode_to_vec();
             twin.replay(v1::JournalRecord::decode(bytes.as_slice()).unwrap()).unwrap();
@@ -119,7 +130,8 @@ pub fn journal(bytes: &[u8]) {
 }
 
 fn input(u: &mut Unstructured<'_>) -> Result<Input> {
-    Ok(match u.int_in_range(0..=24)? {
+    Ok(match u.int_in_range(0..=26)? {
+        25..=26 => Input::Directed(directed(u)?),
         15..=18 => Input::Asked(v1::TrialAsked { client: client(u)?, lane: small(u)? }),
         19..=23 => Input::Told(told(u)?),
         24 => Input::Silent(v1::AskerSilent { client: client(u)?, lane: small(u)?, reason: text(u)? }),
@@ -154,6 +166,46 @@ fn client(u: &mut Unstructured<'_>) -> Result<String> {
     if u.ratio(7, 8)? { Ok((*u.choose(&["a", "b"])?).to_owned()) } else { text(u) }
 }
 
+/// What a program wants, at 1 to 4 trials mostly.
+fn wish(u: &mut Unstructured<'_>) -> Result<v1::Wish> {
+    use v1::wish::Kind;
+    let hparams =
+        ["", "{\"x\": 2}", "{\"x\": 1, \"y\": 0.5}", "{\"x\": 1}", "{\"x\": 9}", "[", "{\"x\": {}}"];
+    let kind = match u.int_in_range(0..=9)? {
+        0..=3 => {
+            let hparams_json = if u.ratio(7, 8)? { (*u.choose(&hparams)?).to_owned() } else { text(u)? };
+            let clone_from = if u.ratio(1, 3)? { small(u)? } else { 0 };
+            Some(Kind::Create(v1::WishedTrial { hparams_json, length: number(u)?, clone_from }))
+        }
+        4..=5 => Some(Kind::Train(v1::WishedLength { trial: small(u)?, length: number(u)? })),
+        6 => Some(Kind::Pause(small(u)?)),
+        7 => Some(Kind::Stop(small(u)?)),
+        8 if u.ratio(1, 4)? => Some(Kind::Finish(u.arbitrary()?)),
+        _ => None,
+    };
+    Ok(v1::Wish { kind, reason: if u.ratio(1, 4)? { text(u)? } else { String::new() } })
+}
+
+/// A decision, as a program may send it.
+pub(crate) fn decision(u: &mut Unstructured<'_>) -> Result<v1::DecideRequest> {
+    Ok(v1::DecideRequest {
+        experiment: 1,
+        request_id: if u.ratio(1, 8)? { text(u)? } else { u.int_in_range(0..=999_u16)?.to_string() },
+        after: if u.ratio(1, 8)? { Some(number(u)?) } else { None },
+        seen: if u.ratio(1, 8)? { number(u)? } else { 0 },
+        wishes: some(u, wish)?,
+        state: if u.ratio(1, 4)? { Some(text(u)?) } else { None },
+        progress: if u.ratio(1, 8)? { Some(float(u)?) } else { None },
+        client: if u.ratio(1, 8)? { text(u)? } else { String::new() },
+    })
+}
+
+/// A decision of a journal that something else than the engine has written.
+fn directed(u: &mut Unstructured<'_>) -> Result<v1::SearchDirected> {
+    let v1::DecideRequest { request_id, seen, wishes, state, progress, client, .. } = decision(u)?;
+    Ok(v1::SearchDirected { request_id, seen, wishes, state, progress, client, ignored: Vec::new() })
+}
+
 fn told(u: &mut Unstructured<'_>) -> Result<v1::TrialTold> {
     let saved = u.ratio(1, 3)?;
     let checkpoint =
@@ -176,6 +228,7 @@ pub(crate) fn look(machine: &Machine) {
     drop(view::trials_best_first(machine, 100));
     drop(view::rungs(machine));
     let told = v1::TrialTold { trial: 1, attempt: 1, client: "a".into(), ..Default::default() };
+    drop((machine.heard(0, true), machine.heard(u64::MAX, false)));
     drop((machine.why_nothing(), machine.has_work(), machine.refuse(&told), machine.verdict(&told, 0)));
     drop((machine.reconcile(), machine.held(), machine.repeat_decisions("one"), machine.repeat_stops("one")));
     let bytes = snapshot::encode(machine).unwrap();

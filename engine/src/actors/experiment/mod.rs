@@ -1,9 +1,10 @@
-//! One experiment's actor (`shell`, and `asking` for programs that run trials themselves) and the way to it (this file). It feeds inputs to the `Machine`, makes the records durable, then does the effects.
+//! One experiment's actor (`shell`; `asking` for programs that run trials themselves, `directing` for one that decides) and the way to it (this file). It feeds inputs to the `Machine`, makes the records durable, then does the effects.
 //!
 //! An error of the store ends the actor: its supervisor starts it again from the journal, so what was not durable never
 //! happened. Answers to readers wait until what they show is durable.
 
 mod asking;
+mod directing;
 mod shell;
 
 use ractor::{Actor, ActorRef};
@@ -18,6 +19,7 @@ use super::session::BatchAck;
 use super::sessions::SessionsHandle;
 use super::{Reply, Unavailable, answer, cast};
 use crate::cores::Returned;
+use crate::experiment::directing::RefusedDecision;
 use crate::experiment::external::Lane;
 use crate::scheduler::{Allocation, Preemption};
 
@@ -45,6 +47,8 @@ pub enum Message {
     Tell(Box<v1::TrialTold>, oneshot::Sender<Result<v1::TellResponse, NotTaken>>),
     /// Programs may have been silent for too long.
     Lapse,
+    /// A program decided.
+    Decide(Box<v1::DecideRequest>, oneshot::Sender<Result<v1::DecideResponse, RefusedDecision>>),
     /// A question.
     Query(Query),
     /// The group on its way has reached the store, or has not.
@@ -194,6 +198,19 @@ impl ExperimentHandle {
     pub async fn tell(&self, told: v1::TrialTold) -> Result<Result<v1::TellResponse, NotTaken>, Unavailable> {
         let (reply, receiver) = oneshot::channel();
         cast(&self.actor, Message::Tell(Box::new(told), reply));
+        answer("the experiment", receiver).await
+    }
+
+    /// A program decided; answers once that is durable.
+    ///
+    /// # Errors
+    /// The actor does not answer, or the decision cannot be taken.
+    pub async fn decide(
+        &self,
+        request: v1::DecideRequest,
+    ) -> Result<Result<v1::DecideResponse, RefusedDecision>, Unavailable> {
+        let (reply, receiver) = oneshot::channel();
+        cast(&self.actor, Message::Decide(Box::new(request), reply));
         answer("the experiment", receiver).await
     }
 

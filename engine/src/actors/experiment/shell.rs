@@ -7,6 +7,7 @@ use tokio::sync::{oneshot, watch};
 use toprung_proto::v1::{self, attempt_event, engine_message::Kind, journal_record::Input};
 
 use super::asking::Askers;
+use super::directing::Listening;
 use super::{Begin, Control, ExperimentHandle, Message, Neighbours, Refused};
 use crate::actors::session::BatchAck;
 use crate::actors::{Reply, cast, now_ms};
@@ -29,6 +30,8 @@ pub struct Shell {
     pub lines: VecDeque<(u64, String)>,
     /// Programs that run the trials, where they do.
     pub(super) askers: Askers,
+    /// Who listens to what happens, where a program decides.
+    pub listening: Arc<Listening>,
     /// Steps of attempts that are being prepared, by trial.
     pub preparing: BTreeMap<u32, String>,
     pub(super) me: ActorRef<Message>,
@@ -87,6 +90,7 @@ impl Actor for ExperimentActor {
             Message::Ask(lane, wait, reply) => shell.ask(lane, wait, reply),
             Message::Tell(told, reply) => shell.told(*told, reply),
             Message::Lapse => shell.lapse(),
+            Message::Decide(request, reply) => shell.decide(&request, reply),
             Message::Query(query) => {
                 let reply = query(shell);
                 shell.when_durable(reply);
@@ -131,6 +135,7 @@ impl Shell {
             askers: Askers::new(&machine),
             keeper: Keeper::new(machine, SNAPSHOT_EVERY),
             lines: VecDeque::new(),
+            listening: Arc::default(),
             preparing: BTreeMap::new(),
             me,
             neighbours,
@@ -148,6 +153,15 @@ impl Shell {
         &self.keeper.machine
     }
 
+    /// The experiment as people see it, without its configuration.
+    pub fn view(&self) -> v1::Experiment {
+        let mut found = view::experiment(self.machine(), now_ms());
+        if let Some(program) = &mut found.program {
+            self.listening.say(program);
+        }
+        found
+    }
+
     fn begin(&mut self, created: v1::ExperimentCreated, durable: oneshot::Sender<v1::Experiment>) {
         let last =
             (toprung_store::Key::Meta(load::LAST_EXPERIMENT.into()), created.id.to_be_bytes().to_vec());
@@ -157,7 +171,7 @@ impl Shell {
             self.keeper.put(key, created.id.to_be_bytes().to_vec());
         }
         self.input(Input::Created(created));
-        let experiment = view::experiment(self.machine(), now_ms());
+        let experiment = self.view();
         self.when_durable(Box::new(move || drop(durable.send(experiment))));
         // The pump runs with the first message, which the pool's capacity is.
     }
@@ -253,7 +267,7 @@ impl Shell {
             Err(Refused { id: self.machine().spec.id, state: view::state_word(before), what })
         } else {
             self.input(input);
-            Ok(view::experiment(self.machine(), now_ms()))
+            Ok(self.view())
         };
         // A caller that has given up waits for nothing.
         self.when_durable(Box::new(move || drop(reply.send(answer))));

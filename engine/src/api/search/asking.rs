@@ -12,7 +12,7 @@ use crate::experiment::answers::Refused;
 use crate::experiment::external::Lane;
 
 /// Longest wait for a trial.
-const MAX_WAIT: Duration = Duration::from_mins(1);
+pub(super) const MAX_WAIT: Duration = Duration::from_mins(1);
 /// When an experiment that is being started again may be asked again.
 const RESTART: Duration = Duration::from_secs(2);
 /// Reports in one tell, and metrics in one report.
@@ -53,12 +53,17 @@ impl Search {
 
     /// The answer of an experiment that has ended.
     async fn over(&self, id: u64) -> Result<v1::AskResponse, Status> {
-        let ended = self.ended(id).await?;
-        let over = v1::SearchOver { state: ended.state, reason: ended.reason, best: ended.best };
+        let over = self.search_over(id).await?;
         Ok(v1::AskResponse { outcome: Some(Outcome::Over(over)) })
     }
 
-    async fn ended(&self, id: u64) -> Result<v1::Experiment, Status> {
+    /// How an experiment has ended.
+    pub(super) async fn search_over(&self, id: u64) -> Result<v1::SearchOver, Status> {
+        let ended = self.ended(id).await?;
+        Ok(v1::SearchOver { state: ended.state, reason: ended.reason, best: ended.best })
+    }
+
+    pub(super) async fn ended(&self, id: u64) -> Result<v1::Experiment, Status> {
         let found = self.experiment(id).await?;
         let state = found.state();
         let ends = [v1::ExperimentState::Completed, v1::ExperimentState::Killed, v1::ExperimentState::Error];

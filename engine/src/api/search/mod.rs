@@ -5,9 +5,11 @@
 //! | [`reads`] | what a call reads |
 //! | [`changes`] | pause, resume, kill, delete |
 //! | [`asking`] | ask and tell, for programs that run trials themselves |
+//! | [`directing`] | listen and decide, for programs that decide a search |
 
 mod asking;
 mod changes;
+mod directing;
 mod reads;
 
 use std::path::PathBuf;
@@ -293,5 +295,15 @@ impl SearchService for Search {
     async fn tell(&self, request: Request<v1::TellRequest>) -> Answer<v1::TellResponse> {
         let _admitted = self.gate.change()?;
         self.tell_of_trial(request.into_inner()).await.map(Response::new)
+    }
+    async fn listen(&self, request: Request<v1::ListenRequest>) -> Answer<v1::ListenResponse> {
+        // It may wait for long, and must not take the room of calls that do not.
+        let _admitted = self.gate.stream()?;
+        self.listen_for_events(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn decide(&self, request: Request<v1::DecideRequest>) -> Answer<v1::DecideResponse> {
+        let _admitted = self.gate.change()?;
+        self.take_decision(request.into_inner()).await.map(Response::new)
     }
 }

@@ -4,6 +4,7 @@ use tonic::Status;
 use toprung_proto::v1;
 
 use super::Search;
+use crate::actors::experiment::Shell;
 use crate::actors::now_ms;
 use crate::api::{agents, blocking, status, streams};
 use crate::experiment::{Machine, view};
@@ -13,7 +14,7 @@ impl Search {
     /// The experiment as it stands, without its configuration.
     pub(in crate::api) async fn experiment(&self, id: u64) -> Result<v1::Experiment, Status> {
         if let Some(handle) = self.active(id).await?
-            && let Ok(mut found) = handle.ask(|shell| view::experiment(shell.machine(), now_ms())).await
+            && let Ok(mut found) = handle.ask(Shell::view).await
         {
             let waiting = self.pool.brief(id).await.unwrap_or_default().waiting;
             streams::say_why_nothing_runs(&mut found, waiting.as_deref());

@@ -51,7 +51,7 @@ mod promotion;
 mod start;
 
 /// What a bracket wants of a member.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Step {
     Create { member: u32, train_to: u64 },
     TrainTo { member: u32, length: u64, reason: Reason },

@@ -68,6 +68,7 @@ impl Method for Synchronous {
     fn handle(&mut self, event: &Event, context: Context<'_>, actions: &mut Vec<Action>) {
         let mut steps = Vec::new();
         match *event {
+            Event::Directed(_) => {}
             Event::Capacity(capacity) => self.capacity = capacity,
             Event::Validated { trial, length, metric } => {
                 let Some((bracket, member)) = self.brackets.member(trial) else {
