@@ -161,7 +161,7 @@ impl Player for Watch {
             Event::Validated { trial, .. } => {
                 assert_eq!(self.outstanding.get(&trial.0), Some(&true), "{event:?}")
             }
-            Event::Directed(_) => {}
+            Event::Directed(_) | Event::CannotPause { .. } => {}
             Event::Exited { trial, reason } => {
                 let was = self.outstanding.insert(trial.0, false);
                 assert!(was == Some(true) || *reason == ExitReason::Killed, "{event:?}: {was:?}");
