@@ -53,6 +53,9 @@ pub(super) struct World {
     pub(super) batches: u64,
     pub(super) now_ms: i64,
     pub(super) ended: bool,
+    /// What people were told, and agents were told of decisions.
+    pub(super) lines: Vec<String>,
+    pub(super) decisions: Vec<v1::AttemptDecision>,
     /// Of a program that decides.
     pub(super) program: ProgramWorld,
 }
@@ -78,6 +81,8 @@ impl World {
             batches: 0,
             now_ms: 0,
             ended: false,
+            lines: Vec::new(),
+            decisions: Vec::new(),
             program: ProgramWorld::default(),
         };
         world.input(Input::Created(v1::ExperimentCreated::default()));
@@ -89,6 +94,7 @@ impl World {
         self.now_ms += 1;
         let Some(step) = self.machine.step(input, self.now_ms) else { return false };
         self.journal.push(step.record);
+        self.lines.extend(step.lines);
         for (key, value) in step.puts {
             if let toprung_store::Key::ReportChunk(..) = key {
                 let chunk: v1::ReportChunk = prost::Message::decode(value.as_slice()).unwrap();
@@ -118,6 +124,10 @@ impl World {
             Effect::Leaves { trial, attempt } => {
                 assert_eq!(self.running.get(&trial).map(|held| held.attempt), Some(attempt));
             }
+            Effect::Stays { trial, attempt } => {
+                let running = &self.running[&trial];
+                assert_eq!((running.attempt, running.told), (attempt, None), "it was told to train first");
+            }
             Effect::Start { start, .. } => {
                 let attempt = start.attempt.unwrap();
                 let length = start.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.length);
@@ -138,10 +148,14 @@ impl World {
                 running.told = Some(DecisionKind::Stop);
             }
             Effect::Decide { decision, .. } => {
+                self.decisions.push(decision.clone());
                 let (id, decision) = (decision.attempt.unwrap(), decision.decision.unwrap());
                 let running = self.running.get_mut(&id.trial).unwrap();
                 match decision.kind() {
-                    DecisionKind::Train => running.train_until = decision.length,
+                    DecisionKind::Train => {
+                        running.train_until = decision.length;
+                        running.told = running.told.filter(|told| *told != DecisionKind::Pause);
+                    }
                     kind => running.told = Some(kind),
                 }
             }
@@ -183,6 +197,12 @@ impl World {
         let uuid = format!("{trial}-{attempt}-{length}");
         let checkpoint = v1::Checkpoint { uuid, trial, attempt, length, ..Default::default() };
         self.event(trial, attempt, Kind::Checkpoint(checkpoint));
+    }
+
+    /// A trial says that it cannot pause.
+    pub(super) fn refuse(&mut self, trial: u32) {
+        let Some(Running { attempt, length, .. }) = self.running.get(&trial) else { return };
+        self.event(trial, *attempt, Kind::CannotPause(v1::CannotPause { length: *length }));
     }
 
     pub(super) fn exit(&mut self, trial: u32, cause: ExitCause) {
@@ -247,7 +267,9 @@ impl World {
             (50..=89, Some(trial), _) => self.start(trial),
             (90..=159, Some(trial), _) => self.report(trial, metric),
             (160..=189, Some(trial), _) => self.save(trial),
-            (190..=209, Some(trial), _) => {
+            // Agents say it of those that are to pause; an agent that says it of others changes nothing.
+            (190..=199, Some(trial), _) => self.refuse(trial),
+            (200..=209, Some(trial), _) => {
                 if self.running[&trial].told.is_some() {
                     self.exit(trial, ExitCause::Requested);
                 }

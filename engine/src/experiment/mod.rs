@@ -15,6 +15,7 @@
 //! | [`nodes`] | how the agents fare in this experiment |
 //! | [`trouble`], [`ends`] | what a trial has gone through; the counters |
 //! | [`actions`] | what follows from the searcher's actions |
+//! | [`restless`] | trials that are told to pause and have nothing to continue from |
 //! | [`collection`] | which checkpoints nothing keeps any more |
 //! | [`trial`] | one trial's state |
 //! | [`spec`] | what never changes in an experiment: its checked configuration |
@@ -58,6 +59,7 @@ pub mod program;
 mod program_world;
 pub mod reconcile;
 pub mod reports;
+pub mod restless;
 pub mod snapshot;
 pub mod spec;
 pub mod trial;
