@@ -48,6 +48,8 @@ mod failure_tests;
 pub mod failures;
 pub mod machine;
 #[cfg(test)]
+mod machine_checks;
+#[cfg(test)]
 mod machine_properties;
 #[cfg(test)]
 mod machine_tests;
