@@ -57,11 +57,13 @@ pub enum Bug {
     ForgetsDrains,
     /// After a start the pool is not told which agents an experiment does without.
     ForgetsExclusion,
+    /// The script of a trial that cannot pause waits, and its agent says nothing of it.
+    SwallowsRefusals,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::AcknowledgesEarly,
         Self::ActsEarly,
         Self::ForgetsBatches,
@@ -88,5 +90,6 @@ impl Bug {
         Self::ChargesPreemption,
         Self::ForgetsDrains,
         Self::ForgetsExclusion,
+        Self::SwallowsRefusals,
     ];
 }

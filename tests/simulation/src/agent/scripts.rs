@@ -112,7 +112,9 @@ impl Agent {
             Next::Ask => match script.contract.next(script.length) {
                 None => {
                     script.waits = true;
-                    if let Some(length) = script.contract.refuse() {
+                    if let Some(length) = script.contract.refuse()
+                        && outer.bug != Bug::SwallowsRefusals
+                    {
                         self.say(key, Kind::CannotPause(v1::CannotPause { length }), outer);
                     }
                     return;
