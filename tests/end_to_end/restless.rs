@@ -53,7 +53,8 @@ fn check(said: &str, trials: &[Trial]) {
 fn by_promotion_a_script_that_never_saves_is_judged_as_with_stop_once() {
     let (said, trials) = run(&forgetful(), SEARCH, &ONE);
     check(&said, &trials);
-    let (told, stopped) = run(&forgetful(), SEARCH, &[&ONE[..], &["--set", "searcher.stop_once=true"]].concat());
+    let (told, stopped) =
+        run(&forgetful(), SEARCH, &[&ONE[..], &["--set", "searcher.stop_once=true"]].concat());
     assert_eq!(warnings(&told), 0);
     let ends = |trials: &[Trial]| {
         let end = |trial: &Trial| (trial.state().to_owned(), trial.value["reason"].clone(), trial.curve());
