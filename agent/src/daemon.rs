@@ -271,9 +271,9 @@ impl Daemon {
                     control.update(|contract| contract.order(order, &reason));
                 }
             }
-            Effect::Decide { key, at_length, decision } => {
+            Effect::Decide { key, at_length, decision, may_refuse } => {
                 if let Some(control) = self.controls.get(&key) {
-                    control.update(|contract| contract.decide(at_length, &decision));
+                    control.update(|contract| contract.decide(at_length, &decision, may_refuse));
                 }
             }
             Effect::OtherEngine => {

@@ -140,7 +140,8 @@ impl Flood {
         let attempt = Some(AttemptId { experiment: 2, trial: 2, attempt: 1 });
         let decision =
             v1::Decision { kind: kind.into(), trial: 2, length: at_length + 1, reason: "test".to_owned() };
-        let decision = v1::AttemptDecision { attempt, at_length, decision: Some(decision) };
+        let decision =
+            v1::AttemptDecision { attempt, at_length, decision: Some(decision), may_refuse: false };
         self.bench.send(engine_message::Kind::Decision(decision)).await;
     }
 

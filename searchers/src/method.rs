@@ -51,6 +51,12 @@ pub enum Event {
     },
     /// What the program of a `custom` search wants. Other methods take no notice.
     Directed(Directed),
+    /// A trial that was told to pause has no checkpoint to continue from, and has not left yet: it may still be told to
+    /// train on or to stop. If nothing is said of it, the pause stands, and `Exited` follows as after any other.
+    CannotPause {
+        /// The trial.
+        trial: TrialId,
+    },
 }
 
 /// Why a trial gave its slots back.

@@ -75,13 +75,18 @@ impl Player for Rounds {
                 self.capacity = capacity;
                 event.clone()
             }
-            Event::Validated { trial, .. } | Event::Exited { trial, .. } if trial.0 <= self.before => return,
+            Event::Validated { trial, .. } | Event::Exited { trial, .. } | Event::CannotPause { trial }
+                if trial.0 <= self.before =>
+            {
+                return;
+            }
             Event::Validated { trial, length, metric } => {
                 Event::Validated { trial: TrialId(trial.0 - self.before), length, metric }
             }
             Event::Exited { trial, reason } => {
                 Event::Exited { trial: TrialId(trial.0 - self.before), reason }
             }
+            Event::CannotPause { trial } => Event::CannotPause { trial: TrialId(trial.0 - self.before) },
             // No program decides here.
             Event::Directed(_) => return,
         };
@@ -198,7 +203,7 @@ impl Player for FirstThenBest {
                 self.waiting.push((metric, trial.0));
                 actions.push(Action::Pause { trial, reason: Reason::RoundDone { round: 1, length } });
             }
-            Event::Validated { .. } | Event::Directed(_) => {}
+            Event::Validated { .. } | Event::Directed(_) | Event::CannotPause { .. } => {}
             Event::Exited { trial, reason } => {
                 self.outstanding = self.outstanding.saturating_sub(1);
                 if reason != (ExitReason::Paused { resumable: true }) {

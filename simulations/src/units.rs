@@ -26,7 +26,7 @@ impl<P: Player> Player for Units<P> {
                 let length = length.saturating_mul(self.unit);
                 self.inner.handle(&Event::Validated { trial, length, metric }, actions);
             }
-            Event::Capacity(_) | Event::Exited { .. } | Event::Directed(_) => {
+            Event::Capacity(_) | Event::Exited { .. } | Event::Directed(_) | Event::CannotPause { .. } => {
                 self.inner.handle(event, actions)
             }
         }

@@ -29,6 +29,7 @@ mod object_store;
 mod outside;
 mod pausing;
 mod priorities;
+mod restless;
 mod scripts;
 mod searching;
 mod server;

@@ -111,7 +111,7 @@ impl Cluster<'_> {
                 self.running.remove(&trial).unwrap();
                 self.free += 1;
             }
-            Effect::Leaves { .. } | Effect::Collect { .. } | Effect::Ended => {}
+            Effect::Leaves { .. } | Effect::Stays { .. } | Effect::Collect { .. } | Effect::Ended => {}
             other => panic!("nothing else happens in these searches: {other:?}"),
         }
     }

@@ -7,7 +7,7 @@
 //! | terminate | SIGTERM now | SIGTERM now |
 //! | kill | SIGKILL now | SIGKILL now |
 //!
-//! SIGKILL follows SIGTERM after the grace period.
+//! SIGKILL follows SIGTERM after the grace period. A pause that is taken back calls nothing for as long as no signal was sent.
 
 use crate::contract::Demand;
 use nix::sys::signal::Signal;
@@ -40,6 +40,13 @@ impl Escalation {
         };
         let terminate_at = now + wait;
         self.terminate_at = Some(terminate_at.min(self.terminate_at.unwrap_or(terminate_at)));
+    }
+
+    /// Nothing is demanded any more: a pause was taken back. Signals that were sent cannot be.
+    pub(crate) fn calm(&mut self) {
+        if self.sent.is_none() {
+            (self.terminate_at, self.kill_at) = (None, None);
+        }
     }
 
     /// The signal to send now, each once.
@@ -110,6 +117,20 @@ mod tests {
         assert_eq!(escalation.next_at(), Some(now + PREEMPTION));
         assert_eq!(escalation.due(now + PREEMPTION), Some(Signal::SIGTERM));
         assert_eq!(escalation.due(now + PREEMPTION + GRACE), Some(Signal::SIGKILL));
+    }
+
+    #[test]
+    fn what_is_taken_back_is_not_sent_and_what_was_sent_goes_on() {
+        let (mut escalation, now) = escalation();
+        escalation.demand(Demand::Save, true, now);
+        escalation.calm();
+        assert_eq!((escalation.due(now + PREEMPTION), escalation.next_at()), (None, None));
+        escalation.demand(Demand::Save, true, now + PREEMPTION);
+        assert_eq!(escalation.next_at(), Some(now + 2 * PREEMPTION), "a later demand has its whole time");
+        escalation.demand(Demand::Terminate, true, now);
+        assert_eq!(escalation.due(now), Some(Signal::SIGTERM));
+        escalation.calm();
+        assert_eq!(escalation.due(now + GRACE), Some(Signal::SIGKILL));
     }
 
     #[test]

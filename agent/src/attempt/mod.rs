@@ -60,7 +60,16 @@ pub(crate) fn contract(order: &v1::StartAttempt) -> Contract {
         time_metric: order.time_metric.clone(),
         metric: order.metric.clone(),
         conversion: order.conversion.unwrap_or_default(),
+        resumes: resumes(order),
     })
+}
+
+/// Whether an attempt goes on from a checkpoint of its own trial. That of another, or of another experiment, does not hold
+/// what the trial has trained.
+fn resumes(order: &v1::StartAttempt) -> bool {
+    let (Some(attempt), Some(checkpoint)) = (&order.attempt, &order.checkpoint) else { return false };
+    let source = order.source.as_ref().map_or(attempt.experiment, |source| source.experiment);
+    checkpoint.trial == attempt.trial && source == attempt.experiment
 }
 
 /// Lives the attempt through, from its order to its exit.

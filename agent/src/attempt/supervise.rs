@@ -208,8 +208,9 @@ impl Process {
     fn press(&self, control: &Control, escalation: &mut Escalation) {
         let now = Instant::now();
         let (demand, by_itself) = control.read(|contract| (contract.demand(), contract.ends_by_itself()));
-        if let Some(demand) = demand {
-            escalation.demand(demand, by_itself, now);
+        match demand {
+            Some(demand) => escalation.demand(demand, by_itself, now),
+            None => escalation.calm(),
         }
         if let Some(signal) = escalation.due(now) {
             self.group.signal(signal);

@@ -4,7 +4,7 @@
 //! 60 s for a line that was begun, 30 s for a held `next` and for an answer that is not read.
 
 use super::{
-    Control,
+    Contract, Control,
     request::{Answer, ReportRequest, Request, parse},
 };
 use crate::{
@@ -20,7 +20,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::{Semaphore, watch},
     task::{JoinSet, spawn_blocking},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use toprung_proto::v1::{self, attempt_event::Kind};
 
@@ -178,8 +178,8 @@ impl Desk {
             Request::Checkpoint { length, unit, directory } => {
                 self.checkpoint(length, unit.as_deref(), directory).await
             }
-            Request::Next { length } => Ok(self.next(length).await),
-            Request::Status {} => Ok(self.control.read(super::Contract::status)),
+            Request::Next { length } => self.next(length).await,
+            Request::Status {} => Ok(self.status()),
             Request::InvalidHyperparameters { reason } => {
                 self.reporter.will(attempt::invalid(&reason)).await?;
                 self.control.update(|contract| contract.reject_hyperparameters(reason));
@@ -227,18 +227,39 @@ impl Desk {
             Some(uploads) => uploads.push(completed, event).await?,
             None => self.reporter.keep(Kind::Checkpoint(event)).await?,
         }
+        self.control.update(Contract::save);
         Ok(Answer::Saved { uuid, path })
     }
 
-    /// Holds the answer until it is known, the process has ended, or 30 s have passed.
-    async fn next(&self, length: u64) -> Answer {
+    /// Holds the answer until it is known, the process has ended, or 30 s have passed. If the trial is to pause and cannot,
+    /// the engine is told, and its answer is waited for.
+    async fn next(&self, length: u64) -> Result<Answer, String> {
+        let until = Instant::now() + LONGEST_HOLD;
         let mut closing = self.closing.clone();
-        tokio::select! {
-            answer = timeout(LONGEST_HOLD, self.control.until(|contract| contract.next(length))) => {
-                answer.unwrap_or(Answer::Wait)
+        let found = |contract: &Contract| match contract.next(length) {
+            Some(answer) => Some(Some(answer)),
+            None => contract.refuses().then_some(None),
+        };
+        loop {
+            let found = tokio::select! {
+                found = timeout_at(until, self.control.until(found)) => found.unwrap_or(Some(Answer::Wait)),
+                () = raised(&mut closing) => Some(Answer::Wait),
+            };
+            if let Some(answer) = found {
+                return Ok(answer);
             }
-            () = raised(&mut closing) => Answer::Wait,
+            // Not given up half-way: what is marked as said has to be said.
+            if let Some(length) = self.control.update(Contract::refuse) {
+                self.reporter.keep_awaited(Kind::CannotPause(v1::CannotPause { length })).await?;
+            }
         }
+    }
+
+    fn status(&self) -> Answer {
+        if self.control.read(|contract| contract.demand().is_some()) {
+            self.control.update(Contract::hand_out);
+        }
+        self.control.read(Contract::status)
     }
 }
 

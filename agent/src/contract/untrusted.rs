@@ -36,6 +36,7 @@ pub fn answers(bytes: &[u8]) -> Vec<u8> {
         time_metric: "epochs".to_owned(),
         metric: "loss".to_owned(),
         conversion: LengthConversion { records_per_epoch: 100, records_per_batch: 10 },
+        resumes: false,
     };
     let (_closing, closing) = watch::channel(true);
     let desk = Arc::new(Desk {

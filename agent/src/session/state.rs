@@ -71,6 +71,8 @@ pub enum Effect {
         at_length: u64,
         /// What.
         decision: v1::Decision,
+        /// Whether a trial without a checkpoint may refuse to pause.
+        may_refuse: bool,
     },
     /// Remove checkpoints from the disk.
     Delete(v1::DeleteCheckpoints),
@@ -352,10 +354,10 @@ impl SessionState {
     }
 
     fn on_decision(&mut self, decision: v1::AttemptDecision) -> Vec<Effect> {
-        let key = AttemptKey::from_wire(decision.attempt.as_ref());
-        match (key, decision.decision) {
-            (Some(key), Some(word)) if self.book.is_active(key) => {
-                vec![Effect::Decide { key, at_length: decision.at_length, decision: word }]
+        let v1::AttemptDecision { attempt, at_length, decision, may_refuse } = decision;
+        match (AttemptKey::from_wire(attempt.as_ref()), decision) {
+            (Some(key), Some(decision)) if self.book.is_active(key) => {
+                vec![Effect::Decide { key, at_length, decision, may_refuse }]
             }
             _ => Vec::new(),
         }

@@ -250,7 +250,12 @@ impl Bench {
 
     pub async fn decide(&mut self, at_length: u64, kind: v1::DecisionKind, length: u64) {
         let decision = v1::Decision { kind: kind.into(), trial: 1, length, reason: "rank 5 of 9".to_owned() };
-        let decision = v1::AttemptDecision { attempt: Some(attempt()), at_length, decision: Some(decision) };
+        let decision = v1::AttemptDecision {
+            attempt: Some(attempt()),
+            at_length,
+            decision: Some(decision),
+            may_refuse: false,
+        };
         self.send(engine_message::Kind::Decision(decision)).await;
     }
 

@@ -156,7 +156,9 @@ impl Player for InSteps<'_> {
             Event::Validated { trial, length, metric } => {
                 Event::Validated { trial, length: self.validated(trial, length), metric }
             }
-            Event::Capacity(_) | Event::Exited { .. } | Event::Directed(_) => event.clone(),
+            Event::Capacity(_) | Event::Exited { .. } | Event::Directed(_) | Event::CannotPause { .. } => {
+                event.clone()
+            }
         };
         self.searcher.handle_into(&event, None, actions);
         for action in &mut actions[before..] {

@@ -22,6 +22,7 @@ enum Message {
     AgentAway(String, oneshot::Sender<()>),
     AgentLost(String, oneshot::Sender<()>),
     Leaves(AttemptId),
+    Stays(AttemptId),
     Drain(String, String),
     Undrain(String),
     AgentEnds(String),
@@ -106,6 +107,11 @@ impl PoolHandle {
     /// An attempt was told to end: its slots are on their way back.
     pub fn leaves(&self, attempt: AttemptId) {
         cast(&self.0, Message::Leaves(attempt));
+    }
+
+    /// An attempt that was told to end goes on after all.
+    pub fn stays(&self, attempt: AttemptId) {
+        cast(&self.0, Message::Stays(attempt));
     }
 
     /// A person drains an agent, connected or not.
@@ -240,6 +246,7 @@ impl State {
             Message::Withdraw(experiment, trial) => self.places.withdraw(experiment, trial),
             Message::Release(attempt) => self.places.release(&attempt),
             Message::Leaves(attempt) => self.places.leaves(&attempt),
+            Message::Stays(attempt) => self.places.stays(&attempt),
             Message::Drain(name, reason) => self.places.drain(&name, &reason),
             Message::Undrain(name) => self.places.undrain(&name),
             Message::AgentEnds(name) => self.places.agent_ends(&name),

@@ -83,6 +83,11 @@ impl Places {
         self.scheduler.leaves(attempt);
     }
 
+    /// An attempt that was told to end goes on after all.
+    pub fn stays(&mut self, attempt: &AttemptId) {
+        self.scheduler.stays(attempt);
+    }
+
     /// An agent is drained: by a person, connected or not.
     pub fn drain(&mut self, name: &str, reason: &str) {
         self.scheduler.drain(name, reason);

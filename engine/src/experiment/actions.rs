@@ -10,10 +10,6 @@ use super::machine::{Machine, State, Turn};
 use super::trial::{End, Intent, Phase, Trial};
 use super::view;
 
-/// Said once in an experiment.
-const NO_CHECKPOINT: &str = "warning: a trial paused without a checkpoint, so it could not wait for a promotion. As long as no trial \
-                             saves one, searchers with promotion decide at once at each rung, as with `stop_once: true`";
-
 impl Machine {
     /// Carries out queued actions until none is left. An action may cause an event that causes more.
     pub(super) fn run_actions(&mut self, turn: &mut Turn) {
@@ -66,6 +62,9 @@ impl Machine {
         self.trial_mut(id).train_until = length;
         self.decide(id, DecisionKind::Train, length, at_length, reason, turn);
         let external = self.spec.is_external();
+        if self.trial_mut(id).phase == Phase::Stopping(Intent::Pause) {
+            self.stay(id, turn);
+        }
         let trial = self.trial_mut(id);
         if trial.phase == Phase::Paused || external {
             trial.reason = reason.to_string().into();
@@ -106,17 +105,14 @@ impl Machine {
                  reports, or decide at once with `stop_once: true`)"
             );
             turn.step.lines.push(format!("trial {id}: {reason}"));
-            if !self.fold.warned_of_no_checkpoint {
-                self.fold.warned_of_no_checkpoint = true;
-                turn.step.lines.push(NO_CHECKPOINT.to_owned());
-            }
+            self.warn_of_no_checkpoint(turn);
             self.end_trial(id, End::Stopped, &reason, turn);
         }
         self.tell(Event::Exited { trial: TrialId(id), reason: ExitReason::Paused { resumable } }, turn);
     }
 
     /// Whether a trial saved a checkpoint itself: that of its parent does not hold what it has trained.
-    fn has_own_checkpoint(&self, id: u32) -> bool {
+    pub(super) fn has_own_checkpoint(&self, id: u32) -> bool {
         let checkpoint = self.trial(id).and_then(|trial| trial.checkpoint.as_deref());
         checkpoint.is_some_and(|checkpoint| checkpoint.0.trial == id)
     }
@@ -173,7 +169,8 @@ impl Machine {
         let decision = v1::Decision { kind: kind.into(), trial: id, length, reason: reason.to_string() };
         turn.step.lines.push(view::decision_line(&decision));
         turn.step.record.decisions.push(decision.clone());
-        self.send_decision(id, at_length, decision, turn);
+        let may_refuse = kind == DecisionKind::Pause && !self.has_own_checkpoint(id);
+        self.send_decision(id, at_length, decision, may_refuse, turn);
     }
 
     /// Answers a validation that the searcher had nothing to say on: the trial goes on as it was told before.
@@ -181,16 +178,23 @@ impl Machine {
         let length = self.trial_mut(id).train_until;
         let reason = "this length is known already".to_owned();
         let decision = v1::Decision { kind: DecisionKind::Train.into(), trial: id, length, reason };
-        self.send_decision(id, at_length, decision, turn);
+        self.send_decision(id, at_length, decision, false, turn);
     }
 
-    fn send_decision(&mut self, id: u32, at_length: u64, decision: v1::Decision, turn: &mut Turn) {
+    pub(super) fn send_decision(
+        &mut self,
+        id: u32,
+        at_length: u64,
+        decision: v1::Decision,
+        may_refuse: bool,
+        turn: &mut Turn,
+    ) {
         let experiment = self.spec.id;
         let trial = self.trial_mut(id);
         let attempt = Some(v1::AttemptId { experiment, trial: id, attempt: trial.attempt });
         if let Some(placement) = &trial.placement {
             let agent = placement.agent.to_string();
-            let decision = v1::AttemptDecision { attempt, at_length, decision: Some(decision) };
+            let decision = v1::AttemptDecision { attempt, at_length, decision: Some(decision), may_refuse };
             turn.step.effects.push(Effect::Decide { agent, decision });
         }
     }

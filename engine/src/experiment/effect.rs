@@ -44,6 +44,13 @@ pub enum Effect {
         /// The attempt that ends.
         attempt: u32,
     },
+    /// Tell the pool that this attempt goes on after all: its slots are not on their way back.
+    Stays {
+        /// The trial.
+        trial: u32,
+        /// The attempt.
+        attempt: u32,
+    },
     /// Tell the agent to start this attempt.
     Start {
         /// Where.

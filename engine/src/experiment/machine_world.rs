@@ -6,8 +6,7 @@ use toprung_proto::v1::{
 };
 
 use super::program_world::ProgramWorld;
-use super::trial::Phase;
-use super::{Effect, Machine, Spec, State};
+use super::{Effect, Machine, Spec};
 use crate::scheduler::Wish;
 
 fn spec(searcher: &str, extra: &str) -> Spec {
@@ -53,6 +52,9 @@ pub(super) struct World {
     pub(super) batches: u64,
     pub(super) now_ms: i64,
     pub(super) ended: bool,
+    /// What people were told, and agents were told of decisions.
+    pub(super) lines: Vec<String>,
+    pub(super) decisions: Vec<v1::AttemptDecision>,
     /// Of a program that decides.
     pub(super) program: ProgramWorld,
 }
@@ -78,6 +80,8 @@ impl World {
             batches: 0,
             now_ms: 0,
             ended: false,
+            lines: Vec::new(),
+            decisions: Vec::new(),
             program: ProgramWorld::default(),
         };
         world.input(Input::Created(v1::ExperimentCreated::default()));
@@ -89,6 +93,7 @@ impl World {
         self.now_ms += 1;
         let Some(step) = self.machine.step(input, self.now_ms) else { return false };
         self.journal.push(step.record);
+        self.lines.extend(step.lines);
         for (key, value) in step.puts {
             if let toprung_store::Key::ReportChunk(..) = key {
                 let chunk: v1::ReportChunk = prost::Message::decode(value.as_slice()).unwrap();
@@ -118,6 +123,10 @@ impl World {
             Effect::Leaves { trial, attempt } => {
                 assert_eq!(self.running.get(&trial).map(|held| held.attempt), Some(attempt));
             }
+            Effect::Stays { trial, attempt } => {
+                let running = &self.running[&trial];
+                assert_eq!((running.attempt, running.told), (attempt, None), "it was told to train first");
+            }
             Effect::Start { start, .. } => {
                 let attempt = start.attempt.unwrap();
                 let length = start.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.length);
@@ -138,10 +147,14 @@ impl World {
                 running.told = Some(DecisionKind::Stop);
             }
             Effect::Decide { decision, .. } => {
+                self.decisions.push(decision.clone());
                 let (id, decision) = (decision.attempt.unwrap(), decision.decision.unwrap());
                 let running = self.running.get_mut(&id.trial).unwrap();
                 match decision.kind() {
-                    DecisionKind::Train => running.train_until = decision.length,
+                    DecisionKind::Train => {
+                        running.train_until = decision.length;
+                        running.told = running.told.filter(|told| *told != DecisionKind::Pause);
+                    }
                     kind => running.told = Some(kind),
                 }
             }
@@ -183,6 +196,12 @@ impl World {
         let uuid = format!("{trial}-{attempt}-{length}");
         let checkpoint = v1::Checkpoint { uuid, trial, attempt, length, ..Default::default() };
         self.event(trial, attempt, Kind::Checkpoint(checkpoint));
+    }
+
+    /// A trial says that it cannot pause.
+    pub(super) fn refuse(&mut self, trial: u32) {
+        let Some(Running { attempt, length, .. }) = self.running.get(&trial) else { return };
+        self.event(trial, *attempt, Kind::CannotPause(v1::CannotPause { length: *length }));
     }
 
     pub(super) fn exit(&mut self, trial: u32, cause: ExitCause) {
@@ -247,7 +266,9 @@ impl World {
             (50..=89, Some(trial), _) => self.start(trial),
             (90..=159, Some(trial), _) => self.report(trial, metric),
             (160..=189, Some(trial), _) => self.save(trial),
-            (190..=209, Some(trial), _) => {
+            // Agents say it of those that are to pause; an agent that says it of others changes nothing.
+            (190..=199, Some(trial), _) => self.refuse(trial),
+            (200..=209, Some(trial), _) => {
                 if self.running[&trial].told.is_some() {
                     self.exit(trial, ExitCause::Requested);
                 }
@@ -347,46 +368,5 @@ impl World {
         if self.running.get(&trial).is_some_and(|running| running.told.is_some()) {
             self.exit(trial, ExitCause::Requested);
         }
-    }
-
-    /// Whatever a trial would continue from, and what is shown, is out of a collection's reach.
-    fn check_spared(&self, id: u32) {
-        let fold = &self.machine.fold;
-        let asked = self.machine.collection_of(id);
-        let shown = fold.best.as_ref().and_then(|best| best.checkpoint.as_ref());
-        let needed = fold.trials.iter().filter_map(|trial| trial.checkpoint.as_deref()).chain(shown);
-        for checkpoint in needed.filter(|checkpoint| checkpoint.0.trial == id) {
-            assert!(asked.spared.contains(&checkpoint.0.uuid), "{checkpoint:?} of trial {id} is not spared");
-        }
-        let trial = self.machine.trial(id).unwrap();
-        assert_eq!(asked.goes_on, !matches!(trial.phase, Phase::Ended(_)));
-    }
-
-    fn check(&self) {
-        let fold = &self.machine.fold;
-        assert!(self.machine.holding() <= self.limit, "more than max_concurrent_trials hold slots");
-        assert_eq!(self.machine.holding() as usize, self.running.len(), "slots and attempts differ");
-        let max = self.machine.spec.config.max_restarts;
-        assert!(fold.trials.iter().all(|trial| trial.restarts <= max), "charged more than max_restarts");
-        assert_eq!(fold.counts.iter().sum::<u64>() as usize, fold.trials.len());
-        for &id in &fold.active {
-            let trial = self.machine.trial(id).unwrap();
-            let asked = self.requested.contains_key(&id);
-            let pending = trial.phase == Phase::Pending { backing_off: false };
-            assert_eq!(
-                asked,
-                pending && fold.state == State::Active,
-                "request of trial {id} in {:?}",
-                trial.phase
-            );
-        }
-    }
-
-    pub(super) fn check_end(&self) {
-        let fold = &self.machine.fold;
-        assert!(fold.state.is_end() && fold.active.is_empty());
-        assert!(fold.trials.iter().all(|trial| matches!(trial.phase, Phase::Ended(_))));
-        assert!(self.requested.is_empty() && self.running.is_empty());
-        assert_eq!(self.chunked, self.reported, "every report is in a chunk, once");
     }
 }

@@ -15,6 +15,7 @@
 //! | [`nodes`] | how the agents fare in this experiment |
 //! | [`trouble`], [`ends`] | what a trial has gone through; the counters |
 //! | [`actions`] | what follows from the searcher's actions |
+//! | [`restless`] | trials that are told to pause and have nothing to continue from |
 //! | [`collection`] | which checkpoints nothing keeps any more |
 //! | [`trial`] | one trial's state |
 //! | [`spec`] | what never changes in an experiment: its checked configuration |
@@ -47,6 +48,8 @@ mod failure_tests;
 pub mod failures;
 pub mod machine;
 #[cfg(test)]
+mod machine_checks;
+#[cfg(test)]
 mod machine_properties;
 #[cfg(test)]
 mod machine_tests;
@@ -58,6 +61,7 @@ pub mod program;
 mod program_world;
 pub mod reconcile;
 pub mod reports;
+pub mod restless;
 pub mod snapshot;
 pub mod spec;
 pub mod trial;

@@ -4,7 +4,7 @@ use toprung_proto::v1;
 
 use super::effect::Effect;
 use super::machine::{Machine, State};
-use super::trial::Phase;
+use super::trial::{Intent, Phase};
 
 /// Back-off of a retry that was waiting when the engine stopped.
 const RETRY_AFTER_RESTART_MS: u64 = 1_000;
@@ -76,7 +76,7 @@ impl Machine {
     }
 
     /// Decisions to repeat to an agent that came back: those made while it was away have not reached it. Decisions to
-    /// pause or stop are among [`repeat_stops`](Self::repeat_stops).
+    /// stop are among [`repeat_stops`](Self::repeat_stops).
     pub fn repeat_decisions(&self, agent: &str) -> Vec<v1::AttemptDecision> {
         if self.spec.is_external() {
             return Vec::new();
@@ -84,17 +84,20 @@ impl Machine {
         let repeat = |&id: &u32| {
             let trial = self.trial(id)?;
             let trains = matches!(trial.phase, Phase::Starting | Phase::Running) && trial.answered > 0;
-            trial.placement.as_ref().filter(|placement| trains && &*placement.agent == agent)?;
-            let decision = v1::Decision {
-                kind: v1::DecisionKind::Train.into(),
-                trial: id,
-                length: trial.train_until,
-                reason: "said again: the agent was away".to_owned(),
+            let pauses = trial.phase == Phase::Stopping(Intent::Pause);
+            let (kind, length, reason) = if pauses {
+                (v1::DecisionKind::Pause, trial.length, trial.reason.to_string())
+            } else {
+                let reason = "said again: the agent was away".to_owned();
+                (v1::DecisionKind::Train, trial.train_until, reason)
             };
+            trial.placement.as_ref().filter(|placement| (trains || pauses) && &*placement.agent == agent)?;
+            let decision = v1::Decision { kind: kind.into(), trial: id, length, reason };
             Some(v1::AttemptDecision {
                 attempt: Some(v1::AttemptId { experiment: self.spec.id, trial: id, attempt: trial.attempt }),
                 at_length: trial.answered,
                 decision: Some(decision),
+                may_refuse: pauses && !self.has_own_checkpoint(id),
             })
         };
         self.fold.active.iter().filter_map(repeat).collect()
@@ -110,8 +113,10 @@ impl Machine {
             let Phase::Stopping(intent) = trial.phase else { return None };
             trial.placement.as_ref().filter(|placement| &*placement.agent == agent)?;
             let kind = match intent {
-                super::trial::Intent::Preempt | super::trial::Intent::Pause => v1::StopKind::Preempt,
-                super::trial::Intent::Stop { .. } | super::trial::Intent::Kill => v1::StopKind::Stop,
+                // Repeated as the decision that it is.
+                Intent::Pause => return None,
+                Intent::Preempt => v1::StopKind::Preempt,
+                Intent::Stop { .. } | Intent::Kill => v1::StopKind::Stop,
             };
             Some(v1::StopAttempt {
                 attempt: Some(v1::AttemptId { experiment: self.spec.id, trial: id, attempt: trial.attempt }),

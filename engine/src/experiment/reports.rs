@@ -60,12 +60,14 @@ impl Machine {
                     trial.placement.as_ref().map(|placement| placement.agent.clone()).unwrap_or_default();
                 turn.step.lines.push(format!("trial {id}: attempt {attempt} runs on {agent}"));
             }
+            attempt_event::Kind::CannotPause(_) if current => self.on_cannot_pause(id, turn),
             attempt_event::Kind::Exit(exit) if current => self.on_exit(id, exit, turn),
             attempt_event::Kind::PolicyMatched(policy) if current => self.on_policy(id, policy, turn),
             attempt_event::Kind::Checkpoint(checkpoint) => self.discard(agent, id, checkpoint, turn),
             // Of an attempt that has no authority any more, or known already.
             attempt_event::Kind::Started(_)
             | attempt_event::Kind::Exit(_)
+            | attempt_event::Kind::CannotPause(_)
             | attempt_event::Kind::PolicyMatched(_)
             | attempt_event::Kind::Preparing(_) => {}
         }

@@ -261,7 +261,7 @@ proptest! {
     #[test]
     fn slots_are_conserved_and_nobody_is_preempted_without_need(
         sizes in prop::array::uniform3(1..4u32),
-        events in prop::collection::vec((0..10u8, 1..4u64, 1..9u32), 0..300),
+        events in prop::collection::vec((0..11u8, 1..4u64, 1..9u32), 0..300),
     ) {
         let mut pool = pool(&[("a", 4), ("b", 3)], &[]);
         for (index, priority) in PRIORITIES.iter().enumerate() {
@@ -279,6 +279,10 @@ proptest! {
                     leaving.remove(&(experiment, trial));
                 }
                 8 => pool.drain(name, ""),
+                10 => {
+                    pool.stays(&id);
+                    leaving.remove(&(experiment, trial));
+                }
                 _ => pool.undrain(name),
             }
             let drained: BTreeSet<String> = pool.drains.keys().cloned().collect();

@@ -168,6 +168,14 @@ impl Scheduler {
         }
     }
 
+    /// An attempt that was told to end goes on after all. If its slots are wanted, it is asked for them again.
+    pub fn stays(&mut self, attempt: &AttemptId) {
+        if let Some(allocation) = self.allocations.get_mut(&key(attempt)) {
+            allocation.leaving = false;
+            self.leaving.remove(&key(attempt));
+        }
+    }
+
     fn note_age(&mut self, key: Key) {
         self.arrivals += 1;
         self.ages.entry(key).or_insert(self.arrivals);

@@ -43,6 +43,12 @@ impl Adaptive {
         self.brackets.all().map(Halving::outstanding).sum()
     }
 
+    /// It is one script: what this bracket knows of its checkpoints holds in all.
+    fn share_saves(&mut self, bracket: usize) {
+        let saves = self.brackets.one_mut(bracket).saves();
+        self.brackets.all_mut().for_each(|bracket| bracket.learn_saves(saves));
+    }
+
     fn fill(&mut self, context: Context<'_>, actions: &mut Vec<Action>) {
         let most = self.capacity.min(self.max_concurrent_trials);
         let shares = shares(most, self.brackets.len());
@@ -98,8 +104,15 @@ impl Method for Adaptive {
                     return;
                 };
                 self.brackets.one_mut(bracket).exited(member, reason, &mut steps);
-                let saves = self.brackets.one_mut(bracket).saves();
-                self.brackets.all_mut().for_each(|bracket| bracket.learn_saves(saves));
+                self.share_saves(bracket);
+                self.brackets.translate(bracket, steps, context, actions);
+            }
+            Event::CannotPause { trial } => {
+                let Some((bracket, member)) = self.brackets.member(trial) else {
+                    return;
+                };
+                self.brackets.one_mut(bracket).cannot_pause(member, &mut steps);
+                self.share_saves(bracket);
                 self.brackets.translate(bracket, steps, context, actions);
             }
         }

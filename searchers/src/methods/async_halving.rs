@@ -44,6 +44,7 @@ impl Method for AsyncHalving {
                 self.bracket.validated(trial.0, length, metric, &mut steps);
             }
             Event::Exited { trial, reason } => self.bracket.exited(trial.0, reason, &mut steps),
+            Event::CannotPause { trial } => self.bracket.cannot_pause(trial.0, &mut steps),
         }
         let most = self.capacity.min(self.max_concurrent_trials);
         while self.bracket.outstanding() < most && self.bracket.start_next(&mut steps) {}

@@ -332,6 +332,8 @@ impl Method for Custom {
             Event::Validated { trial, length, .. } => self.validated(*trial, *length, actions),
             Event::Exited { trial, reason } => self.exited(*trial, *reason, actions),
             Event::Directed(directed) => self.directed(directed, actions),
+            // The program hears that the trial has ended.
+            Event::CannotPause { .. } => {}
         }
         let most = self.capacity.min(self.max_concurrent_trials);
         while self.outstanding < most && self.start_next(context, actions) {}

@@ -175,7 +175,8 @@ impl Fixed {
 impl Method for Fixed {
     fn handle(&mut self, event: &Event, context: Context<'_>, actions: &mut Vec<Action>) {
         match *event {
-            Event::Directed(_) => {}
+            // Without a checkpoint nothing goes on here: a pause stands.
+            Event::Directed(_) | Event::CannotPause { .. } => {}
             Event::Capacity(capacity) => self.capacity = capacity,
             Event::Validated { trial, length, .. } => self.validated(trial, length, actions),
             Event::Exited { trial, reason } => self.exited(trial, reason, actions),

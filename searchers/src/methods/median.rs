@@ -151,7 +151,7 @@ fn names(action: &Action, trial: TrialId) -> bool {
 impl Method for MedianStopping {
     fn handle(&mut self, event: &Event, context: Context<'_>, actions: &mut Vec<Action>) {
         match *event {
-            Event::Capacity(_) | Event::Directed(_) => {
+            Event::Capacity(_) | Event::Directed(_) | Event::CannotPause { .. } => {
                 let before = actions.len();
                 self.inner.method_mut().handle(event, context, actions);
                 self.follow(&actions[before..]);

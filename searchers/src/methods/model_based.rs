@@ -104,7 +104,7 @@ fn levels(method: &dyn Method) -> Vec<u64> {
 impl Method for ModelBased {
     fn handle(&mut self, event: &Event, context: Context<'_>, actions: &mut Vec<Action>) {
         match *event {
-            Event::Capacity(_) | Event::Directed(_) => {}
+            Event::Capacity(_) | Event::Directed(_) | Event::CannotPause { .. } => {}
             Event::Validated { trial, length, metric } => self.history.validated(trial, length, metric),
             Event::Exited { trial, reason } => self.history.exited(trial, reason),
         }

@@ -81,6 +81,18 @@ impl Pasha {
         }
     }
 
+    /// How many have arrived in the highest rung.
+    fn arrived(&self) -> u32 {
+        self.bracket.ranking(self.bracket.ceiling()).len()
+    }
+
+    /// Compares if another has arrived there.
+    fn compare_if_more(&mut self, before: u32) {
+        if self.arrived() > before {
+            self.compare();
+        }
+    }
+
     /// Allows the next rung if the rankings of the two highest disagree.
     fn compare(&mut self) {
         let ceiling = self.bracket.ceiling();
@@ -152,12 +164,15 @@ impl Method for Pasha {
             Event::Validated { trial, length, metric } => {
                 if self.bracket.is_running(trial.0) {
                     self.note(trial.0, length, metric);
-                    let before = self.bracket.ranking(self.bracket.ceiling()).len();
+                    let before = self.arrived();
                     self.bracket.validated(trial.0, length, metric, &mut steps);
-                    if self.bracket.ranking(self.bracket.ceiling()).len() > before {
-                        self.compare();
-                    }
+                    self.compare_if_more(before);
                 }
+            }
+            Event::CannotPause { trial } => {
+                let before = self.arrived();
+                self.bracket.cannot_pause(trial.0, &mut steps);
+                self.compare_if_more(before);
             }
             Event::Exited { trial, reason } => {
                 self.bracket.exited(trial.0, reason, &mut steps);

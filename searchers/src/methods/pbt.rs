@@ -321,7 +321,8 @@ impl Pbt {
 impl Method for Pbt {
     fn handle(&mut self, event: &Event, context: Context<'_>, actions: &mut Vec<Action>) {
         match *event {
-            Event::Directed(_) => {}
+            // Without a checkpoint nothing goes on here: a pause stands.
+            Event::Directed(_) | Event::CannotPause { .. } => {}
             Event::Capacity(capacity) => self.capacity = capacity,
             Event::Validated { trial, length, metric } => self.validated(trial, length, metric, actions),
             Event::Exited { trial, reason } => self.exited(trial, reason, actions),

@@ -105,6 +105,7 @@ proptest! {
             let event = match kind {
                 0 => Event::Capacity(trial.0 % 5),
                 1..=4 => Event::Validated { trial, length: 1 << (exit % 4), metric: f64::from(metric) },
+                5 => Event::CannotPause { trial },
                 _ => Event::Exited { trial, reason: EXITS[exit] },
             };
             prop_assert_eq!(one.handle(&event), other.handle(&event));

@@ -38,6 +38,8 @@ struct World {
     grid: bool,
     population: bool,
     placed: bool,
+    /// The trial that is just said to be unable to pause.
+    restless: Option<TrialId>,
     /// A program decides; what it wanted of the trials that are still to begin.
     custom: bool,
     wanted: VecDeque<Option<Assignment>>,
@@ -62,6 +64,7 @@ impl World {
             grid: matches!(config.base(), SearcherConfig::Grid { .. }),
             population: matches!(config.base(), SearcherConfig::Pbt(_)),
             placed: placed(config),
+            restless: None,
             custom: config.is_custom(),
             wanted: VecDeque::new(),
             finishing: false,
@@ -89,12 +92,20 @@ impl World {
             Event::Exited { trial, reason } => self.exit(trial, reason),
             Event::Directed(ref directed) if self.custom => self.wanted(directed),
             Event::Directed(_) => assert!(actions.is_empty() || !self.custom),
+            Event::CannotPause { trial } if self.trials.get(&trial) == Some(&Phase::Pausing) => {
+                self.restless = Some(trial);
+            }
+            Event::CannotPause { .. } => {
+                assert!(actions.is_empty(), "{event:?} is late, and {actions:?}");
+                assert_eq!(postcard::to_stdvec(&self.searcher).unwrap(), stored, "{event:?} is late");
+            }
         }
         assert!(!self.over || actions.is_empty(), "{actions:?} after the end");
         for action in actions {
             assert!(!self.over, "{action:?} after the end");
             self.follow(&action);
         }
+        self.restless = None;
         self.check_views();
     }
 
@@ -140,6 +151,7 @@ impl World {
                 match before {
                     Phase::Running { until } => assert!(length >= until),
                     Phase::Paused => self.check_new_work(),
+                    Phase::Pausing if self.restless == Some(trial) => {}
                     other => panic!("{trial} trains to {length} but is {other:?}"),
                 }
                 assert!(length <= self.searcher.max_length());
@@ -152,6 +164,7 @@ impl World {
                 let phase = self.trials.get_mut(&trial).unwrap();
                 *phase = match *phase {
                     Phase::Running { .. } => Phase::Stopping,
+                    Phase::Pausing if self.restless == Some(trial) => Phase::Stopping,
                     Phase::Paused | Phase::Gone => Phase::Gone,
                     other => panic!("{trial} stops but is {other:?}"),
                 };
@@ -241,7 +254,9 @@ impl World {
                 };
                 self.tell(Event::Validated { trial, length, metric: METRICS[pick / 7 % METRICS.len()] });
             }
-            (Phase::Pausing, 1..=9) => self.tell(Event::Exited { trial, reason: PAUSED }),
+            // At any time, also for trials that were not told to pause.
+            (_, 13) | (Phase::Pausing, 7..=9) => self.tell(Event::CannotPause { trial }),
+            (Phase::Pausing, 1..=6) => self.tell(Event::Exited { trial, reason: PAUSED }),
             (Phase::Stopping, 1..=9) => self.tell(Event::Exited { trial, reason: ExitReason::Stopped }),
             (Phase::Paused, 1..=14) => {}
             // What must change nothing: a late report.

@@ -18,6 +18,7 @@ mod plans;
 mod population;
 mod priors;
 mod replay;
+mod restless;
 mod spaces;
 mod synchronous;
 mod tpe;

@@ -125,6 +125,7 @@ fn uninterrupted(mut searcher: Searcher, choices: &[u32]) -> Journal {
                 let metric = metric(&journal.recorded[&trial], length, choice / 64);
                 Event::Validated { trial, length, metric }
             }
+            (Phase::Pausing, 2..=20) => Event::CannotPause { trial },
             (Phase::Pausing, _) => Event::Exited { trial, reason: PAUSED },
             (Phase::Stopping, _) => Event::Exited { trial, reason: ExitReason::Stopped },
         };

@@ -47,6 +47,10 @@ pub(crate) fn exited(searcher: &mut Searcher, trial: u32, reason: ExitReason) ->
     searcher.handle(&Event::Exited { trial: TrialId(trial), reason })
 }
 
+pub(crate) fn cannot_pause(searcher: &mut Searcher, trial: u32) -> Vec<Action> {
+    searcher.handle(&Event::CannotPause { trial: TrialId(trial) })
+}
+
 /// All that a trial can exit with.
 pub(crate) const EXITS: [ExitReason; 7] = [
     ExitReason::Completed,

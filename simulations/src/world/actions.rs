@@ -13,6 +13,7 @@ impl<T: Task + ?Sized, P: Player + ?Sized> Game<'_, T, P> {
         while let Some(event) = self.events.pop_front() {
             let mut actions = std::mem::take(&mut self.actions);
             self.player.handle(&event, &mut actions);
+            let stands = matches!(event, Event::CannotPause { trial } if !actions.iter().any(|action| names(action, trial)));
             for action in actions.drain(..) {
                 match action {
                     Action::Create(create) => self.create(&create),
@@ -23,6 +24,11 @@ impl<T: Task + ?Sized, P: Player + ?Sized> Game<'_, T, P> {
                 }
             }
             self.actions = actions;
+            if let Event::CannotPause { trial: TrialId(id) } = event
+                && stands
+            {
+                self.paused(id);
+            }
         }
     }
 
@@ -72,7 +78,9 @@ impl<T: Task + ?Sized, P: Player + ?Sized> Game<'_, T, P> {
                     return;
                 }
                 self.cut_short(trial.slot);
-                if self.world.saves && self.world.checkpoint_time > 0.0 && self.is_ahead(id) {
+                if !self.world.saves {
+                    self.events.push_back(Event::CannotPause { trial: TrialId(id) });
+                } else if self.world.checkpoint_time > 0.0 && self.is_ahead(id) {
                     self.save(trial.slot);
                 } else {
                     self.paused(id);
@@ -173,6 +181,15 @@ impl<T: Task + ?Sized, P: Player + ?Sized> Game<'_, T, P> {
 
     fn known(&mut self, id: u32) -> Option<&mut Trial> {
         self.trials.get_mut((id as usize).checked_sub(1)?)
+    }
+}
+
+fn names(action: &Action, trial: TrialId) -> bool {
+    match action {
+        Action::TrainTo { trial: named, .. }
+        | Action::Pause { trial: named, .. }
+        | Action::Stop { trial: named, .. } => *named == trial,
+        Action::Create(_) | Action::Shutdown { .. } => false,
     }
 }
 

@@ -47,6 +47,7 @@ impl Player for Script {
             Event::Validated { trial, length, metric } => format!("{trial}@{length}: {metric}"),
             Event::Exited { trial, reason } => format!("{trial} {reason:?}"),
             Event::Directed(_) => "directed".to_owned(),
+            Event::CannotPause { trial } => format!("{trial} cannot pause"),
         });
         let line = self.lines.get(self.at).copied().unwrap_or("");
         self.at += 1;

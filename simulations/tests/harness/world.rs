@@ -49,9 +49,18 @@ fn reports_at_targets_are_told_there_only() {
 #[test]
 fn a_trial_without_checkpoints_cannot_resume() {
     let world = World { saves: false, ..World::calm(1) };
-    let mut script = Script::new(&["+1 0>2", "", "1 pause", "end"]);
+    let mut script = Script::new(&["+1 0>2", "", "1 pause", "", "end"]);
     world.play(&one_curve(), &mut script, "script", 0).unwrap();
-    assert_eq!(script.heard.last().unwrap(), "1 Paused { resumable: false }");
+    assert_eq!(script.heard[3..], ["1 cannot pause", "1 Paused { resumable: false }"]);
+}
+
+#[test]
+fn a_trial_that_cannot_pause_may_be_told_to_train_on() {
+    let world = World { saves: false, ..World::calm(1) };
+    let mut script = Script::new(&["+1 0>2", "", "1 pause", "1>3", "1 stop", "end"]);
+    let outcome = world.play(&one_curve(), &mut script, "script", 0).unwrap();
+    assert_eq!(script.heard[3..], ["1 cannot pause", "1@3: 0.3333333333333333", "1 Stopped"]);
+    assert_eq!((outcome.attempts, outcome.run.total_length, outcome.held), (1, 3, 0));
 }
 
 #[test]
@@ -161,7 +170,7 @@ impl Player for Watch {
             Event::Validated { trial, .. } => {
                 assert_eq!(self.outstanding.get(&trial.0), Some(&true), "{event:?}")
             }
-            Event::Directed(_) => {}
+            Event::Directed(_) | Event::CannotPause { .. } => {}
             Event::Exited { trial, reason } => {
                 let was = self.outstanding.insert(trial.0, false);
                 assert!(was == Some(true) || *reason == ExitReason::Killed, "{event:?}: {was:?}");

@@ -192,6 +192,7 @@ impl World {
             Effect::Request { trial, attempt, wish } => self.places.request(id(trial, attempt), wish),
             Effect::Exclude { agent, reason } => self.places.exclude(1, agent, reason),
             Effect::Leaves { trial, attempt } => self.places.leaves(&id(trial, attempt)),
+            Effect::Stays { trial, attempt } => self.places.stays(&id(trial, attempt)),
             Effect::Withdraw { trial } => self.places.withdraw(1, trial),
             Effect::Release { trial, attempt } => self.places.release(&id(trial, attempt)),
             Effect::RetryAfter { trial, attempt, .. } => drop(self.retries.insert((trial, attempt))),

@@ -58,12 +58,13 @@ fn exit(u: &mut Unstructured<'_>) -> Result<v1::Exit> {
 }
 
 pub(crate) fn event(u: &mut Unstructured<'_>) -> Result<v1::AttemptEvent> {
-    let kind = match u.int_in_range(0..=11)? {
+    let kind = match u.int_in_range(0..=12)? {
         0 => None,
         1 | 2 => Some(Kind::Started(v1::Started { pid: signed(u)?, time_unix_ms: time(u)? })),
         3 | 4 => Some(Kind::Checkpoint(checkpoint(u)?)),
         5 => Some(Kind::Preparing(v1::Preparing { step: text(u)? })),
         6 | 7 => Some(Kind::Exit(exit(u)?)),
+        12 => Some(Kind::CannotPause(v1::CannotPause { length: number(u)? })),
         _ => Some(Kind::Report(report(u)?)),
     };
     let attempt = if u.ratio(1, 20)? { None } else { Some(attempt(u)?) };

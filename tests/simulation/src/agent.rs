@@ -263,8 +263,8 @@ impl Agent {
                     outer.after(1, Timer::Script(self.index, self.starts, key.to_wire()));
                 }
             }
-            Effect::Decide { key, at_length, decision } => {
-                self.tell(key, outer, |contract| contract.decide(at_length, &decision));
+            Effect::Decide { key, at_length, decision, may_refuse } => {
+                self.tell(key, outer, |contract| contract.decide(at_length, &decision, may_refuse));
             }
             // Checkpoints are no files here, and there is one engine.
             Effect::Delete(_) | Effect::OtherEngine => {}

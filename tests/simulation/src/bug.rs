@@ -61,11 +61,13 @@ pub enum Bug {
     TellsProgramsEarly,
     /// A decision that comes again is taken for a new one.
     ForgetsDecisions,
+    /// The script of a trial that cannot pause waits, and its agent says nothing of it.
+    SwallowsRefusals,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::AcknowledgesEarly,
         Self::ActsEarly,
         Self::ForgetsBatches,
@@ -94,5 +96,6 @@ impl Bug {
         Self::ForgetsExclusion,
         Self::TellsProgramsEarly,
         Self::ForgetsDecisions,
+        Self::SwallowsRefusals,
     ];
 }

@@ -296,6 +296,9 @@ impl Experiment {
             Effect::Leaves { trial, attempt: number } => {
                 out.pool.push(PoolMessage::Leaves(attempt(trial, number)));
             }
+            Effect::Stays { trial, attempt: number } => {
+                out.pool.push(PoolMessage::Stays(attempt(trial, number)));
+            }
             Effect::Release { .. } if outer.bug == Bug::ForgetsRelease => {}
             Effect::Release { trial, attempt: number } => {
                 out.pool.push(PoolMessage::Release(attempt(trial, number)));

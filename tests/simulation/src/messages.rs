@@ -21,6 +21,8 @@ pub enum PoolMessage {
     Withdraw(u64, u32),
     /// An attempt was told to end.
     Leaves(v1::AttemptId),
+    /// An attempt that was told to end goes on after all.
+    Stays(v1::AttemptId),
     /// An agent is drained by a person, for this reason.
     Drain(String, String),
     /// It is not drained any more.

@@ -320,6 +320,9 @@ impl Shell {
             Effect::Leaves { trial, attempt } => {
                 self.neighbours.pool.leaves(self.attempt_id(trial, attempt));
             }
+            Effect::Stays { trial, attempt } => {
+                self.neighbours.pool.stays(self.attempt_id(trial, attempt));
+            }
             Effect::Start { agent, start } => {
                 self.neighbours.sessions.tell(&agent, Kind::Start(*start));
             }

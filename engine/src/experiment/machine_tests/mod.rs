@@ -4,6 +4,7 @@ mod checkpoints;
 mod children;
 mod models;
 mod preemption;
+mod restless;
 
 use toprung_proto::v1::{self, ExitCause, TrialState, attempt_event::Kind};
 

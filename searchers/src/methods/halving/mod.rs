@@ -9,8 +9,9 @@
 //! Once nothing can come to a rung any more, `max(floor(n/d), 1)` go on, so that even a few trials have one that
 //! reaches the top. A member without a checkpoint keeps its rank, but never goes on.
 //!
-//! **Scripts that cannot resume.** Whether a member has a checkpoint shows when it has paused. From the first that has none,
-//! members are judged by the stopping rule. The first that has one shows that the script saves, and ends this for good.
+//! **Scripts that cannot resume.** Whether a member has a checkpoint shows when it is to pause. One that has none is judged by
+//! the stopping rule at its place in the rung, and so are members from then on. The first that pauses with one shows that the
+//! script saves: others go by promotion again, for good. A member that has left without a checkpoint is closed.
 //!
 //! **Stopping** (`stop_once`). At each rung the best `max(floor(n/d), 1)` train on, all others are stopped at once.
 //!
@@ -25,6 +26,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `promotion` | who goes on, who waits, who can never go on |
+//! | `restless` | what becomes of a member that cannot pause |
 //! | `exits` | what becomes of a member that holds no slots any more |
 //! | `counts` | how many a rung holds, can still get, and lets go on |
 //! | `ceiling` | the rung that members may not train beyond |
@@ -48,6 +50,7 @@ mod ceiling;
 mod counts;
 mod exits;
 mod promotion;
+mod restless;
 mod start;
 
 /// What a bracket wants of a member.
@@ -184,7 +187,7 @@ impl Halving {
         self.saves
     }
 
-    /// What pauses elsewhere have shown of the same script.
+    /// What pauses here or elsewhere have shown of the same script.
     pub(super) fn learn_saves(&mut self, saves: Option<bool>) {
         self.saves = self.saves.max(saves);
     }

@@ -82,7 +82,9 @@ impl Halving {
     /// A member that was just moved up trains to its rung; so many are before it in the one below.
     pub(super) fn head_on(&mut self, member: u32, rank: u64, steps: &mut Vec<Step>) {
         let rung = usize::from(self.member_ref(member).rung);
-        let reason = Reason::Promoted(self.standing(rung - 1, rank, self.go_on(rung - 1)));
+        // One that cannot pause goes on by the stopping rule, also where promotion would let none yet.
+        let go_on = self.go_on(rung - 1).max(rank + 1);
+        let reason = Reason::Promoted(self.standing(rung - 1, rank, go_on));
         self.member_mut(member).state = State::Running;
         steps.push(Step::TrainTo { member, length: self.rungs[rung].length, reason });
         self.close_outranked(steps);

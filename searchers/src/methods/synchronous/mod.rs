@@ -68,7 +68,8 @@ impl Method for Synchronous {
     fn handle(&mut self, event: &Event, context: Context<'_>, actions: &mut Vec<Action>) {
         let mut steps = Vec::new();
         match *event {
-            Event::Directed(_) => {}
+            // Without a checkpoint nothing goes on here: a pause stands.
+            Event::Directed(_) | Event::CannotPause { .. } => {}
             Event::Capacity(capacity) => self.capacity = capacity,
             Event::Validated { trial, length, metric } => {
                 let Some((bracket, member)) = self.brackets.member(trial) else {

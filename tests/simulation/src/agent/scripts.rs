@@ -21,6 +21,8 @@ pub(super) struct Script {
     pub(super) contract: Contract,
     next: Next,
     pub(super) waits: bool,
+    /// It saves checkpoints, more or less.
+    saves: bool,
     length: u64,
     slots: Vec<u32>,
 }
@@ -44,16 +46,21 @@ impl Agent {
                 outer.ledger.fail("INV-4", format!("{key} and {other} run on one slot of {}", self.name));
             }
         }
-        let contract = Contract::new(Terms {
+        let mut contract = Contract::new(Terms {
             train_until: start.train_until,
             max_length: start.max_length,
             time_metric: start.time_metric.clone(),
             metric: start.metric.clone(),
             conversion: start.conversion.unwrap_or_default(),
+            resumes: start.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.trial == key.trial),
         });
+        // As those that use the package, they ask for themselves.
+        contract.attach();
         let length = start.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.length);
         let slots = start.slots.clone();
-        self.scripts.insert(key, Script { contract, next: Next::Begin, waits: false, length, slots });
+        let saves = outer.chance.one(4, 5);
+        let script = Script { contract, next: Next::Begin, waits: false, saves, length, slots };
+        self.scripts.insert(key, script);
         outer.within(3_000, Timer::Script(self.index, self.starts, key.to_wire()));
     }
 
@@ -105,6 +112,11 @@ impl Agent {
             Next::Ask => match script.contract.next(script.length) {
                 None => {
                     script.waits = true;
+                    if let Some(length) = script.contract.refuse()
+                        && outer.bug != Bug::SwallowsRefusals
+                    {
+                        self.say(key, Kind::CannotPause(v1::CannotPause { length }), outer);
+                    }
                     return;
                 }
                 Some(Answer::Train { .. }) => self.train(key, outer),
@@ -120,7 +132,8 @@ impl Agent {
             Next::Save => {
                 script.next = Next::Ask;
                 let length = script.length;
-                if outer.chance.one(9, 10) {
+                if script.saves && outer.chance.one(9, 10) {
+                    script.contract.save();
                     let uuid = format!("{key}-{length}");
                     let checkpoint = v1::Checkpoint { uuid, length, ..v1::Checkpoint::default() };
                     self.say(key, Kind::Checkpoint(checkpoint), outer);

@@ -25,6 +25,7 @@ impl Engine {
             }
             PoolMessage::Withdraw(experiment, trial) => self.places.withdraw(experiment, trial),
             PoolMessage::Leaves(attempt) => self.places.leaves(&attempt),
+            PoolMessage::Stays(attempt) => self.places.stays(&attempt),
             PoolMessage::Drain(name, reason) => {
                 outer.ledger.drained(&name);
                 self.places.drain(&name, &reason);

@@ -3,12 +3,13 @@
 use toprung_engine::experiment::Spec;
 use toprung_proto::v1;
 
-const SEARCHES: [&str; 5] = [
+const SEARCHES: [&str; 6] = [
     "{name: adaptive_asha, metric: loss, max_trials: 7, max_length: {epochs: 9}, divisor: 3, max_concurrent_trials: 4}",
     "{name: async_halving, metric: loss, num_rungs: 3, max_trials: 6, max_length: {epochs: 9}, divisor: 3, max_concurrent_trials: 3, stop_once: true}",
     "{name: async_halving, metric: loss, num_rungs: 2, max_trials: 6, max_length: {epochs: 4}, divisor: 2, max_concurrent_trials: 3}",
     "{name: random, metric: loss, max_trials: 5, max_length: {epochs: 4}, max_concurrent_trials: 4}",
     "{name: single, metric: loss, max_length: {epochs: 6}}",
+    "{name: sync_halving, metric: loss, max_trials: 6, max_length: {epochs: 4}, divisor: 2, max_concurrent_trials: 3}",
 ];
 
 /// A program decides.
