@@ -19,6 +19,8 @@ use crate::experiment::{Machine, view};
 const ACTIVE: usize = 64;
 /// How often logs are looked for while following.
 const LOG_POLL: Duration = Duration::from_millis(200);
+/// Who followed to the end looks so often more: agents send lines beside the events that end an experiment.
+const LAST_LOOKS: u32 = 4;
 /// How often reports are sent while following, at most.
 const REPORT_POLL: Duration = Duration::from_millis(200);
 /// Longest silence of a watched experiment: clocks and reasons move on even if nothing happens.
@@ -351,10 +353,12 @@ pub(super) async fn logs(
     let search = search.clone();
     Ok(stream(admitted, move |sender| async move {
         let mut tail = request.tail as usize;
-        let mut cursor = 0;
+        let (mut cursor, mut looks) = (0, 0);
         loop {
             // Asked before the reading: lines written before the end are then surely read.
-            let goes_on = request.follow && search.goes_on(id).await?;
+            if request.follow && search.goes_on(id).await? {
+                looks = LAST_LOOKS;
+            }
             loop {
                 let (store, count) = (search.store.clone(), std::mem::take(&mut tail));
                 let page = blocking(move || {
@@ -375,9 +379,10 @@ pub(super) async fn logs(
                     return Ok(());
                 }
             }
-            if !goes_on {
+            if looks == 0 {
                 return Ok(());
             }
+            looks -= 1;
             tokio::select! {
                 () = tokio::time::sleep(LOG_POLL) => {}
                 () = sender.closed() => return Ok(()),
