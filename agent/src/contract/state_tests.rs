@@ -106,8 +106,8 @@ fn pausing() -> Contract {
     contract
 }
 
-fn pause() -> Option<Answer> {
-    Some(Answer::Pause { reason: "rank 5 of 9".to_owned() })
+fn pause() -> Answer {
+    Answer::Pause { reason: "rank 5 of 9".to_owned() }
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_trial_without_a_checkpoint_refuses_once_and_is_told_what_the_engine_says_th
     let mut contract = pausing();
     contract.refuse();
     contract.decide(3, &decision(DecisionKind::Pause, 0), false);
-    assert_eq!((contract.next(3), contract.demand()), (pause(), Some(Demand::Save)), "it stands");
+    assert_eq!((contract.next(3), contract.demand()), (Some(pause()), Some(Demand::Save)), "it stands");
 
     let mut contract = pausing();
     contract.refuse();
@@ -142,11 +142,11 @@ fn a_pause_that_is_said_again_is_refused_again() {
 fn whoever_has_saved_or_has_heard_of_it_pauses() {
     let mut contract = pausing();
     contract.save();
-    assert_eq!((contract.refuse(), contract.next(3)), (None, pause()));
+    assert_eq!((contract.refuse(), contract.next(3)), (None, Some(pause())));
 
     let mut contract = pausing();
     contract.hand_out();
-    assert_eq!((contract.refuse(), contract.next(3)), (None, pause()));
+    assert_eq!((contract.refuse(), contract.next(3)), (None, Some(pause())));
 
     let mut contract = pausing();
     contract.refuse();
