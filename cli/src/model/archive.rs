@@ -1,6 +1,6 @@
 //! Packs a model directory: a zstd-compressed tar that depends on nothing but paths, contents and the executable bit.
 
-use super::listing::{LIMIT, Listing};
+use super::listing::{LIMIT, Listing, is_missing};
 use crate::errors::Error;
 use crate::output::format;
 use std::path::Path;
@@ -26,7 +26,8 @@ pub(crate) fn pack(listing: &Listing, mut progress: impl FnMut(u64)) -> Result<V
     encoder.finish().map_err(Error::io(failed()))
 }
 
-/// Adds one file; returns its size.
+/// Adds one file; returns its size. One that is gone since it was listed (something writes in the directory) is left out, as it
+/// would have been a moment later.
 fn append<W: std::io::Write>(
     builder: &mut tar::Builder<W>,
     directory: &Path,
@@ -35,10 +36,14 @@ fn append<W: std::io::Write>(
     let full = directory.join(path);
     let failed = || format!("cannot pack {}", full.display());
     // Read first: a file that grows meanwhile would break the archive.
-    let content = std::fs::read(&full).map_err(Error::io(failed()))?;
+    let read = std::fs::read(&full).and_then(|content| Ok((content, is_executable(&full)?)));
+    let (content, executable) = match read {
+        Err(error) if is_missing(&error) => return Ok(0),
+        read => read.map_err(Error::io(failed()))?,
+    };
     let mut header = tar::Header::new_gnu();
     header.set_size(content.len() as u64);
-    header.set_mode(if is_executable(&full).map_err(Error::io(failed()))? { 0o755 } else { 0o644 });
+    header.set_mode(if executable { 0o755 } else { 0o644 });
     header.set_mtime(0);
     header.set_uid(0);
     header.set_gid(0);
@@ -107,6 +112,17 @@ mod tests {
         entry.read_to_string(&mut content).unwrap();
         assert_eq!(content, "echo hi");
         assert!(entries.next().is_none());
+    }
+
+    #[test]
+    fn what_is_gone_since_it_was_listed_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a", "b"] {
+            fs::write(dir.path().join(name), name).unwrap();
+        }
+        let listing = Listing::of(dir.path(), Path::new("state")).unwrap();
+        fs::remove_file(dir.path().join("a")).unwrap();
+        assert_eq!(pack(&listing, |_| {}).unwrap(), packed(dir.path()));
     }
 
     #[test]

@@ -83,8 +83,13 @@ impl Listing {
             self.skipped.push(format!("{}: not a file", within.display()));
             return Ok(());
         }
-        let size =
-            std::fs::metadata(path).map_err(Error::io(format!("cannot read {}", path.display())))?.len();
+        let size = match std::fs::metadata(path) {
+            Err(error) if is_missing(&error) => {
+                self.skipped.push(format!("{}: gone while it was listed", within.display()));
+                return Ok(());
+            }
+            read => read.map_err(Error::io(format!("cannot read {}", path.display())))?.len(),
+        };
         self.files.push(File { path: within.to_path_buf(), size });
         Ok(())
     }
@@ -127,7 +132,8 @@ impl Listing {
     }
 }
 
-fn is_missing(error: &std::io::Error) -> bool {
+/// A file is not there.
+pub(crate) fn is_missing(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::NotFound
 }
 
