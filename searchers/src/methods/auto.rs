@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::ladder::Ladder;
 use crate::method::{Action, Context, Event, Method, RungView};
 use crate::methods::halving::Settings;
-use crate::models::{GpConfig, ModelConfig, PortfolioConfig, TpeConfig};
+use crate::models::{FEW_AXES, GpConfig, ModelConfig, PortfolioConfig, TpeConfig};
 use crate::plan::BracketPlan;
 use crate::space::Space;
 use crate::space::encoding::{AxisKind, Encoding};
@@ -32,8 +32,6 @@ pub(crate) const DIVISOR: f64 = 4.0;
 pub(crate) const SPAN: u64 = 256;
 /// Up to so many trials a Gaussian process places them.
 const FEW_TRIALS: u64 = 200;
-/// Up to so many hyperparameters.
-const FEW_AXES: usize = 16;
 
 /// The method.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -30,6 +30,7 @@ use crate::space::{Assignment, Space};
 use serde::{Deserialize, Serialize};
 
 pub use evolution::EvolutionConfig;
+pub(crate) use gp::FEW_AXES;
 pub use gp::GpConfig;
 pub use portfolio::PortfolioConfig;
 pub use prior::PriorConfig;

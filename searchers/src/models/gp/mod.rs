@@ -50,6 +50,8 @@ use search::Search;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+/// Over more hyperparameters than this it tells little: those who choose a model leave it out.
+pub(crate) const FEW_AXES: usize = 16;
 /// The most rows of the model.
 const MOST_POINTS: u32 = 2000;
 /// The most rows that parameters are fitted to.

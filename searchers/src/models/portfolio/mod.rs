@@ -8,13 +8,13 @@
 //! Which model suits a task shows late, and differs: on smooth tasks a Gaussian process is far ahead, on rough ones it
 //! proposes near copies of what looked good in the lowest rungs. A portfolio loses little to the best of its members and is
 //! spared the worst (C. Gomes, B. Selman, *Algorithm portfolios*, Artificial Intelligence 2001; of models: M. Hoffman,
-//! E. Brochu, N. de Freitas, UAI 2011, whose shares follow success). Shares that follow success were tried here and were worse
-//! on the recorded tasks: success in the low rungs is what misleads there.
+//! E. Brochu, N. de Freitas, UAI 2011, whose shares follow success). Ours are fixed, because success shows
+//! in the low rungs first, and that is what misleads on rough tasks.
 //!
 //! The lot is drawn from the trial's own random numbers. Cost of a suggestion: that of the model, of which `gp` is the dearest;
 //! it holds [`GP_POINTS`] reports here.
 
-use super::{EvolutionConfig, GpConfig, TpeConfig, View, evolution::Evolution, gp::Gp, tpe::Tpe};
+use super::{EvolutionConfig, FEW_AXES, GpConfig, TpeConfig, View, evolution::Evolution, gp::Gp, tpe::Tpe};
 use crate::config::check::fraction;
 use crate::error::Error;
 use crate::space::Assignment;
@@ -29,8 +29,6 @@ const OF_TPE: u64 = 7;
 const OF_GP: u64 = 2;
 /// The points that TPE compares for a trial.
 const CANDIDATES: u32 = 8;
-/// Over more hyperparameters a Gaussian process tells little.
-const FEW_AXES: usize = 16;
 /// The reports that the Gaussian process holds.
 const GP_POINTS: u32 = 96;
 /// Which decision this is, among those of a search: the letters of "port".
